@@ -1,0 +1,65 @@
+// Reading images of any size by windows.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/image/image.h"
+
+namespace fovea {
+
+// Where an image lies on the earth, carried from input to output untouched.
+struct GeoReference {
+  std::optional<std::array<double, 6>> geotransform;   // GDAL's affine order
+  std::string projection_wkt;                          // empty: none
+  bool operator==(const GeoReference&) const = default;
+};
+
+struct ImageInfo {
+  std::int64_t width = 0, height = 0;   // pixels of level 0, after EXIF orientation
+  int bands = 0;                        // as stored: 1, 3 or 4 (palette images count as 3)
+  int bits = 0;                         // a sample: 8 or 16
+  bool has_alpha = false;
+  std::optional<double> nodata;
+  std::string format;                   // "PNG", "JPEG", "GTiff", ... (GDAL's short names)
+  GeoReference georeference;
+  struct Level { std::int64_t width, height; };
+  std::vector<Level> levels;            // [0] is full resolution; overviews follow, each smaller
+  bool windowed = false;                // a window is read without decoding the whole file
+};
+
+// Limits checked against the header, before anything is allocated.
+struct ImageLimits {
+  std::int64_t max_side = 1 << 20;                      // pixels
+  std::int64_t max_pixels = std::int64_t{1} << 36;      // 64 gigapixels
+  std::int64_t max_decoded_bytes = std::int64_t{8} << 30;   // for formats that only decode as a whole (JPEG, PNG)
+};
+
+// An open image. Not thread-safe: one object a thread.
+class ImageSource {
+ public:
+  virtual ~ImageSource() = default;
+  virtual const ImageInfo& info() const = 0;
+
+  // 8-bit RGB of a window [rect.height, rect.width, 3] of a level. The window must lie inside the level. Grey is repeated,
+  // palettes are resolved, alpha is dropped (see read_valid); 16 bits are scaled to 8 by the file's fixed range (docs/formats.md), the
+  // same for every window of the file, so that windows agree. Errors: Error{kInput} "FILE: what was wrong".
+  virtual ImageU8 read_rgb(Rect rect, int level = 0) = 0;
+
+  // 255 where the image has data, 0 where alpha is 0 or every band equals nodata: [rect.height, rect.width, 1].
+  virtual ImageU8 read_valid(Rect rect, int level = 0) = 0;
+};
+
+// Opens a file by content, not by extension. Error{kInput}: not an image, a driver that is not allowed, limits exceeded, 0 pixels,
+// a number of bands or bits that is not supported, truncated, unreadable.
+std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const ImageLimits& limits = {});
+
+// Whether a folder walk takes this file: its extension (any case) is one of the readable formats'.
+bool has_image_extension(const std::filesystem::path& path);
+
+}  // namespace fovea

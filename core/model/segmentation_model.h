@@ -1,0 +1,51 @@
+// A vision transformer encoder and a decoder that together label every pixel.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "core/model/config.h"
+#include "core/model/decoder.h"
+#include "core/model/encoder.h"
+
+namespace fovea {
+
+// Parameters live under "encoder." and "decoder.", named as in model.safetensors.
+class SegmentationModel : public torch::nn::Module {
+ public:
+  explicit SegmentationModel(const ModelConfig& config);   // randomly initialised, float32, CPU
+
+  // images: [B, 3, H, W] uint8 (or float in 0 ... 255), RGB, any H, W >= 1. Returns logits [B, classes, H, W] float32. Normalises, pads
+  // right and bottom by repeating the edge to a multiple of the patch, and crops the result. Needs a decoder.
+  torch::Tensor forward(const torch::Tensor& images);
+
+  // RGB 0 ... 255 -> normalised, in the dtype of the weights, padded: [B, 3, H', W'].
+  torch::Tensor preprocess(const torch::Tensor& images) const;
+
+  const ModelConfig& config() const { return config_; }
+  Encoder& encoder() { return *encoder_; }
+  Decoder* decoder() { return decoder_.get(); }             // nullptr for a backbone
+
+ private:
+  ModelConfig config_;
+  std::shared_ptr<Encoder> encoder_;
+  std::shared_ptr<Decoder> decoder_;
+};
+
+// Reads FOLDER/config.json and FOLDER/model.safetensors, checks that every tensor that the config implies is there with its shape and
+// dtype (float32, float16 or bfloat16), that there are no others and that all values are finite, and returns it in eval mode.
+// Error{kModel}: "FOLDER/model.safetensors: encoder.blocks.3.attention.qkv.weight: shape [384, 384], expected [1152, 384]".
+std::shared_ptr<SegmentationModel> load_model(const std::filesystem::path& folder, torch::Device device = torch::kCPU,
+                                              torch::Dtype dtype = torch::kFloat32);
+
+// Writes both files atomically; weights in weight_dtype (float16 for shipped models). Creates the folder.
+void save_model(SegmentationModel& model, const std::filesystem::path& folder, torch::Dtype weight_dtype);
+
+// Hex SHA-256 over config.json and model.safetensors: what summary.json and journals record.
+std::string model_hash(const std::filesystem::path& folder);
+
+}  // namespace fovea
