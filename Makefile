@@ -1,0 +1,42 @@
+# The commands a person types. Each does all it needs, from a bare machine on: packages, libtorch, configuration, build, run.
+#
+#   make demo          segments a real aerial photograph; looks at out/demo/
+#   make test          builds and runs every test
+#   make build         only builds:   build/release/fovea
+#   make asan          the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+#   make test-python   the operator from Python (downloads Python's torch, 4.7 GB)
+#   make bench         the attention benchmark table
+#   make clean         removes build/ and out/, keeps .deps/
+
+JOBS ?= $(shell nproc)
+PRESET ?= release
+BUILD = build/$(PRESET)
+
+.PHONY: demo test build setup asan test-python bench clean
+.DEFAULT_GOAL := build
+
+setup:
+	@scripts/setup.sh build
+
+build: setup
+	@scripts/build.sh $(PRESET) $(JOBS)
+
+demo: build
+	@scripts/setup.sh demo
+	@scripts/demo.sh
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
+
+asan:
+	@$(MAKE) --no-print-directory PRESET=asan test
+
+test-python: build
+	@scripts/setup.sh python
+	@.deps/python/bin/python tests/python/test_operator.py $(BUILD)/libfovea_ops.so
+
+bench: build
+	@$(BUILD)/fovea bench attention
+
+clean:
+	rm -rf build out

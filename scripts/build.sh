@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# build.sh PRESET JOBS: configures if needed and builds. Quiet but for a line a step; on failure the compiler's words.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+preset=$1 jobs=$2
+folder=build/$preset
+mkdir -p "$folder"
+
+if [ ! -f "$folder/build.ninja" ]; then
+  printf 'Configuring (%s)\n' "$preset"
+  if ! cmake --preset "$preset" >"$folder/configure.log" 2>&1; then
+    tail -n 25 "$folder/configure.log" >&2
+    printf 'build: CMake cannot configure (whole log: %s/configure.log)\n' "$folder" >&2
+    rm -f "$folder/build.ninja" "$folder/CMakeCache.txt"
+    exit 3
+  fi
+fi
+
+# Told only where there is something to do, so that a second run is silent.
+if ! ninja -C "$folder" -n 2>/dev/null | grep -q 'no work to do'; then
+  printf 'Building on %s cores (first time: several minutes; log: %s/build.log)\n' "$jobs" "$folder"
+fi
+if ! ninja -C "$folder" -j "$jobs" >"$folder/build.log" 2>&1; then
+  grep -E -A 12 'FAILED|error' "$folder/build.log" | head -n 60 >&2
+  printf 'build: failed (whole log: %s/build.log)\n' "$folder" >&2
+  exit 3
+fi
