@@ -2,8 +2,9 @@
 # Brings a bare machine to the point where CMake can configure: Debian packages, a private Python environment that holds libtorch, and (for
 # the demo) a sample photograph. Idempotent; every step is whole or not done, so it can be interrupted and started again.
 #
-#   scripts/setup.sh [build] [demo] [view] [python]
+#   scripts/setup.sh [build] [demo] [view] [onnx] [python]
 #     build   compiler, libraries, libtorch (the default)
+#     view    the window system's libraries and the sources of Dear ImGui, into .deps/imgui/, for fovea-view
 #     demo    the sample photograph, into .deps/demo/
 #     onnx    Python's onnx in an environment of its own, for `fovea import` of ONNX files
 #     python  Python's torch in an environment of its own, for `make test-python`
@@ -137,13 +138,36 @@ setup_demo() {
     "$deps/demo/yellowstone.png" "the sample photograph (20 MB)"
 }
 
+readonly view_packages=(libglfw3-dev libgl-dev libgl1-mesa-dri xvfb xauth)
+
+# The archive holds far more than is built; only these folders are unpacked.
+readonly imgui_folders=(external/imgui/imgui external/implot/implot external/imgui-command-palette external/imgui_test_engine
+  external/portable_file_dialogs external/glfw/glfw/deps/glad)
+
+setup_view() {
+  install_packages "${view_packages[@]}"
+  local list=$requirements/imgui.txt wanted; wanted=$(sha256sum <"$list" | cut -d' ' -f1)
+  [ -f "$deps/imgui/.complete" ] && [ "$(cat "$deps/imgui/.complete")" = "$wanted" ] && return
+  say "Fetching the sources of Dear ImGui (54 MB)"
+  rm -rf "$deps/imgui" "$deps/downloads"
+  mkdir -p "$deps/imgui" "$deps/downloads"
+  quietly "the sources of Dear ImGui cannot be fetched: is there a network?" \
+    "$deps/venv/bin/pip" download --disable-pip-version-check --no-cache-dir --no-deps --no-binary imgui-bundle --require-hashes \
+    --dest "$deps/downloads" -r "$list"
+  quietly "the sources of Dear ImGui cannot be unpacked" \
+    tar xzf "$deps"/downloads/imgui_bundle-*.tar.gz -C "$deps/imgui" --strip-components=1 "${imgui_folders[@]/#/imgui_bundle-1.93.0/}"
+  rm -rf "$deps/downloads"
+  printf '%s' "$wanted" >"$deps/imgui/.complete"
+}
+
 check_machine
 for part in "${@:-build}"; do
   case $part in
     build) setup_build ;;
     demo) setup_demo ;;
+    view) setup_view ;;
     onnx) make_venv "$deps/onnx" "$requirements/onnx.txt" ;;
     python) make_venv "$deps/python" "$requirements/python-torch.txt" ;;
-    *) fail "unknown part '$part': build, demo, onnx, python" ;;
+    *) fail "unknown part '$part': build, demo, view, onnx, python" ;;
   esac
 done
