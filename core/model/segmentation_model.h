@@ -14,17 +14,22 @@
 
 namespace fovea {
 
-// Parameters live under "encoder." and "decoder.", named as in model.safetensors.
+enum class Initialisation { kRandom, kNone };   // kNone: for weights that are about to be overwritten
+
+// Parameters live under "encoder." and "decoder.", named as in model.safetensors. float32 on the CPU at first.
 class SegmentationModel : public torch::nn::Module {
  public:
-  explicit SegmentationModel(const ModelConfig& config);   // randomly initialised, float32, CPU
+  explicit SegmentationModel(const ModelConfig& config, Initialisation initialisation = Initialisation::kRandom);
 
   // images: [B, 3, H, W] uint8 (or float in 0 ... 255), RGB, any H, W >= 1. Returns logits [B, classes, H, W] float32. Normalises, pads
   // right and bottom by repeating the edge to a multiple of the patch, and crops the result. Needs a decoder.
   torch::Tensor forward(const torch::Tensor& images);
 
-  // RGB 0 ... 255 -> normalised, in the dtype of the weights, padded: [B, 3, H', W'].
+  // RGB 0 ... 255 -> normalised, in the dtype and on the device of the weights, padded: [B, 3, H', W'].
   torch::Tensor preprocess(const torch::Tensor& images) const;
+
+  torch::Dtype dtype() const;
+  torch::Device device() const;
 
   const ModelConfig& config() const { return config_; }
   Encoder& encoder() { return *encoder_; }
@@ -41,6 +46,10 @@ class SegmentationModel : public torch::nn::Module {
 // Error{kModel}: "FOLDER/model.safetensors: encoder.blocks.3.attention.qkv.weight: shape [384, 384], expected [1152, 384]".
 std::shared_ptr<SegmentationModel> load_model(const std::filesystem::path& folder, torch::Device device = torch::kCPU,
                                               torch::Dtype dtype = torch::kFloat32);
+
+// A new model of this config whose encoder starts with the backbone's weights and whose decoder is random: how training starts. Apart
+// from drop-in freedoms (attention windows, rotary base) the encoders must agree. Error{kModel} names the tensor that does not fit.
+std::shared_ptr<SegmentationModel> start_from_backbone(const ModelConfig& config, SegmentationModel& backbone);
 
 // Writes both files atomically; weights in weight_dtype (float16 for shipped models). Creates the folder.
 void save_model(SegmentationModel& model, const std::filesystem::path& folder, torch::Dtype weight_dtype);

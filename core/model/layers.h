@@ -1,0 +1,48 @@
+// The parameterised layers that encoder and decoder are made of. Unlike torch's own they leave their parameters unset until
+// initialise(): a model that is about to be loaded, or refused, costs neither time nor touched memory.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+
+namespace fovea {
+
+// y = x W' + b; weight [out, in], bias [out].
+class Linear : public torch::nn::Module {
+ public:
+  Linear(std::int64_t in, std::int64_t out);
+  void initialise(double deviation = 0.02);                 // truncated normal, zero bias
+  torch::Tensor forward(const torch::Tensor& x) { return torch::nn::functional::linear(x, weight, bias); }
+
+  torch::Tensor weight, bias;
+};
+
+// Over the last dimension, in the dtype of the weights (torch computes mean and variance in float32 also for 16-bit types).
+class LayerNorm : public torch::nn::Module {
+ public:
+  LayerNorm(std::int64_t width, double eps);
+  void initialise();
+  torch::Tensor forward(const torch::Tensor& x) { return torch::layer_norm(x, {width_}, weight, bias, eps_); }
+
+  torch::Tensor weight, bias;
+
+ private:
+  std::int64_t width_;
+  double eps_;
+};
+
+// 3x3 convolution of [B, C, H, W] with a border of zeros; stride 2 halves even extents. weight [out, in, 3, 3], bias [out].
+class Convolution3x3 : public torch::nn::Module {
+ public:
+  Convolution3x3(std::int64_t in, std::int64_t out, std::int64_t stride);
+  void initialise();                                        // normal with variance 2 / fan-in (He et al. 2015), zero bias
+  torch::Tensor forward(const torch::Tensor& x) { return torch::conv2d(x, weight, bias, stride_, 1); }
+
+  torch::Tensor weight, bias;
+
+ private:
+  std::int64_t stride_;
+};
+
+}  // namespace fovea
