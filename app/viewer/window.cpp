@@ -1,0 +1,130 @@
+#include "app/viewer/window.h"
+
+#include <glad/gl.h>
+#include <GLFW/glfw3.h>
+#include <imgui.h>
+#include <imgui_impl_glfw.h>
+#include <imgui_impl_opengl3.h>
+#include <implot.h>
+
+#include <utility>
+
+#include "core/base/error.h"
+
+namespace fovea {
+namespace {
+
+std::string glfw_reason() {
+  const char* text = nullptr;
+  glfwGetError(&text);
+  return text ? first_line(text) : "unknown reason";
+}
+
+}  // namespace
+
+Window::Window(const WindowOptions& options) {
+  if (!glfwInit()) {
+    throw Error(ErrorKind::kEnvironment, "no display: " + glfw_reason() + "; pictures can be made without one: fovea segment --overlay, fovea attend");
+  }
+  try {
+    create_window(options);
+    start_imgui();
+  } catch (...) {
+    if (window_) glfwDestroyWindow(window_);
+    glfwTerminate();
+    throw;
+  }
+}
+
+Window::~Window() {
+  ImGui_ImplOpenGL3_Shutdown();
+  ImGui_ImplGlfw_Shutdown();
+  ImPlot::DestroyContext();
+  ImGui::DestroyContext();
+  glfwDestroyWindow(window_);
+  glfwTerminate();
+}
+
+void Window::create_window(const WindowOptions& options) {
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
+  glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 3);
+  glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
+  glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
+  glfwWindowHint(GLFW_VISIBLE, options.visibility == Visibility::kVisible ? GLFW_TRUE : GLFW_FALSE);
+  glfwWindowHint(GLFW_SCALE_TO_MONITOR, options.scale == 0 ? GLFW_TRUE : GLFW_FALSE);
+  window_ = glfwCreateWindow(options.width, options.height, options.title.c_str(), nullptr, nullptr);
+  if (!window_) throw Error(ErrorKind::kEnvironment, "no window with OpenGL 3.3: " + glfw_reason());
+
+  glfwMakeContextCurrent(window_);
+  if (!gladLoadGL(glfwGetProcAddress)) throw Error(ErrorKind::kEnvironment, "OpenGL 3.3 cannot be loaded");
+  glfwSwapInterval(options.visibility == Visibility::kVisible ? 1 : 0);
+
+  float content_scale = 1;
+  glfwGetWindowContentScale(window_, &content_scale, nullptr);
+  scale_ = options.scale > 0 ? options.scale : content_scale;
+  glfwSetWindowUserPointer(window_, this);
+  // Before ImGui installs its own callbacks, so that they are chained.
+  glfwSetDropCallback(window_, [](GLFWwindow* handle, int count, const char** paths) {
+    auto* self = static_cast<Window*>(glfwGetWindowUserPointer(handle));
+    self->dropped_.insert(self->dropped_.end(), paths, paths + count);
+  });
+}
+
+void Window::start_imgui() {
+  ImGui::CreateContext();
+  ImPlot::CreateContext();
+  ImGuiIO& io = ImGui::GetIO();
+  io.IniFilename = nullptr;   // the program keeps its settings itself
+  io.ConfigFlags |= ImGuiConfigFlags_DockingEnable | ImGuiConfigFlags_NavEnableKeyboard;
+  io.ConfigWindowsMoveFromTitleBarOnly = true;
+  ImGui_ImplGlfw_InitForOpenGL(window_, true);
+  ImGui_ImplOpenGL3_Init("#version 330 core");
+}
+
+bool Window::should_close() const { return glfwWindowShouldClose(window_) == GLFW_TRUE; }
+
+void Window::request_close(bool close) { glfwSetWindowShouldClose(window_, close ? GLFW_TRUE : GLFW_FALSE); }
+
+void Window::poll(double wait_s) {
+  if (wait_s > 0) glfwWaitEventsTimeout(wait_s);
+  else glfwPollEvents();
+}
+
+void Window::begin_frame() {
+  ImGui_ImplOpenGL3_NewFrame();
+  ImGui_ImplGlfw_NewFrame();
+  ImGui::NewFrame();
+}
+
+void Window::end_frame() {
+  ImGui::Render();
+  int width = 0, height = 0;
+  glfwGetFramebufferSize(window_, &width, &height);
+  glViewport(0, 0, width, height);
+  glClearColor(0, 0, 0, 1);
+  glClear(GL_COLOR_BUFFER_BIT);
+  ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  glfwSwapBuffers(window_);
+}
+
+void Window::wake() { glfwPostEmptyEvent(); }
+
+void Window::set_title(const std::string& title) { glfwSetWindowTitle(window_, title.c_str()); }
+
+bool Window::full_screen() const { return glfwGetWindowMonitor(window_) != nullptr; }
+
+void Window::toggle_full_screen() {
+  if (full_screen()) {
+    glfwSetWindowMonitor(window_, nullptr, windowed_x_, windowed_y_, windowed_width_, windowed_height_, 0);
+    return;
+  }
+  glfwGetWindowPos(window_, &windowed_x_, &windowed_y_);
+  glfwGetWindowSize(window_, &windowed_width_, &windowed_height_);
+  GLFWmonitor* monitor = glfwGetPrimaryMonitor();
+  const GLFWvidmode* mode = monitor ? glfwGetVideoMode(monitor) : nullptr;
+  if (mode) glfwSetWindowMonitor(window_, monitor, 0, 0, mode->width, mode->height, mode->refreshRate);
+}
+
+std::vector<std::filesystem::path> Window::take_dropped_files() { return std::exchange(dropped_, {}); }
+
+}  // namespace fovea

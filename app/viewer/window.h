@@ -1,0 +1,61 @@
+// The program's window: GLFW, an OpenGL 3.3 core context and Dear ImGui, made and freed together.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+struct GLFWwindow;
+
+namespace fovea {
+
+enum class Visibility { kVisible, kHidden };   // hidden: tests and exports
+
+struct WindowOptions {
+  std::string title = "Fovea";
+  int width = 1440, height = 900;              // screen coordinates
+  Visibility visibility = Visibility::kVisible;
+  float scale = 0;                             // size of everything; 0: the monitor's content scale
+};
+
+// One a process, main thread only. Error{kEnvironment} without a display or without OpenGL 3.3: "no display: ...".
+class Window {
+ public:
+  explicit Window(const WindowOptions& options);
+  ~Window();
+  Window(const Window&) = delete;
+  Window& operator=(const Window&) = delete;
+
+  bool should_close() const;
+  void request_close(bool close);
+
+  // Handles input. wait_s > 0: sleeps until input arrives or the time is over, so that an idle program costs nothing.
+  void poll(double wait_s);
+  void begin_frame();
+  // Draws what ImGui collected and shows it.
+  void end_frame();
+  // Wakes poll() from any thread: a worker has something to show.
+  static void wake();
+
+  float scale() const { return scale_; }
+  void set_title(const std::string& title);
+  bool full_screen() const;
+  void toggle_full_screen();
+  GLFWwindow* handle() const { return window_; }
+
+  // Files dropped onto the window since the last call.
+  std::vector<std::filesystem::path> take_dropped_files();
+
+ private:
+  void create_window(const WindowOptions& options);
+  void start_imgui();
+
+  GLFWwindow* window_ = nullptr;
+  float scale_ = 1;
+  int windowed_x_ = 0, windowed_y_ = 0, windowed_width_ = 0, windowed_height_ = 0;   // to come back from full screen
+  std::vector<std::filesystem::path> dropped_;
+};
+
+}  // namespace fovea

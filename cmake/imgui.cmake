@@ -1,0 +1,38 @@
+# Dear ImGui (docking), ImPlot, the command palette and the file dialogs, from the sources that scripts/setup.sh view unpacks.
+#
+#   fovea_imgui         what the shipped program links
+#   fovea_imgui_tested  the same with the test engine's hooks; for tests only, because the test engine's licence is not MIT
+
+set(_external "${PROJECT_SOURCE_DIR}/.deps/imgui/external")
+set(_imgui "${_external}/imgui/imgui")
+set(_implot "${_external}/implot/implot")
+set(_palette "${_external}/imgui-command-palette/imgui-command-palette")
+set(_test_engine "${_external}/imgui_test_engine/imgui_test_engine")
+
+set(_imgui_sources
+  ${_imgui}/imgui.cpp ${_imgui}/imgui_draw.cpp ${_imgui}/imgui_tables.cpp ${_imgui}/imgui_widgets.cpp
+  ${_imgui}/imgui_stacklayout.cpp   # this fork's imgui.cpp calls into it
+  ${_imgui}/misc/cpp/imgui_stdlib.cpp ${_imgui}/backends/imgui_impl_glfw.cpp ${_imgui}/backends/imgui_impl_opengl3.cpp
+  ${_implot}/implot.cpp ${_implot}/implot_items.cpp
+  ${_palette}/imcmd_command_palette.cpp ${_palette}/imcmd_fuzzy_search.cpp)
+set(_test_engine_sources)
+foreach(_unit context coroutine engine exporters perftool ui utils)
+  list(APPEND _test_engine_sources ${_test_engine}/imgui_test_engine/imgui_te_${_unit}.cpp)
+endforeach()
+list(APPEND _test_engine_sources ${_test_engine}/imgui_test_engine/imgui_capture_tool.cpp)
+
+function(_fovea_imgui_library name)
+  add_library(${name} STATIC ${_imgui_sources} ${ARGN})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}/app/viewer/imgui")
+  target_include_directories(${name} SYSTEM PUBLIC ${_imgui} ${_imgui}/backends ${_imgui}/misc/cpp ${_implot} ${_palette}
+    ${_external}/portable_file_dialogs/portable_file_dialogs ${_external}/glfw/glfw/deps)
+  target_compile_definitions(${name} PUBLIC IMGUI_USER_CONFIG="viewer_imconfig.h" GLFW_INCLUDE_NONE
+    PRIVATE "IMPLOT_CUSTOM_NUMERIC_TYPES=(float)(double)")   # ImPlot's ten default types cost 70 s of compiling
+  target_link_libraries(${name} PUBLIC glfw Threads::Threads ${CMAKE_DL_LIBS})
+endfunction()
+
+_fovea_imgui_library(fovea_imgui)
+_fovea_imgui_library(fovea_imgui_tested ${_test_engine_sources})
+set_target_properties(fovea_imgui_tested PROPERTIES EXCLUDE_FROM_ALL ON)
+target_compile_definitions(fovea_imgui_tested PUBLIC FOVEA_VIEWER_TESTED)
+target_include_directories(fovea_imgui_tested SYSTEM PUBLIC ${_test_engine} ${_test_engine}/imgui_test_engine)
