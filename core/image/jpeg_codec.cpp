@@ -1,0 +1,190 @@
+#include "core/image/jpeg_codec.h"
+
+#include <cerrno>
+#include <csetjmp>
+#include <cstdio>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <jpeglib.h>
+#include <jerror.h>
+
+#include "core/image/write_error.h"
+
+namespace fovea {
+namespace {
+
+struct FileCloser {
+  void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using FilePtr = std::unique_ptr<std::FILE, FileCloser>;
+
+// A picture may refine its coefficients in some ten scans; files with hundreds are made to waste time.
+constexpr int kMaxScans = 100;
+
+// libjpeg reports through callbacks and leaves by longjmp. Functions that setjmp hold no object with a destructor.
+struct ErrorManager {
+  jpeg_error_mgr base;   // first: libjpeg knows only this part
+  std::jmp_buf escape;
+  char message[JMSG_LENGTH_MAX];
+};
+
+[[noreturn]] void leave(j_common_ptr codec) {
+  auto* manager = reinterpret_cast<ErrorManager*>(codec->err);
+  codec->err->format_message(codec, manager->message);
+  std::longjmp(manager->escape, 1);
+}
+
+void judge_message(j_common_ptr codec, int level) {
+  // Cameras leave stray bytes before a marker; nothing is lost by them. Every other warning means that pixels were made up.
+  const int code = codec->err->msg_code;
+  if (level < 0 && code != JWRN_EXTRANEOUS_DATA && code != JWRN_ADOBE_XFORM && code != JWRN_JFIF_MAJOR) leave(codec);
+}
+
+void limit_scans(j_common_ptr codec) {
+  auto* manager = reinterpret_cast<ErrorManager*>(codec->err);
+  if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number <= kMaxScans) return;
+  std::snprintf(manager->message, sizeof manager->message, "more than %d scans", kMaxScans);
+  std::longjmp(manager->escape, 1);
+}
+
+void prepare(ErrorManager& manager) {
+  jpeg_std_error(&manager.base);
+  manager.base.error_exit = leave;
+  manager.base.emit_message = judge_message;
+  manager.message[0] = '\0';
+}
+
+struct Decoder {
+  jpeg_decompress_struct codec{};
+  ErrorManager errors{};
+  jpeg_progress_mgr progress{};
+
+  Decoder() {
+    codec.err = &errors.base;
+    prepare(errors);
+    jpeg_create_decompress(&codec);
+    progress.progress_monitor = limit_scans;
+    codec.progress = &progress;
+  }
+  ~Decoder() { jpeg_destroy_decompress(&codec); }
+  Decoder(const Decoder&) = delete;
+  Decoder& operator=(const Decoder&) = delete;
+};
+
+bool start(Decoder& decoder, std::FILE* file) {
+  if (setjmp(decoder.errors.escape)) return false;
+  jpeg_stdio_src(&decoder.codec, file);
+  jpeg_read_header(&decoder.codec, TRUE);
+  auto& codec = decoder.codec;
+  codec.out_color_space = codec.num_components == 1 ? JCS_GRAYSCALE : codec.num_components == 4 ? JCS_CMYK : JCS_RGB;
+  jpeg_start_decompress(&codec);
+  return true;
+}
+
+bool read_row(Decoder& decoder, JSAMPLE* row) {
+  if (setjmp(decoder.errors.escape)) return false;
+  return jpeg_read_scanlines(&decoder.codec, &row, 1) == 1;
+}
+
+bool finish_reading(Decoder& decoder) {
+  if (setjmp(decoder.errors.escape)) return false;
+  return jpeg_finish_decompress(&decoder.codec);
+}
+
+// Adobe's programs store inverted inks, 255 for none; others do it the other way round.
+void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, std::int64_t width, std::uint8_t invert) {
+  for (std::int64_t x = 0; x < width; ++x, cmyk += 4, rgb += 3) {
+    const int key = cmyk[3] ^ invert;
+    for (int c = 0; c < 3; ++c) rgb[c] = static_cast<std::uint8_t>(((cmyk[c] ^ invert) * key + 127) / 255);
+  }
+}
+
+}  // namespace
+
+ImageU8 decode_jpeg(const std::filesystem::path& path) {
+  const FilePtr file(std::fopen(path.c_str(), "rbe"));
+  if (!file) throw Error(ErrorKind::kInput, path.string() + ": " + std::strerror(errno));
+  Decoder decoder;
+  const auto fail = [&] {
+    throw Error(ErrorKind::kInput, path.string() + ": truncated or damaged JPEG: " + first_line(decoder.errors.message));
+  };
+  if (!start(decoder, file.get())) fail();
+  const auto& codec = decoder.codec;
+  const bool cmyk = codec.num_components == 4;
+  ImageU8 image(codec.output_width, codec.output_height, cmyk ? 3 : codec.output_components);
+  std::vector<std::uint8_t> inks(cmyk ? std::size_t{codec.output_width} * 4 : 0);
+  for (std::int64_t y = 0; y < image.height(); ++y) {
+    if (!read_row(decoder, cmyk ? inks.data() : image.row(y))) fail();
+    if (cmyk) cmyk_to_rgb(inks.data(), image.row(y), image.width(), codec.saw_Adobe_marker ? 0 : 255);
+  }
+  if (!finish_reading(decoder)) fail();
+  return image;
+}
+
+struct JpegEncoder::State {
+  Options options;
+  FilePtr file;
+  jpeg_compress_struct codec{};
+  ErrorManager errors{};
+  std::int64_t rows_written = 0;
+  ~State() { jpeg_destroy_compress(&codec); }
+
+  bool start() {
+    if (setjmp(errors.escape)) return false;
+    jpeg_create_compress(&codec);
+    jpeg_stdio_dest(&codec, file.get());
+    codec.image_width = static_cast<JDIMENSION>(options.width);
+    codec.image_height = static_cast<JDIMENSION>(options.height);
+    codec.input_components = options.channels;
+    codec.in_color_space = options.channels == 1 ? JCS_GRAYSCALE : JCS_RGB;
+    jpeg_set_defaults(&codec);
+    jpeg_set_quality(&codec, options.quality, TRUE);
+    jpeg_start_compress(&codec, TRUE);
+    return true;
+  }
+  bool write_row(const std::uint8_t* row) {
+    if (setjmp(errors.escape)) return false;
+    JSAMPROW rows[] = {const_cast<JSAMPROW>(row)};   // libjpeg only reads it
+    return jpeg_write_scanlines(&codec, rows, 1) == 1;
+  }
+  bool finish() {
+    if (setjmp(errors.escape)) return false;
+    jpeg_finish_compress(&codec);
+    return true;
+  }
+};
+
+JpegEncoder::JpegEncoder(const Options& options) : state_(std::make_unique<State>()) {
+  require(options.channels == 1 || options.channels == 3, "a JPEG has 1 or 3 channels");
+  require(options.width > 0 && options.height > 0 && options.width <= kMaxSide && options.height <= kMaxSide, "a JPEG's side is 1 to 65500");
+  state_->options = options;
+  prepare(state_->errors);
+  state_->codec.err = &state_->errors.base;
+  state_->file.reset(std::fopen(options.path.c_str(), "wbe"));
+  if (!state_->file) fail_write(options.target, std::strerror(errno));
+  if (!state_->start()) fail_write(options.target, write_failure_reason(options.path, state_->errors.message));
+}
+
+JpegEncoder::~JpegEncoder() = default;
+
+void JpegEncoder::append(const ImageU8& rows) {
+  require(rows.width() == state_->options.width && rows.channels() == state_->options.channels, "rows do not fit the JPEG");
+  require(state_->rows_written + rows.height() <= state_->options.height, "more rows than the JPEG has");
+  for (std::int64_t y = 0; y < rows.height(); ++y) {
+    if (!state_->write_row(rows.row(y))) {
+      fail_write(state_->options.target, write_failure_reason(state_->options.path, state_->errors.message));
+    }
+  }
+  state_->rows_written += rows.height();
+}
+
+void JpegEncoder::finish() {
+  require(state_->rows_written == state_->options.height, "the JPEG lacks rows");
+  const bool flushed = state_->finish() && std::fflush(state_->file.get()) == 0;
+  const std::string reason = flushed ? "" : write_failure_reason(state_->options.path, state_->errors.message);
+  if (!flushed) fail_write(state_->options.target, reason);
+}
+
+}  // namespace fovea

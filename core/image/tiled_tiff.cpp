@@ -1,0 +1,132 @@
+#include "core/image/tiled_tiff.h"
+
+#include <cpl_string.h>
+
+#include <algorithm>
+
+#include "core/base/files.h"
+#include "core/image/gdal_support.h"
+#include "core/image/write_error.h"
+
+namespace fovea {
+namespace {
+
+constexpr std::int64_t kTile = 512;
+
+}  // namespace
+
+struct TiledTiff::State {
+  TiledTiffOptions options;
+  AtomicFile file;
+  gdal::DatasetPtr dataset;   // after the file: closed before the temporary is removed
+  ImageU8 pending;            // rows of the current row of tiles
+  std::int64_t pending_rows = 0, rows_written = 0;
+
+  explicit State(const TiledTiffOptions& o) : options(o), file(o.path) {}
+
+  // The scope is the calling function's, never a member: it belongs to a thread, and a writer may move between threads.
+  [[noreturn]] void fail(const gdal::ErrorScope& errors) {
+    dataset.reset();
+    fail_write(options.path, write_failure_reason(file.path(), errors.reason(file.path(), "GDAL gave no reason")));
+  }
+  void check(const gdal::ErrorScope& errors) { if (errors.failed()) fail(errors); }
+
+  void create() {
+    const gdal::ErrorScope errors;
+    CPLStringList creation;
+    creation.SetNameValue("TILED", "YES");
+    creation.SetNameValue("BLOCKXSIZE", std::to_string(kTile).c_str());
+    creation.SetNameValue("BLOCKYSIZE", std::to_string(kTile).c_str());
+    creation.SetNameValue("COMPRESS", "DEFLATE");
+    creation.SetNameValue("BIGTIFF", "YES");
+    creation.SetNameValue("INTERLEAVE", "BAND");   // a reader that wants one class decodes one
+    GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
+    dataset.reset(driver->Create(file.path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands, GDT_Byte,
+                                 creation.List()));
+    if (!dataset) fail(errors);
+    gdal::set_georeference(*dataset, options.georeference, options.path);
+    describe();
+    check(errors);
+  }
+
+  void describe() {
+    GDALRasterBand& first = *dataset->GetRasterBand(1);
+    if (!options.palette.empty()) {
+      GDALColorTable table;
+      for (std::size_t i = 0; i < options.palette.size(); ++i) {
+        const Colour& colour = options.palette[i];
+        const GDALColorEntry entry{colour.red, colour.green, colour.blue, static_cast<short>(static_cast<int>(i) == options.nodata ? 0 : 255)};
+        table.SetColorEntry(static_cast<int>(i), &entry);
+      }
+      first.SetColorTable(&table);
+    }
+    if (options.nodata >= 0) first.SetNoDataValue(options.nodata);
+    // GDAL keeps category names only in a sidecar file, which would be lost on the first copy.
+    for (std::size_t i = 0; i < options.class_names.size(); ++i) {
+      dataset->SetMetadataItem(("CLASS_" + std::to_string(i)).c_str(), options.class_names[i].c_str());
+      const auto number = static_cast<int>(i) + 1;
+      if (options.bands > 1 && number <= options.bands) dataset->GetRasterBand(number)->SetDescription(options.class_names[i].c_str());
+    }
+  }
+
+  void flush_tiles() {
+    if (pending_rows == 0) return;
+    const gdal::ErrorScope errors;
+    const auto width = static_cast<int>(options.width), rows = static_cast<int>(pending_rows);
+    const CPLErr result = dataset->RasterIO(GF_Write, 0, static_cast<int>(rows_written), width, rows, pending.samples().data(), width, rows, GDT_Byte,
+                                            options.bands, nullptr, options.bands, static_cast<GSpacing>(options.bands) * width, 1, nullptr);
+    if (result != CE_None) fail(errors);
+    // Now, so that a full disk is noticed at this row and GDAL's cache does not fill with tiles that are done.
+    for (int number = 1; number <= options.bands; ++number) dataset->GetRasterBand(number)->FlushCache(false);
+    check(errors);
+    rows_written += pending_rows;
+    pending_rows = 0;
+  }
+
+  void build_overviews() {
+    std::vector<int> factors;
+    for (int factor = 2; std::max(options.width, options.height) * 2 / factor > kTile; factor *= 2) factors.push_back(factor);
+    if (factors.empty()) return;
+    const gdal::ErrorScope errors;
+    const char* method = options.overviews == OverviewKind::kMajority ? "MODE" : "AVERAGE";
+    if (dataset->BuildOverviews(method, static_cast<int>(factors.size()), factors.data(), 0, nullptr, nullptr, nullptr, nullptr) != CE_None) fail(errors);
+  }
+};
+
+TiledTiff::TiledTiff(const TiledTiffOptions& options) {
+  require(options.width > 0 && options.height > 0 && options.width <= INT32_MAX && options.height <= INT32_MAX, "a TIFF's side is 1 to 2^31 - 1");
+  require(options.bands > 0 && (options.palette.empty() || options.bands == 1), "a palette belongs to a single band");
+  gdal::initialise();
+  state_ = std::make_unique<State>(options);
+  state_->pending = ImageU8(options.width, std::min(kTile, options.height), options.bands);
+  state_->create();
+}
+
+TiledTiff::~TiledTiff() = default;
+
+void TiledTiff::append(const ImageU8& rows) {
+  State& state = *state_;
+  require(rows.width() == state.options.width && rows.channels() == state.options.bands, "rows do not fit the TIFF");
+  require(state.rows_written + state.pending_rows + rows.height() <= state.options.height, "more rows than the TIFF has");
+  for (std::int64_t y = 0; y < rows.height();) {
+    const std::int64_t count = std::min(rows.height() - y, state.pending.height() - state.pending_rows);
+    std::copy(rows.row(y), rows.row(y) + count * rows.width() * rows.channels(), state.pending.row(state.pending_rows));
+    y += count, state.pending_rows += count;
+    if (state.pending_rows == state.pending.height()) state.flush_tiles();
+  }
+}
+
+void TiledTiff::finish() {
+  State& state = *state_;
+  state.flush_tiles();
+  require(state.rows_written == state.options.height, "the TIFF lacks rows");
+  state.build_overviews();
+  {
+    const gdal::ErrorScope errors;
+    state.dataset.reset();   // the last bytes are written here
+    state.check(errors);
+  }
+  state.file.commit();
+}
+
+}  // namespace fovea
