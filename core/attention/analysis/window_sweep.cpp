@@ -1,0 +1,260 @@
+#include "core/attention/analysis/window_sweep.h"
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <limits>
+
+#include "core/attention/analysis/window_tiles.h"
+
+namespace fovea::analysis::window_sweep {
+namespace {
+
+// A tile's fused probabilities: for each block of sixteen queries [slots][kLanes], blocks row by row.
+class FusedTile {
+ public:
+  FusedTile(const AttentionLayer& layer, const WindowOffsets& offsets, const HeadChoice& heads, RowSums sums)
+      : offsets_(offsets), heads_(heads), sums_(sums), keys_(layer, offsets) {}
+
+  void compute(const GridRect& tile) {
+    tile_ = tile;
+    blocks_a_row_ = (tile.width + kLanes - 1) / kLanes;
+    const bool minimum = heads_.fusion == HeadFusion::kMin;
+    fused_.assign(static_cast<std::size_t>(tile.height * blocks_a_row_ * offsets_.slots() * kLanes), minimum ? kUntouched : 0.0f);
+    for (std::size_t head = 0; head < offsets_.heads.size(); ++head) {
+      keys_.load(tile, head);
+      for (std::int64_t row = 0; row < tile.height; ++row) {
+        for (std::int64_t column = 0; column < blocks_a_row_; ++column) add_head(head, row, column);
+      }
+    }
+    const bool fused_sums = heads_.fusion == HeadFusion::kMax || minimum;
+    for (std::int64_t block = 0; fused_sums && block < tile.height * blocks_a_row_; ++block) finish(data(block));
+  }
+
+  std::int64_t blocks_a_row() const { return blocks_a_row_; }
+  const float* block(std::int64_t row, std::int64_t column) { return data(row * blocks_a_row_ + column); }
+
+ private:
+  static constexpr float kUntouched = std::numeric_limits<float>::max();
+
+  float* data(std::int64_t block) { return fused_.data() + block * offsets_.slots() * kLanes; }
+
+  void add_head(std::size_t head, std::int64_t row, std::int64_t column) {
+    SoftmaxSums sums;
+    const float* probabilities = keys_.probabilities(tile_.y + row, tile_.x + column * kLanes, sums);
+    const auto& slot = offsets_.heads[head].slot;
+    const auto fusion = heads_.fusion == HeadFusion::kMax ? BlockFusion::kMaximum
+                        : heads_.fusion == HeadFusion::kMin ? BlockFusion::kMinimum : BlockFusion::kAdd;
+    fuse_block(data(row * blocks_a_row_ + column), probabilities, slot.data(), static_cast<std::int64_t>(slot.size()), fusion,
+               1.0f / static_cast<float>(offsets_.heads.size()));
+  }
+
+  // A key that some head does not see has minimum zero; then, if asked for, rows that sum to one.
+  void finish(float* fused) {
+    const auto heads = static_cast<std::int32_t>(offsets_.heads.size());
+    for (std::int64_t slot = 0; slot < offsets_.slots(); ++slot) {
+      if (heads_.fusion != HeadFusion::kMin || offsets_.users[static_cast<std::size_t>(slot)] == heads) continue;
+      std::fill_n(fused + slot * kLanes, kLanes, 0.0f);
+    }
+    if (sums_ == RowSums::kAsFused) return;
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      double total = 0;
+      for (std::int64_t slot = 0; slot < offsets_.slots(); ++slot) total += fused[slot * kLanes + lane];
+      const float factor = total > 0 ? static_cast<float>(1 / total) : 0.0f;
+      for (std::int64_t slot = 0; slot < offsets_.slots(); ++slot) fused[slot * kLanes + lane] *= factor;
+    }
+  }
+
+  const WindowOffsets& offsets_;
+  HeadChoice heads_;
+  RowSums sums_;
+  TileKeys keys_;
+  GridRect tile_;
+  std::int64_t blocks_a_row_ = 0;
+  std::vector<float> fused_;
+};
+
+// Values of one tile and its surroundings: [tile rows + 2 reach_y][stride].
+struct HaloTile {
+  std::int64_t stride = 0;
+  std::vector<float> values;
+  std::vector<double> globals;
+  HaloTile(const GridRect& tile, const WindowOffsets& offsets)
+      : stride(kTileColumns + 2 * offsets.reach_x), values(static_cast<std::size_t>((tile.height + 2 * offsets.reach_y) * stride)),
+        globals(static_cast<std::size_t>(offsets.globals)) {}
+  float* at(std::int64_t row, std::int64_t column, const WindowOffsets& offsets) {
+    return values.data() + (row + offsets.reach_y) * stride + column + offsets.reach_x;
+  }
+};
+
+// One tile's share of r A.
+void scatter_tile(const TokenMap& r, const GridRect& tile, const WindowOffsets& offsets, FusedTile& fused, HaloTile& out) {
+  const float* weights = r.values.const_data_ptr<float>();
+  for (std::int64_t row = 0; row < tile.height; ++row) {
+    for (std::int64_t column = 0; column < fused.blocks_a_row(); ++column) {
+      float weight[kLanes] = {};
+      const auto lanes = std::min(kLanes, tile.width - column * kLanes);
+      std::copy_n(weights + (tile.y + row - r.support.y) * r.support.width + tile.x + column * kLanes - r.support.x, lanes, weight);
+      const float* probability = fused.block(row, column);
+      for (std::int64_t g = 0; g < offsets.globals; ++g, probability += kLanes) {
+        for (std::int64_t lane = 0; lane < kLanes; ++lane) out.globals[g] += static_cast<double>(probability[lane]) * weight[lane];
+      }
+      for (const auto& offset : offsets.shared) {
+        float* target = out.at(row + offset.dy, column * kLanes + offset.dx, offsets);
+        for (std::int64_t lane = 0; lane < kLanes; ++lane) target[lane] += probability[lane] * weight[lane];
+        probability += kLanes;
+      }
+    }
+  }
+}
+
+void add_tile(const GridRect& tile, const WindowOffsets& offsets, const HaloTile& part, TokenMap& sum) {
+  float* target = sum.values.data_ptr<float>();
+  const auto& whole = sum.support;
+  const auto top = std::max(tile.y - offsets.reach_y, whole.y), bottom = std::min(tile.y + tile.height + offsets.reach_y, whole.y + whole.height);
+  const auto left = std::max(tile.x - offsets.reach_x, whole.x), right = std::min(tile.x + tile.width + offsets.reach_x, whole.x + whole.width);
+  for (std::int64_t y = top; y < bottom; ++y) {
+    const float* from = part.values.data() + (y - tile.y + offsets.reach_y) * part.stride + (left - tile.x + offsets.reach_x);
+    float* to = target + (y - whole.y) * whole.width + (left - whole.x);
+    for (std::int64_t x = 0; x < right - left; ++x) to[x] += from[x];
+  }
+}
+
+bool all_zero(const TokenMap& r, const GridRect& tile) {
+  const float* values = r.values.const_data_ptr<float>() + (tile.y - r.support.y) * r.support.width + tile.x - r.support.x;
+  for (std::int64_t row = 0; row < tile.height; ++row, values += r.support.width) {
+    if (std::any_of(values, values + tile.width, [](float value) { return value != 0; })) return false;
+  }
+  return true;
+}
+
+// Reads c into a tile's surroundings; zero outside its support.
+void gather_tile(const TokenMap& c, const GridRect& tile, const WindowOffsets& offsets, HaloTile& part) {
+  std::fill(part.values.begin(), part.values.end(), 0.0f);
+  const auto top = std::max(tile.y - offsets.reach_y, c.support.y), bottom = std::min(tile.y + tile.height + offsets.reach_y, c.support.y + c.support.height);
+  const auto left = std::max(tile.x - offsets.reach_x, c.support.x), right = std::min(tile.x + tile.width + offsets.reach_x, c.support.x + c.support.width);
+  for (std::int64_t y = top; y < bottom && left < right; ++y) {
+    std::copy_n(c.values.const_data_ptr<float>() + (y - c.support.y) * c.support.width + left - c.support.x, right - left,
+                part.at(y - tile.y, left - tile.x, offsets));
+  }
+}
+
+// A c of the sixteen queries of one block.
+void dot_block(const float* probability, const WindowOffsets& offsets, const float* globals, const float* around, std::int64_t stride, float* result) {
+  double sums[kLanes] = {};
+  for (std::int64_t g = 0; g < offsets.globals; ++g, probability += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(probability[lane]) * globals[g];
+  }
+  for (const auto& offset : offsets.shared) {
+    const float* value = around + offset.dy * stride + offset.dx;
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(probability[lane]) * value[lane];
+    probability += kLanes;
+  }
+  std::copy_n(sums, kLanes, result);
+}
+
+TokenMap zeros(const AttentionLayer& layer, const GridRect& support) {
+  return {.grid = layer.pattern.grid, .globals = at::zeros({layer.global_tokens()}, at::kFloat), .support = support,
+          .values = at::zeros({support.height, support.width}, at::kFloat)};
+}
+
+struct StatisticsBlock {
+  const float* probabilities = nullptr;   // [G + offsets][kLanes]
+  SoftmaxSums sums;
+  std::int64_t lanes = 0, place = 0;      // where its first query lies in the statistics' planes
+};
+
+void write_statistics(const WindowOffsets& offsets, const HeadWindow& window, const StatisticsBlock& block, RowStatistics& result) {
+  const auto count = static_cast<std::int64_t>(window.slot.size());
+  double far[kLanes], near[kLanes];
+  weighted_sums(block.probabilities, window.distance.data(), count, far);
+  weighted_sums(block.probabilities, window.on_grid.data(), count, near);
+  const auto put = [&](at::Tensor& plane, std::int64_t lane, double value) { plane.data_ptr<float>()[block.place + lane] = static_cast<float>(value); };
+  for (std::int64_t lane = 0; lane < block.lanes; ++lane) {
+    double on_globals = 0;
+    for (std::int64_t g = 0; g < offsets.globals; ++g) on_globals += block.probabilities[g * kLanes + lane];
+    put(result.lse, lane, block.sums.lse[lane]);
+    put(result.entropy, lane, block.sums.entropy[lane]);
+    put(result.global_mass, lane, on_globals);
+    put(result.mean_distance, lane, near[lane] > 0 ? far[lane] / near[lane] : 0);
+  }
+}
+
+}  // namespace
+
+TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
+  const auto offsets = window_offsets(layer, heads);
+  const auto tiles = tiles_of(r.support);
+  std::vector<HaloTile> parts;
+  parts.reserve(tiles.size());
+  for (const auto& tile : tiles) parts.emplace_back(tile, offsets);
+  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    FusedTile fused(layer, offsets, heads, sums);
+    for (std::int64_t i = begin; i < end; ++i) {
+      if (all_zero(r, tiles[i])) continue;
+      fused.compute(tiles[i]);
+      scatter_tile(r, tiles[i], offsets, fused, parts[i]);
+    }
+  });
+  auto result = zeros(layer, within_reach(layer, r.support));
+  auto globals = at::zeros({layer.global_tokens()}, at::kDouble);
+  for (std::size_t i = 0; i < tiles.size(); ++i) {   // in order, so that sums do not depend on threads
+    add_tile(tiles[i], offsets, parts[i], result);
+    for (std::int64_t g = 0; g < offsets.globals; ++g) globals.data_ptr<double>()[g] += parts[i].globals[g];
+  }
+  result.globals = globals.to(at::kFloat);
+  return result;
+}
+
+TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads, RowSums sums) {
+  const auto offsets = window_offsets(layer, heads);
+  const auto tiles = tiles_of(rect);
+  auto result = zeros(layer, rect);
+  float* out = result.values.data_ptr<float>();
+  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    FusedTile fused(layer, offsets, heads, sums);
+    for (std::int64_t i = begin; i < end; ++i) {
+      const auto& tile = tiles[i];
+      HaloTile around(tile, offsets);
+      gather_tile(c, tile, offsets, around);
+      fused.compute(tile);
+      for (std::int64_t row = 0; row < tile.height; ++row) {
+        for (std::int64_t column = 0; column < fused.blocks_a_row(); ++column) {
+          float values[kLanes];
+          dot_block(fused.block(row, column), offsets, c.globals.const_data_ptr<float>(), around.at(row, column * kLanes, offsets),
+                    around.stride, values);
+          const auto x = tile.x + column * kLanes;
+          std::copy_n(values, std::min(kLanes, tile.x + tile.width - x), out + (tile.y + row - rect.y) * rect.width + x - rect.x);
+        }
+      }
+    }
+  });
+  return result;
+}
+
+RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect) {
+  const auto offsets = window_offsets(layer, {});
+  const auto tiles = tiles_of(rect);
+  const auto plane = [&] { return at::zeros({layer.heads(), rect.height, rect.width}, at::kFloat); };
+  RowStatistics result{.rect = rect, .lse = plane(), .entropy = plane(), .global_mass = plane(), .mean_distance = plane()};
+  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+    TileKeys keys(layer, offsets);
+    for (std::int64_t i = begin; i < end; ++i) {
+      for (std::size_t head = 0; head < offsets.heads.size(); ++head) {
+        keys.load(tiles[i], head);
+        for (std::int64_t y = tiles[i].y; y < tiles[i].y + tiles[i].height; ++y) {
+          for (std::int64_t x = tiles[i].x; x < tiles[i].x + tiles[i].width; x += kLanes) {
+            const auto lanes = std::min(kLanes, tiles[i].x + tiles[i].width - x);
+            StatisticsBlock block{.lanes = lanes, .place = (static_cast<std::int64_t>(head) * rect.height + y - rect.y) * rect.width + x - rect.x};
+            block.probabilities = keys.probabilities(y, x, block.sums);
+            write_statistics(offsets, offsets.heads[head], block, result);
+          }
+        }
+      }
+    }
+  });
+  return result;
+}
+
+}  // namespace fovea::analysis::window_sweep
