@@ -19,6 +19,7 @@ constexpr std::string_view kFormatName = "fovea-model/";
 constexpr std::string_view kFormatVersion = "1";
 constexpr std::size_t kMaxConfigBytes = 16u << 20;
 constexpr int kMaxConfigDepth = 32;
+constexpr std::int64_t kMaxHeadDim = 256;          // of the attention operator
 constexpr std::int64_t kMaxClasses = 255;          // a class is a byte in a mask, and one value stays free for "ignore"
 
 // One JSON object being read: knows where it stands in the file, so that every complaint names its key.
@@ -28,8 +29,12 @@ class Reader {
     if (!value_.is_object()) fail("must be an object");
   }
 
-  [[noreturn]] void fail(const std::string& what) const { throw Error(ErrorKind::kModel, file_ + ": " + (key_.empty() ? "" : key_ + ": ") + what); }
-  [[noreturn]] void fail(std::string_view name, const std::string& what) const { throw Error(ErrorKind::kModel, file_ + ": " + path(name) + ": " + what); }
+  [[noreturn]] void fail(const std::string& what) const {
+    throw Error(ErrorKind::kModel, file_ + ": " + (key_.empty() ? "" : key_ + ": ") + what);
+  }
+  [[noreturn]] void fail(std::string_view name, const std::string& what) const {
+    throw Error(ErrorKind::kModel, file_ + ": " + path(name) + ": " + what);
+  }
 
   void allow_only(std::initializer_list<std::string_view> names) const {
     for (const auto& [name, ignored] : value_.items()) {
@@ -100,10 +105,12 @@ class Reader {
 LayerAttention parse_layer_attention(const Reader& encoder, std::size_t layer, std::int64_t heads) {
   LayerAttention attention;
   const auto& value = encoder.at("attention")[layer];
-  if (value.is_string()) {
-    if (value != "dense") encoder.element("attention", layer).fail("must be \"dense\" or an object with window and dilation");
+  if (value == "dense") {
     attention.dense = true;
     return attention;
+  }
+  if (!value.is_object()) {
+    encoder.fail("attention[" + std::to_string(layer) + "]", "must be \"dense\" or an object with window and dilation");
   }
   const Reader reader = encoder.element("attention", layer);
   reader.allow_only({"window", "dilation"});
@@ -137,7 +144,8 @@ void parse_positions(const Reader& reader, EncoderConfig& encoder) {
 }
 
 EncoderConfig parse_encoder(const Reader& reader) {
-  reader.allow_only({"width", "depth", "heads", "mlp_width", "patch", "global_tokens", "positions", "layer_norm_eps", "layer_scale", "attention"});
+  reader.allow_only({"width", "depth", "heads", "mlp_width", "patch", "global_tokens", "positions", "layer_norm_eps", "layer_scale",
+                     "attention"});
   EncoderConfig encoder;
   encoder.width = reader.integer("width", 1, 16384);
   encoder.depth = reader.integer("depth", 1, 256);
@@ -145,7 +153,10 @@ EncoderConfig parse_encoder(const Reader& reader) {
   if (encoder.width % encoder.heads != 0) {
     reader.fail("heads", std::to_string(encoder.heads) + " does not divide width " + std::to_string(encoder.width));
   }
-  if (encoder.head_dim() > 256) reader.fail("heads", "width per head is " + std::to_string(encoder.head_dim()) + ", at most 256 is supported");
+  if (encoder.head_dim() > kMaxHeadDim) {
+    const auto found = std::to_string(encoder.head_dim()), most = std::to_string(kMaxHeadDim);
+    reader.fail("heads", "width per head is " + found + ", at most " + most + " is supported");
+  }
   encoder.mlp_width = reader.integer("mlp_width", 1, 65536);
   encoder.patch = reader.integer("patch", 4, 256);
   encoder.global_tokens = reader.integer("global_tokens", 0, 64);
@@ -157,7 +168,9 @@ EncoderConfig parse_encoder(const Reader& reader) {
   if (static_cast<std::int64_t>(layers) != encoder.depth) {
     reader.fail("attention", std::to_string(layers) + " entries, expected one for each of " + std::to_string(encoder.depth) + " layers");
   }
-  for (std::size_t layer = 0; layer < layers; ++layer) encoder.attention.push_back(parse_layer_attention(reader, layer, encoder.heads));
+  for (std::size_t layer = 0; layer < layers; ++layer) {
+    encoder.attention.push_back(parse_layer_attention(reader, layer, encoder.heads));
+  }
   return encoder;
 }
 
@@ -174,7 +187,9 @@ DecoderConfig parse_decoder(const Reader& reader, const EncoderConfig& encoder) 
 
 Preprocessing parse_preprocessing(const Reader& reader) {
   reader.allow_only({"mean", "deviation", "ground_sampling_distance_m"});
-  Preprocessing preprocessing{.mean = reader.three_numbers("mean"), .deviation = reader.three_numbers("deviation"), .ground_sampling_distance_m = {}};
+  Preprocessing preprocessing;
+  preprocessing.mean = reader.three_numbers("mean");
+  preprocessing.deviation = reader.three_numbers("deviation");
   for (const double value : preprocessing.deviation) if (value <= 0) reader.fail("deviation", "must be above 0");
   if (reader.has("ground_sampling_distance_m")) {
     preprocessing.ground_sampling_distance_m = reader.number("ground_sampling_distance_m");
@@ -207,7 +222,8 @@ void check_format(const Reader& root) {
   const auto format = root.text("format");
   if (!format.starts_with(kFormatName)) root.fail("format", "must be \"fovea-model/1\"");
   if (format.substr(kFormatName.size()) != kFormatVersion) {
-    root.fail("format", "this is a model of format \"" + printable(format) + "\", and this program reads \"fovea-model/1\": a newer Fovea may read it");
+    root.fail("format", "this is a model of format \"" + printable(format) +
+                            "\", and this program reads \"fovea-model/1\": a newer Fovea may read it");
   }
 }
 
@@ -231,7 +247,8 @@ json encoder_to_json(const EncoderConfig& encoder) {
 ModelConfig parse_model_config(const nlohmann::json& json, const std::string& name_for_errors) {
   const Reader root(json, name_for_errors, "");
   check_format(root);   // before the keys: another version may have others
-  root.allow_only({"format", "name", "description", "encoder", "decoder", "preprocessing", "classes", "ignore_index", "sources", "training", "scores"});
+  root.allow_only({"format", "name", "description", "encoder", "decoder", "preprocessing", "classes", "ignore_index", "sources", "training",
+                   "scores"});
   ModelConfig config;
   config.name = root.text("name");
   config.description = root.text("description");
@@ -243,7 +260,8 @@ ModelConfig parse_model_config(const nlohmann::json& json, const std::string& na
   if (!config.decoder && !config.classes.empty()) root.fail("classes", "must be empty: the model has no decoder");
   config.ignore_index = root.integer("ignore_index", 0, 255);
   if (config.ignore_index < static_cast<std::int64_t>(config.classes.size())) {
-    root.fail("ignore_index", std::to_string(config.ignore_index) + " is the index of class \"" + config.classes[static_cast<std::size_t>(config.ignore_index)].name + "\"");
+    const auto& name = config.classes[static_cast<std::size_t>(config.ignore_index)].name;
+    root.fail("ignore_index", std::to_string(config.ignore_index) + " is the index of class \"" + name + "\"");
   }
   config.sources = root.list("sources");
   config.training = root.at("training");
@@ -265,14 +283,17 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
 }
 
 nlohmann::json to_json(const ModelConfig& config) {
-  json result{{"format", std::string(kFormatName) + std::string(kFormatVersion)}, {"name", config.name}, {"description", config.description},
-              {"encoder", encoder_to_json(config.encoder)}, {"classes", json::array()}, {"ignore_index", config.ignore_index},
-              {"sources", config.sources}, {"training", config.training}, {"scores", config.scores}};
+  json result{{"format", std::string(kFormatName) + std::string(kFormatVersion)}, {"name", config.name},
+              {"description", config.description}, {"encoder", encoder_to_json(config.encoder)}, {"classes", json::array()},
+              {"ignore_index", config.ignore_index}, {"sources", config.sources}, {"training", config.training}, {"scores", config.scores}};
   if (config.decoder) {
-    result["decoder"] = {{"layers", config.decoder->layers}, {"width", config.decoder->width}, {"stem_width", config.decoder->stem_width}};
+    const auto& decoder = *config.decoder;
+    result["decoder"] = {{"layers", decoder.layers}, {"width", decoder.width}, {"stem_width", decoder.stem_width}};
   }
   result["preprocessing"] = {{"mean", config.preprocessing.mean}, {"deviation", config.preprocessing.deviation}};
-  if (const auto& distance = config.preprocessing.ground_sampling_distance_m) result["preprocessing"]["ground_sampling_distance_m"] = *distance;
+  if (const auto& distance = config.preprocessing.ground_sampling_distance_m) {
+    result["preprocessing"]["ground_sampling_distance_m"] = *distance;
+  }
   for (const auto& info : config.classes) result["classes"].push_back({{"name", info.name}, {"colour", info.colour}});
   return result;
 }

@@ -15,7 +15,8 @@ constexpr double kInitialLayerScale = 1e-1;     // small beside the residual, la
 // Cuts images into patches: [B, 3, h * p, w * p] -> [B, h * w, 3 * p * p], each in the order of the patch kernel.
 torch::Tensor cut_patches(const torch::Tensor& images, std::int64_t patch) {
   const auto batch = images.size(0), rows = images.size(2) / patch, columns = images.size(3) / patch;
-  return images.reshape({batch, 3, rows, patch, columns, patch}).permute({0, 2, 4, 1, 3, 5}).reshape({batch, rows * columns, 3 * patch * patch});
+  const auto cut = images.reshape({batch, 3, rows, patch, columns, patch}).permute({0, 2, 4, 1, 3, 5});
+  return cut.reshape({batch, rows * columns, 3 * patch * patch});
 }
 
 }  // namespace
@@ -106,7 +107,8 @@ void Encoder::initialise() {
 }
 
 std::vector<torch::Tensor> Encoder::forward(const torch::Tensor& images, std::span<const std::int64_t> layers) {
-  const TokenRows tokens{.global_tokens = config_.global_tokens, .rows = images.size(2) / config_.patch, .columns = images.size(3) / config_.patch};
+  const TokenRows tokens{.global_tokens = config_.global_tokens, .rows = images.size(2) / config_.patch,
+                         .columns = images.size(3) / config_.patch};
   auto x = tokenize(images);
   std::vector<torch::Tensor> features;
   std::int64_t done = 0;

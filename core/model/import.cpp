@@ -125,7 +125,8 @@ void fill(Encoder& encoder, const Weights& weights, const std::filesystem::path&
   for (auto& item : encoder.named_parameters()) {
     const auto& weight = weights.at(item.key());
     if (weight.sizes() != item.value().sizes()) {
-      throw Error(ErrorKind::kModel, source.string() + ": the tensor for encoder." + item.key() + " has a shape that does not fit the others");
+      const auto subject = source.string() + ": the tensor for encoder." + item.key();
+      throw Error(ErrorKind::kModel, subject + " has a shape that does not fit the others");
     }
     item.value().copy_(weight);
   }

@@ -18,7 +18,8 @@ const std::array<SourceLayout, 2>& layouts() {
       {.title = "transformers Dinov2Model", .class_token = "embeddings.cls_token", .registers = "embeddings.register_tokens",
        .positions = "embeddings.position_embeddings", .patch = "embeddings.patch_embeddings.projection", .norm = "layernorm",
        .blocks = "encoder.layer.", .qkv = {"attention.attention.query", "attention.attention.key", "attention.attention.value"},
-       .affine = {{"norm1", "norm1"}, {"attention.out", "attention.output.dense"}, {"norm2", "norm2"}, {"mlp.fc1", "mlp.fc1"}, {"mlp.fc2", "mlp.fc2"}},
+       .affine = {{"norm1", "norm1"}, {"attention.out", "attention.output.dense"}, {"norm2", "norm2"}, {"mlp.fc1", "mlp.fc1"},
+                  {"mlp.fc2", "mlp.fc2"}},
        .scales = {"layer_scale1.lambda1", "layer_scale2.lambda1"}, .useless = {"embeddings.mask_token", "classifier."}},
       {.title = "timm VisionTransformer", .class_token = "cls_token", .registers = "reg_token", .positions = "pos_embed",
        .patch = "patch_embed.proj", .norm = "norm", .blocks = "blocks.", .qkv = {"attn.qkv"},
@@ -64,13 +65,15 @@ ImportSource::ImportSource(const std::filesystem::path& source) : file_(open_sou
       return;
     }
   }
-  throw Error(ErrorKind::kModel, file_.path().string() + ": is neither a transformers Dinov2Model nor a timm VisionTransformer: no patch embedding in it");
+  throw Error(ErrorKind::kModel, file_.path().string() + ": has no patch embedding of a Dinov2Model or a timm VisionTransformer");
 }
 
 torch::Tensor ImportSource::take(const std::string& name) {
   const auto full_name = prefix_ + name;
   const auto* entry = file_.find(full_name);
-  const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kModel, path().string() + ": " + printable(full_name) + ": " + what); };
+  const auto fail = [&](const std::string& what) {
+    throw Error(ErrorKind::kModel, path().string() + ": " + printable(full_name) + ": " + what);
+  };
   if (!entry) fail("is missing");
   taken_.insert(full_name);
   const auto tensor = read_tensor(file_, *entry);
@@ -89,7 +92,9 @@ std::vector<std::string> ImportSource::left_out() const {
   std::vector<std::string> names;
   for (const auto& entry : file_.entries()) {
     if (taken_.contains(entry.name)) continue;
-    const auto begins = [&](std::string_view start) { return entry.name.starts_with(start) || entry.name.starts_with(prefix_ + std::string(start)); };
+    const auto begins = [&](std::string_view start) {
+      return entry.name.starts_with(start) || entry.name.starts_with(prefix_ + std::string(start));
+    };
     if (std::none_of(layout_->useless.begin(), layout_->useless.end(), begins)) {
       throw Error(ErrorKind::kModel, path().string() + ": " + printable(entry.name) + ": has no place in this encoder");
     }

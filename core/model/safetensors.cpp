@@ -103,7 +103,9 @@ TensorEntry parse_entry(const std::string& name, const nlohmann::json& json, con
   }
   const auto begin = offsets[0].get<std::uint64_t>(), end = offsets[1].get<std::uint64_t>();
   if (end < begin) bad("data_offsets end before they begin");
-  if (end - begin != *size) bad("data of " + std::to_string(end - begin) + " bytes, expected " + std::to_string(*size) + " from dtype and shape");
+  if (end - begin != *size) {
+    bad("data of " + std::to_string(end - begin) + " bytes, expected " + std::to_string(*size) + " from dtype and shape");
+  }
   entry.offset_bytes = begin;
   entry.size_bytes = *size;
   return entry;
@@ -155,7 +157,9 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path) : path_(path
     std::uint64_t header_bytes = 0;
     read_at(descriptor_, 0, std::as_writable_bytes(std::span(&header_bytes, 1)), path);
     if (header_bytes > kMaxHeaderBytes) fail(path, "header of " + std::to_string(header_bytes) + " bytes, at most 100000000 are allowed");
-    if (header_bytes > file_bytes - kLengthBytes) fail(path, "header of " + std::to_string(header_bytes) + " bytes reaches beyond the end of the file");
+    if (header_bytes > file_bytes - kLengthBytes) {
+      fail(path, "header of " + std::to_string(header_bytes) + " bytes reaches beyond the end of the file");
+    }
     std::string text(header_bytes, '\0');
     read_at(descriptor_, kLengthBytes, std::as_writable_bytes(std::span(text)), path);
     const auto header = parse_header(text, path);
@@ -191,9 +195,8 @@ void SafetensorsFile::read(const TensorEntry& entry, std::span<std::byte> destin
 
 void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWrite> tensors,
                        const std::map<std::string, std::string>& metadata) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorToWrite& a, const TensorToWrite& b) {
-    return std::pair(-element_size_bytes(a.type), std::string_view(a.name)) < std::pair(-element_size_bytes(b.type), std::string_view(b.name));
-  });
+  const auto rank = [](const TensorToWrite& tensor) { return std::pair(-element_size_bytes(tensor.type), std::string_view(tensor.name)); };
+  std::sort(tensors.begin(), tensors.end(), [&](const TensorToWrite& a, const TensorToWrite& b) { return rank(a) < rank(b); });
   auto header = nlohmann::ordered_json::object();
   if (!metadata.empty()) header[kMetadataKey] = metadata;
   std::uint64_t position = 0;
@@ -202,7 +205,8 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWr
     for (const auto extent : tensor.shape) expected *= static_cast<std::uint64_t>(extent);
     require(tensor.data.size() == expected, "write_safetensors: data must have the size that type and shape imply");
     require(!header.contains(tensor.name), "write_safetensors: a name appears twice");
-    header[tensor.name] = {{"dtype", element_type_name(tensor.type)}, {"shape", tensor.shape}, {"data_offsets", {position, position + expected}}};
+    header[tensor.name] = {{"dtype", element_type_name(tensor.type)}, {"shape", tensor.shape},
+                           {"data_offsets", {position, position + expected}}};
     position += expected;
   }
   std::string text = header.dump();
@@ -212,7 +216,8 @@ void write_safetensors(const std::filesystem::path& path, std::vector<TensorToWr
   AtomicFile file(path);
   errno = 0;
   std::ofstream stream(file.path(), std::ios::binary | std::ios::trunc);
-  stream.write(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes).write(text.data(), static_cast<std::streamsize>(text.size()));
+  stream.write(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes);
+  stream.write(text.data(), static_cast<std::streamsize>(text.size()));
   for (const auto& tensor : tensors) {
     stream.write(reinterpret_cast<const char*>(tensor.data.data()), static_cast<std::streamsize>(tensor.data.size()));
   }

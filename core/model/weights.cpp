@@ -12,7 +12,8 @@ namespace {
 
 constexpr std::array<std::pair<ElementType, torch::Dtype>, 17> kDtypes{{
     {ElementType::kBool, torch::kBool}, {ElementType::kU8, torch::kUInt8}, {ElementType::kI8, torch::kInt8},
-    {ElementType::kF8E5M2, torch::kFloat8_e5m2}, {ElementType::kF8E4M3, torch::kFloat8_e4m3fn}, {ElementType::kF8E8M0, torch::kFloat8_e8m0fnu},
+    {ElementType::kF8E5M2, torch::kFloat8_e5m2}, {ElementType::kF8E4M3, torch::kFloat8_e4m3fn},
+    {ElementType::kF8E8M0, torch::kFloat8_e8m0fnu},
     {ElementType::kI16, torch::kInt16}, {ElementType::kU16, torch::kUInt16}, {ElementType::kF16, torch::kFloat16},
     {ElementType::kBF16, torch::kBFloat16}, {ElementType::kI32, torch::kInt32}, {ElementType::kU32, torch::kUInt32},
     {ElementType::kF32, torch::kFloat32}, {ElementType::kI64, torch::kInt64}, {ElementType::kU64, torch::kUInt64},
