@@ -1,0 +1,151 @@
+// The sm90 back end's face: what it takes, the workspace it wants, and its launches.
+#include <cuda_runtime_api.h>
+
+#include "kernels/attention_cuda.h"
+#include "kernels/cuda/sm90/finish_arguments.h"
+#include "kernels/cuda/sm90/forward_plan.h"
+#include "kernels/cuda/sm90/kernel_set.h"
+#include "kernels/cuda/sm90/tensor_maps.h"
+
+namespace fovea::kernels::sm90 {
+namespace {
+
+constexpr float kLog2E = 1.4426950408889634f;
+
+ConstView as_const(const MutableView& view) { return {view.data, view.batch_stride, view.token_stride, view.head_stride}; }
+
+const KernelSet& kernels_of(const AttentionForward& parameters, const ForwardPlan& plan) {
+  return parameters.dtype == DataType::kBFloat16 ? bfloat16_kernels(plan.compiled_head_dim) : float16_kernels(plan.compiled_head_dim);
+}
+
+PartialResults partial_results(const ForwardPlan& plan, void* workspace) {
+  auto* bytes = static_cast<unsigned char*>(workspace);
+  return {reinterpret_cast<float*>(bytes + plan.partials_offset), reinterpret_cast<std::int32_t*>(bytes + plan.directory_offset), plan.slots,
+          plan.compiled_head_dim};
+}
+
+std::int32_t* damage_flags(const ForwardPlan& plan, void* workspace) {
+  return reinterpret_cast<std::int32_t*>(static_cast<unsigned char*>(workspace) + plan.damage_offset);
+}
+
+OutputView output_view(const AttentionForward& p) {
+  return {p.output.data, p.output.batch_stride, p.output.token_stride, p.output.head_stride, p.lse};
+}
+
+bool encode_maps(const AttentionForward& p, const ForwardPlan& plan, ForwardArguments& arguments) {
+  const AttentionShape& shape = p.shape;
+  constexpr TokenBox kQueries{kTile, kTile}, kKeys{kPanelColumns, kPairRows};
+  for (int g = 0; g < plan.schedule.group_count; ++g) {
+    Operands& maps = arguments.grid[g];
+    const DilationGroup& group = plan.schedule.groups[g];
+    if (!encode_grid_map(maps.query, p.query, shape, p.dtype, group, kQueries) ||
+        !encode_grid_map(maps.key, p.key, shape, p.dtype, group, kKeys) || !encode_grid_map(maps.value, p.value, shape, p.dtype, group, kKeys))
+      return false;
+  }
+  if (shape.global_tokens == 0) return true;
+  const int count = shape.global_tokens;
+  return encode_token_map(arguments.globals.query, p.query, shape, p.dtype, count, kQueryRows) &&
+         encode_token_map(arguments.globals.key, p.key, shape, p.dtype, count, plan.global_rows) &&
+         encode_token_map(arguments.globals.value, p.value, shape, p.dtype, count, plan.global_rows);
+}
+
+cudaError_t launch_grid(const AttentionForward& p, const ForwardPlan& plan, void* workspace, cudaStream_t stream) {
+  ForwardArguments arguments{};
+  if (!encode_maps(p, plan, arguments)) return cudaErrorInvalidValue;
+  arguments.schedule = plan.schedule;
+  arguments.output = output_view(p);
+  arguments.partials = partial_results(plan, workspace);
+  arguments.damage = damage_flags(plan, workspace);
+  arguments.tokens = p.shape.tokens();
+  arguments.scale_log2 = p.scale * kLog2E;
+  arguments.grid_width = static_cast<int>(p.shape.grid_width);
+  arguments.global_tokens = p.shape.global_tokens;
+  arguments.head_dim = p.shape.head_dim;
+  arguments.global_rows = plan.global_rows;
+  arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(plan.global_rows) : ForwardConfig<128>::stages(plan.global_rows);
+  arguments.slots_per_cta = plan.slots_per_cta;
+  return kernels_of(p, plan).forward(arguments, stream);
+}
+
+cudaError_t launch_global_queries(const AttentionForward& p, const ForwardPlan& plan, void* workspace, cudaStream_t stream) {
+  const AttentionShape& shape = p.shape;
+  SplitArguments arguments{};
+  if (!encode_token_map(arguments.tokens.query, p.query, shape, p.dtype, shape.global_tokens, kQueryRows) ||
+      !encode_token_map(arguments.tokens.key, p.key, shape, p.dtype, shape.tokens(), kSplitKeys) ||
+      !encode_token_map(arguments.tokens.value, p.value, shape, p.dtype, shape.tokens(), kSplitKeys))
+    return cudaErrorInvalidValue;
+  arguments.partials = partial_results(plan, workspace);
+  arguments.token_count = shape.tokens();
+  arguments.scale_log2 = p.scale * kLog2E;
+  arguments.heads = shape.heads;
+  arguments.global_tokens = shape.global_tokens;
+  arguments.splits = plan.splits;
+  arguments.stages_per_split = plan.stages_per_split;
+  return kernels_of(p, plan).global_queries(arguments, static_cast<int>(shape.batch * shape.heads), stream);
+}
+
+cudaError_t launch_finish(const AttentionForward& p, const ForwardPlan& plan, void* workspace, cudaStream_t stream) {
+  const Schedule& schedule = plan.schedule;
+  const bool may_repair = p.dtype == DataType::kBFloat16;
+  FinishArguments arguments{};
+  arguments.partials = partial_results(plan, workspace);
+  arguments.query = p.query, arguments.key = p.key, arguments.value = p.value;
+  arguments.output = output_view(p);
+  arguments.damage = damage_flags(plan, workspace);
+  arguments.damage_count = may_repair ? schedule.ctas * 4 * kWarpgroups : 0;
+  arguments.planes = p.shape.batch * p.shape.heads;
+  arguments.tokens = p.shape.tokens();
+  arguments.scale_log2 = p.scale * kLog2E;
+  arguments.heads = p.shape.heads, arguments.head_dim = p.shape.head_dim;
+  arguments.grid_height = static_cast<int>(p.shape.grid_height), arguments.grid_width = static_cast<int>(p.shape.grid_width);
+  arguments.global_tokens = p.shape.global_tokens;
+  arguments.merge_blocks = static_cast<int>(arguments.planes * p.shape.global_tokens);
+  for (int g = 0; g < schedule.group_count; ++g) {
+    arguments.y[g] = schedule.groups[g].y, arguments.x[g] = schedule.groups[g].x;
+    for (int i = 0; i < schedule.groups[g].heads; ++i)
+      arguments.head_group[schedule.head_order[schedule.groups[g].first_head + i]] = static_cast<std::uint8_t>(g);
+  }
+  const int blocks = arguments.merge_blocks + (may_repair ? schedule.ctas : 0);
+  return blocks == 0 ? cudaSuccess : kernels_of(p, plan).finish(arguments, blocks, stream);
+}
+
+}  // namespace
+
+const char* forward_unsupported(const AttentionForward& p, int compute_capability) {
+  const AttentionShape& shape = p.shape;
+  if (compute_capability != 90) return "needs compute capability 9.0 (wgmma)";
+  if (p.dtype == DataType::kFloat32) return "takes bfloat16 and float16, not float32";
+  if (shape.head_dim != 32 && shape.head_dim != 64 && shape.head_dim != 128) return "takes head_dim 32, 64 and 128";
+  if (!(p.scale > 0.0f)) return "takes a positive scale";
+  constexpr std::int64_t kLongestSide = std::int64_t{1} << 30;
+  if (shape.grid_height > kLongestSide || shape.grid_width > kLongestSide) return "takes grids of at most 2^30 a side";
+  if (shape.batch == 0 || shape.grid_height == 0 || shape.grid_width == 0) return nullptr;
+  for (const ConstView& view : {p.query, p.key, p.value, as_const(p.output)})
+    if (const char* problem = addressing_problem(view, shape)) return problem;
+  ForwardPlan plan;
+  if (make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return "takes at most 6 different dilations and 2^30 query tiles";
+  for (int g = 0; g < plan.schedule.group_count; ++g)
+    if (plan.schedule.groups[g].y.dilation > kMaxDilation || plan.schedule.groups[g].x.dilation > kMaxDilation)
+      return "takes dilations up to 8 (strides of a tensor map)";
+  return nullptr;
+}
+
+std::size_t forward_workspace_bytes(const AttentionForward& p) {
+  ForwardPlan plan;
+  if (p.shape.batch == 0 || make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return 0;
+  return plan.workspace_bytes;
+}
+
+cudaError_t attention_forward(const AttentionForward& p, void* workspace, cudaStream_t stream) {
+  if (p.shape.batch == 0) return cudaSuccess;
+  ForwardPlan plan;
+  if (make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return cudaErrorInvalidValue;
+  cudaError_t error = launch_grid(p, plan, workspace, stream);
+  if (error == cudaSuccess && plan.splits > 0) error = launch_global_queries(p, plan, workspace, stream);
+  if (error == cudaSuccess) error = launch_finish(p, plan, workspace, stream);
+  return error;
+}
+
+const char* backward_unsupported(const AttentionBackward&, int) { return "has no wgmma backward; sm80's runs on Hopper as well"; }
+
+}  // namespace fovea::kernels::sm90

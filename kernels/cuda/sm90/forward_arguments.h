@@ -1,0 +1,87 @@
+// What the forward kernel is launched with, and its shared memory. Host and device.
+#pragma once
+
+#include <cuda.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/sm90/strip_schedule.h"
+
+namespace fovea::kernels::sm90 {
+
+constexpr int kSwizzleBytes = 128;              // a row of every operand: 64 elements, the widest swizzle of the copy engine
+constexpr int kHalfColumns = 64;                // head_dim 128 is two such halves; head_dim 32 half a one, filled with zeros by TMA
+constexpr int kStageKeys = kPairRows * kPanelColumns;
+constexpr int kQueryRows = kTile * kTile;
+constexpr int kGlobalBlock = 16;                // global keys of one P V step
+constexpr int kQueryBuffers = kWarpgroups + 1;  // one tile a warpgroup at work, and the next
+constexpr int kSegmentSlots = 2;
+constexpr int kMaxStages = 16;
+constexpr int kSharedBytes = 232448;            // what a block may have on sm_90
+
+// head_dim as the kernel is compiled: 64 (also for 32) or 128.
+template <int kHeadDim>
+struct ForwardConfig {
+  static constexpr int kHalves = kHeadDim / kHalfColumns;
+  static constexpr int kOperandHalfBytes = kStageKeys * kSwizzleBytes;
+  static constexpr int kOperandBytes = kHalves * kOperandHalfBytes;
+  static constexpr int kStageBytes = 2 * kOperandBytes;       // keys, then values; each half by half
+  static constexpr int kQueryHalfBytes = kQueryRows * kSwizzleBytes;
+  static constexpr int kQueryBytes = kHalves * kQueryHalfBytes;
+  // A warpgroup of its own for the global queries, while there are registers for it.
+  static constexpr bool kHasRider = kHeadDim == 64;
+  static constexpr int kThreads = 128 * (kWarpgroups + 1 + (kHasRider ? 1 : 0));
+  // setmaxnreg: the roles together get what the kernel starts with (5 x 96 or 4 x 128 a thread), never more: it would wait for ever.
+  static constexpr int kConsumerRegisters = kHasRider ? 128 : 160;
+  static constexpr int kRiderRegisters = 72;
+  static constexpr int kProducerRegisters = kHasRider ? 24 : 32;
+
+  static constexpr int kQueryOffset = 0;
+  static constexpr int kRiderQueryOffset = kQueryOffset + kQueryBuffers * kQueryBytes;
+  static constexpr int kControlOffset = kRiderQueryOffset + (kHasRider ? kQueryBytes : 0);
+  static constexpr int kGlobalOffset = kControlOffset + 1024;
+  FOVEA_HOST_DEVICE static constexpr int global_bytes(int global_rows) { return 2 * kHalves * global_rows * kSwizzleBytes; }   // keys and values
+  FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows) { return kGlobalOffset + kSegmentSlots * global_bytes(global_rows); }
+  FOVEA_HOST_DEVICE static constexpr int stages(int global_rows) {
+    const int fitting = (kSharedBytes - stage_offset(global_rows)) / kStageBytes;
+    return fitting < kMaxStages ? fitting : kMaxStages;
+  }
+};
+
+// Partial results of the global queries: slot s holds, for each of them, the weighted values [columns], the shift and the sum of weights:
+// value = sum over keys of exp2(score * scale_log2 + shift) * v. directory[s]: batch * heads + head, or -1 for an unused slot.
+struct PartialResults {
+  float* data;
+  std::int32_t* directory;
+  int slots, columns;
+  FOVEA_HOST_DEVICE std::int64_t row(int slot, int query, int global_tokens) const {
+    return (static_cast<std::int64_t>(slot) * global_tokens + query) * (columns + 2);
+  }
+};
+
+struct OutputView {
+  void* data;
+  std::int64_t batch_stride, token_stride, head_stride;        // elements
+  float* lse;
+};
+
+struct Operands {
+  CUtensorMap query, key, value;
+};
+
+struct ForwardArguments {
+  Operands grid[kMaxGroups];                    // rank 5: head_dim, heads, columns, rows, batch
+  Operands globals;                             // rank 4: head_dim, heads, global tokens, batch
+  Schedule schedule;
+  OutputView output;
+  PartialResults partials;                      // of the riding global queries
+  std::int32_t* damage;                         // [ctas * 12] a consumer warp each: it left rows to the repair
+  std::int64_t tokens;
+  float scale_log2;                             // scale * log2(e)
+  int grid_width, global_tokens, head_dim;
+  int global_rows;                              // global tokens, rounded up to kGlobalBlock, at least one block
+  int stages, slots_per_cta;                    // slots_per_cta 0: nobody rides
+};
+static_assert(sizeof(ForwardArguments) <= 4096, "kernel parameters");
+
+}  // namespace fovea::kernels::sm90

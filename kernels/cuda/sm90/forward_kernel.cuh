@@ -1,0 +1,46 @@
+// The forward kernel: persistent CTAs, each with a producer, three consumer warpgroups and, for head_dim 64, a riding warpgroup.
+#pragma once
+
+#include "kernels/cuda/sm90/grid_queries.cuh"
+#include "kernels/cuda/sm90/producer.cuh"
+#include "kernels/cuda/sm90/rider.cuh"
+
+namespace fovea::kernels::sm90 {
+
+template <int kRegisters>
+__device__ __forceinline__ void raise_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters)); }
+template <int kRegisters>
+__device__ __forceinline__ void lower_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters)); }
+
+// Without global tokens their one block of keys and values is zeros, so that weights of zero meet no NaN.
+template <int kHeadDim>
+__device__ __forceinline__ void clear_globals(const SharedMemory<kHeadDim>& shared) {
+  using Config = ForwardConfig<kHeadDim>;
+  auto* words = reinterpret_cast<uint4*>(shared.generic + Config::kGlobalOffset);
+  for (int i = threadIdx.x; i < kSegmentSlots * Config::global_bytes(kGlobalBlock) / 16; i += Config::kThreads) words[i] = uint4{};
+  ptx::fence_async_proxy();
+}
+
+template <class Element, int kHeadDim>
+__global__ __launch_bounds__(ForwardConfig<kHeadDim>::kThreads, 1) void forward_kernel(const __grid_constant__ ForwardArguments arguments) {
+  using Config = ForwardConfig<kHeadDim>;
+  extern __shared__ __align__(1024) unsigned char memory[];
+  const SharedMemory<kHeadDim> shared(memory, arguments.global_rows);
+  const int warpgroup = threadIdx.x / 128;
+  if (threadIdx.x == 0) shared.init_barriers(arguments.slots_per_cta > 0 ? 4 : 0);
+  if (arguments.global_tokens == 0) clear_globals(shared);
+  __syncthreads();
+
+  if (warpgroup < kWarpgroups) {
+    raise_registers<Config::kConsumerRegisters>();
+    GridQueries<Element, kHeadDim>(arguments, shared, warpgroup).run();
+  } else if (warpgroup == kWarpgroups) {
+    lower_registers<Config::kProducerRegisters>();
+    if (threadIdx.x == kWarpgroups * 128) Producer<kHeadDim>(arguments, shared).run();
+  } else if constexpr (Config::kHasRider) {
+    lower_registers<Config::kRiderRegisters>();
+    if (arguments.slots_per_cta > 0) Rider<Element>(arguments, shared).run();
+  }
+}
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,28 @@
+// What a forward call will launch and where in the workspace its pieces lie. Host only.
+#pragma once
+
+#include <cstddef>
+
+#include "kernels/cuda/sm90/schedule.h"
+
+namespace fovea::kernels::sm90 {
+
+struct ForwardPlan {
+  Schedule schedule;
+  int compiled_head_dim;                        // 64 also for 32, whose other half TMA fills with zeros
+  int global_rows;                              // of shared memory; a multiple of 16
+  int slots_per_cta;                            // > 0: the global queries ride along
+  int splits, stages_per_split;                 // > 0: the global queries have a launch of their own
+  int slots;                                    // of partial results
+  std::size_t damage_offset, directory_offset, partials_offset, workspace_bytes;
+};
+
+enum class PlanProblem { kNone, kTooManyGeometries };
+
+// The plan's schedule is valid only without a problem. The batch must not be empty.
+PlanProblem make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan);
+
+// Of the current device; 132 (an H100's) where there is none.
+int multiprocessors();
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,127 @@
+// Softmax of accumulator rows, in powers of two: weight = exp2(score * scale_log2 + shift), shift = -maximum * scale_log2.
+//
+// kOnline: the running maximum of Milakov and Gimelshein (2018); rescaling waits until the maximum grew by 2^8 (Flash Attention 4).
+// kOnce: the maximum of the first keys met is the shift for the whole row. Any shift gives the same quotient, so this is exact unless a
+// later score is larger by some 41 nats; then the row's sum passes kLargestSum and the row is computed again (finish.cuh). It needs
+// weights with float32's range (bfloat16) and saves the maximum, its shuffles and the rescaling of every stage but one.
+#pragma once
+
+#include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/sm90/wgmma.cuh"
+
+namespace fovea::kernels::sm90 {
+
+enum class Maximum { kOnce, kOnline };
+
+constexpr float kUnseenShift = 1e30f;           // of a row that has met no key
+constexpr float kSlackLog2 = 8.0f;
+constexpr float kLargestSum = 1.152921504606847e18f;          // 2^60: leaves the values 2^67
+
+__device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
+
+// A thread's two accumulator rows. Scores are laid out [key rows][blocks of 8 keys][row][2]; mask bit 2 * block + j, the same for both
+// rows and every key row, says whether the pair's key j counts.
+template <Maximum kMaximum>
+struct RowSoftmax {
+  float shift[2], sum[2];
+  bool seen;
+
+  __device__ __forceinline__ void reset() {
+    shift[0] = shift[1] = kUnseenShift;
+    sum[0] = sum[1] = 0.0f;
+    seen = false;
+  }
+
+  // Scores to weights, in place; their sums are added. True: what was accumulated before must be multiplied by alpha.
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ bool weigh(float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
+    bool grown = false;
+    if (kMaximum == Maximum::kOnline || !seen) grown = raise<kKeyRows, kBlocks>(s, mask, scale_log2, alpha);
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      float bias[2 * kBlocks], partial[2] = {sum[row], 0.0f};
+#pragma unroll
+      for (int i = 0; i < 2 * kBlocks; ++i) bias[i] = mask >> i & 1 ? shift[row] : minus_infinity();
+#pragma unroll
+      for (int k = 0; k < kKeyRows; ++k) {
+#pragma unroll
+        for (int i = 0; i < 2 * kBlocks; ++i) {
+          float& x = s[index<kBlocks>(k, i, row)];
+          x = ptx::exp2_approximate(fmaf(x, scale_log2, bias[i]));
+          partial[i & 1] += x;
+        }
+      }
+      sum[row] = partial[0] + partial[1];
+    }
+    return grown;
+  }
+
+  // The four lanes of a row add up what each has summed.
+  __device__ __forceinline__ float total(int row) const {
+    float l = sum[row];
+    l += __shfl_xor_sync(~0u, l, 1);
+    return l + __shfl_xor_sync(~0u, l, 2);
+  }
+
+ private:
+  template <int kBlocks>
+  __device__ static constexpr int index(int key_row, int i, int row) {
+    return (key_row * kBlocks + i / 2) * 4 + row * 2 + (i & 1);
+  }
+
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ bool raise(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
+    float maximum[2];
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      maximum[row] = minus_infinity();
+#pragma unroll
+      for (int i = 0; i < 2 * kBlocks; ++i) {
+        float column = s[index<kBlocks>(0, i, row)];
+#pragma unroll
+        for (int k = 1; k < kKeyRows; ++k) column = fmaxf(column, s[index<kBlocks>(k, i, row)]);
+        maximum[row] = fmaxf(maximum[row], mask >> i & 1 ? column : minus_infinity());
+      }
+    }
+#pragma unroll
+    for (int row = 0; row < 2; ++row) maximum[row] = fmaxf(maximum[row], __shfl_xor_sync(~0u, maximum[row], 1));
+#pragma unroll
+    for (int row = 0; row < 2; ++row) maximum[row] = fmaxf(maximum[row], __shfl_xor_sync(~0u, maximum[row], 2));
+    if constexpr (kMaximum == Maximum::kOnce) {
+      seen = true;
+#pragma unroll
+      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
+      return false;
+    } else {
+      const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
+      if (!__any_sync(~0u, above > kSlackLog2)) return false;
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const float to = fminf(shift[row], -maximum[row] * scale_log2);
+        alpha[row] = ptx::exp2_approximate(to - shift[row]);
+        shift[row] = to;
+        sum[row] *= alpha[row];
+      }
+      return true;
+    }
+  }
+};
+
+// Weights of two blocks of 8 keys, in accumulator layout, are the A operand of 16 keys of P V.
+template <class Element, int kSteps>
+__device__ __forceinline__ void pack_weights(const float (&s)[kSteps * 8], std::uint32_t (&p)[kSteps][4]) {
+#pragma unroll
+  for (int k = 0; k < kSteps; ++k)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) p[k][i] = Element::pack(s[k * 8 + (i / 2) * 4 + (i & 1) * 2], s[k * 8 + (i / 2) * 4 + (i & 1) * 2 + 1]);
+}
+
+template <int kHalves>
+__device__ __forceinline__ void rescale(float (&output)[kHalves][32], const float (&alpha)[2]) {
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half)
+#pragma unroll
+    for (int i = 0; i < 32; ++i) output[half][i] *= alpha[i / 2 & 1];
+}
+
+}  // namespace fovea::kernels::sm90
