@@ -1,0 +1,42 @@
+#include "app/cli/info_image.h"
+
+#include <cstdio>
+
+#include "core/image/image_source.h"
+#include "core/image/library_versions.h"
+
+namespace fovea::cli {
+namespace {
+
+void print_row(const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); }
+
+std::string size_text(std::int64_t width, std::int64_t height) { return std::to_string(width) + " x " + std::to_string(height); }
+
+}  // namespace
+
+std::vector<LibraryVersion> image_library_versions() { return {{"GDAL", gdal_version()}, {"OpenCV", opencv_version()}}; }
+
+void print_image(const std::string& path) {
+  const auto source = open_image(path);
+  const ImageInfo& info = source->info();
+  char megapixels[32];
+  std::snprintf(megapixels, sizeof megapixels, " (%.3g MP)", static_cast<double>(info.width) * static_cast<double>(info.height) / 1e6);
+  print_row("image", path);
+  print_row("format", info.format);
+  print_row("size", size_text(info.width, info.height) + megapixels);
+  print_row("bands", std::to_string(info.bands) + " of " + std::to_string(info.bits) + " bits" + (info.has_alpha ? ", alpha" : ""));
+  if (info.nodata) print_row("no data", std::to_string(*info.nodata));
+  for (std::size_t level = 1; level < info.levels.size(); ++level) {
+    print_row("overview", size_text(info.levels[level].width, info.levels[level].height));
+  }
+  print_row("reading", info.windowed ? "by windows" : "as a whole");
+  if (const auto& transform = info.georeference.geotransform) {
+    char text[160];
+    std::snprintf(text, sizeof text, "%.10g %.10g %.10g %.10g %.10g %.10g", (*transform)[0], (*transform)[1], (*transform)[2],
+                  (*transform)[3], (*transform)[4], (*transform)[5]);
+    print_row("geotransform", text);
+  }
+  if (!info.georeference.projection_wkt.empty()) print_row("projection", info.georeference.projection_wkt);
+}
+
+}  // namespace fovea::cli

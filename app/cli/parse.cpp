@@ -1,0 +1,160 @@
+#include "app/cli/parse.h"
+
+#include <CLI/CLI.hpp>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <sstream>
+
+#include "app/cli/commands.h"
+
+namespace fovea::cli {
+namespace {
+
+// Options and help of one command each; the returned function makes the request once the arguments are read.
+using MakeCommand = std::function<decltype(Request::command)()>;
+
+const char* const kDevices = "auto, cpu, cuda or cuda:INDEX";
+
+void add_model_choice(CLI::App& command, ModelChoice& choice) {
+  static const CLI::Validator device([](std::string& text) {
+    const bool known = text == "auto" || text == "cpu" || text == "cuda" ||
+                       (text.starts_with("cuda:") && text.size() > 5 && text.find_first_not_of("0123456789", 5) == std::string::npos);
+    return known ? std::string() : "'" + text + "', expected " + kDevices;
+  }, "");
+  command.add_option("-m,--model", choice.model, "name of a model, or its folder")->capture_default_str();
+  command.add_option("--device", choice.device, kDevices)->check(device)->capture_default_str();
+  command.add_option("--precision", choice.precision, "auto (bfloat16 on CUDA, float32 on a CPU), float32 or bfloat16")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}, CLI::ignore_case))->capture_default_str();
+}
+
+#ifdef FOVEA_HAS_IMAGES
+MakeCommand add_segment(CLI::App& command) {
+  const auto request = std::make_shared<SegmentRequest>();
+  command.add_option("INPUT", request->inputs, "images, folders (with their subfolders) or quoted globs")->required();
+  command.add_option("-o,--output", request->output, "folder for masks and summary.json; created if missing")->required();
+  add_model_choice(command, request->model);
+  command.add_option("--context", request->context, "what a label may depend on: tiles (overlapping, blended)")
+      ->check([](const std::string& text) {
+        if (text == "image") return std::string("image is not available in this version, use tiles");
+        return text == "tiles" ? std::string() : "'" + text + "', expected tiles";
+      })->capture_default_str();
+  command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
+  command.add_option("--overlap", request->overlap, "of neighbouring tiles in pixels")->check(CLI::Range(0, 16384))->capture_default_str();
+  command.add_option("-f,--format", request->formats, "of the mask: png, tif or both; default: png up to 2^28 pixels, tif above")
+      ->delimiter(',')->check(CLI::IsMember({"png", "tif"}, CLI::ignore_case));
+  command.add_flag("--overlay", request->overlay, "also write NAME_overlay.jpg: the image under its class colours");
+  command.add_option("--on-error", request->on_error, "an unusable image: skip it or stop")
+      ->check(CLI::IsMember({"skip", "stop"}, CLI::ignore_case))->capture_default_str();
+  command.add_option("--events", request->events, "append what happens to this file, one JSON object a line");
+  command.footer("Example:  fovea segment photos/ extra.tif -o masks --overlay\n"
+                 "Exit code: 0 all done, 1 some inputs failed (the rest are done), 2 usage, 3 environment or model.");
+  return [request] { return *request; };
+}
+#endif
+
+MakeCommand add_eval(CLI::App& command) {
+  const auto request = std::make_shared<EvalRequest>();
+  command.add_option("--images", request->images, "folder of X.jpg|png|tif with X_mask.png, or a packed .safetensors")->required();
+  add_model_choice(command, request->model);
+  request->model.precision = "float32";
+  command.add_option("--only", request->only, "names (X) of the images to take; default: all")->delimiter(',');
+  command.add_option("--region", request->region, "part of each image: left top right bottom, as fractions")->check(CLI::Range(0.0, 1.0));
+  command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
+  command.add_option("--margin", request->margin, "pixels at a tile's border that do not count")->check(CLI::Range(0, 16384))->capture_default_str();
+  command.add_option("--max-tiles", request->max_tiles, "evaluate this many tiles only; 0: all")->check(CLI::NonNegativeNumber);
+  command.footer("Prints per-class IoU, mIoU and pixel accuracy as JSON.\n"
+                 "Example:  fovea eval --model aerial --images data/validation --only scene7 --region 0.67 0 1 1");
+  return [request] { return *request; };
+}
+
+MakeCommand add_train(CLI::App& command) {
+  const auto request = std::make_shared<TrainRequest>();
+  command.add_option("CONFIG", request->config, "recipe, a JSON file (docs/training.md)")->required();
+  command.add_flag("--restart", request->restart, "begin anew even if the recipe's output folder has a checkpoint to go on from");
+  command.footer("Stopped with Ctrl-C it writes a checkpoint; the same command goes on from there.\n"
+                 "Example:  fovea train roofs.json");
+  return [request] { return *request; };
+}
+
+MakeCommand add_import(CLI::App& command) {
+  const auto request = std::make_shared<ImportRequest>();
+  command.add_option("SOURCE", request->source, "a .safetensors file, or a folder with model.safetensors (transformers Dinov2Model, timm)")->required();
+  command.add_option("-o,--output", request->output, "model folder to write")->required();
+  command.add_option("--name", request->name, "of the model; default: the folder's name");
+  command.add_option("--licence", request->licence, "of the weights, recorded in config.json")->capture_default_str();
+  command.add_option("--heads", request->heads, "default: from config.json beside the weights, else 64 channels a head")->check(CLI::PositiveNumber);
+  command.add_option("--patch", request->patch, "resample the patch embedding to this many pixels")->check(CLI::PositiveNumber);
+  command.add_option("--global-tokens", request->global_tokens, "at least as many as the source has")->check(CLI::Range(0, 64));
+  command.add_option("--window", request->window, "odd: attention within this many tokens a side; default: dense")->check(CLI::PositiveNumber);
+  command.add_flag("--rope", request->rope, "tell places by 2-D rotary embedding instead of learned positions");
+  command.footer("Example:  fovea import dinov2-small/ -o models/backbone --patch 8 --window 17 --rope");
+  return [request] { return *request; };
+}
+
+MakeCommand add_info(CLI::App& command) {
+  const auto request = std::make_shared<InfoRequest>();
+  command.add_option("SUBJECT", request->subject, "an image, a model's name or folder; without it: this program and machine");
+  command.footer("Example:  fovea info scene.tif");
+  return [request] { return *request; };
+}
+
+void add_common(CLI::App& command, CommonOptions& common) {
+  command.add_option("--threads", common.threads, "CPU threads; default: one a core")->check(CLI::Range(1, 4096));
+  command.add_flag_callback("-v,--verbose", [&common] { common.verbosity = Verbosity::kVerbose; }, "say more");
+  command.add_flag_callback("-q,--quiet", [&common] { common.verbosity = Verbosity::kQuiet; }, "say nothing but errors");
+}
+
+// "fovea segment: --output is required (fovea segment -h helps)": one line, subject first.
+std::string usage_message(const CLI::App& program, const CLI::ParseError& error) {
+  std::string subject = "fovea";
+  for (const CLI::App* command : program.get_subcommands()) subject += " " + command->get_name();
+  std::string what = error.what();
+  for (char& character : what) {
+    if (character == '\n') character = ' ';
+  }
+  return subject + ": " + what + " (" + subject + " -h helps)\n";
+}
+
+}  // namespace
+
+ParseResult parse_command_line(int argument_count, const char* const* arguments) {
+  CLI::App program("Segments images of any size with a vision transformer.", "fovea");
+  program.set_version_flag("--version", "fovea " FOVEA_VERSION);
+  program.require_subcommand(0, 1);
+  program.footer("Example:  fovea segment photos/ -o masks --overlay\nfovea COMMAND -h tells more about a command.");
+  CommonOptions common;
+  std::map<const CLI::App*, MakeCommand> makers;
+  const auto add = [&](const char* name, const char* description, MakeCommand (*options)(CLI::App&)) {
+    CLI::App* command = program.add_subcommand(name, description);
+    makers[command] = options(*command);
+    add_common(*command, common);
+  };
+#ifdef FOVEA_HAS_IMAGES
+  add("segment", "label every pixel of images, folders, globs", add_segment);
+#endif
+  add("eval", "measure a model on labelled images", add_eval);
+  add("train", "train a model on images and masks of your own", add_train);
+  add("import", "turn a foreign vision transformer into a model folder", add_import);
+  add("info", "tell about an image, a model, or this program and machine", add_info);
+
+  ParseResult result;
+  try {
+    program.parse(argument_count, arguments);
+    if (program.get_subcommands().empty()) throw CLI::RequiredError("a command");
+    result.request = Request{common, makers.at(program.get_subcommands().front())()};
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() != static_cast<int>(CLI::ExitCodes::Success)) {
+      result.standard_error = usage_message(program, error);
+      result.exit_code = kExitUsage;
+    } else {
+      std::ostringstream output;
+      program.exit(error, output, output);   // help or version
+      result.standard_output = output.str();
+    }
+  }
+  return result;
+}
+
+}  // namespace fovea::cli

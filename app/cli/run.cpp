@@ -1,0 +1,64 @@
+#include "app/cli/run.h"
+
+#include <cstdio>
+#include <new>
+
+#include "app/cli/commands.h"
+#include "app/cli/session.h"
+#include "core/base/error.h"
+
+namespace fovea::cli {
+namespace {
+
+int exit_code_of(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kInput: return kExitSomeFailed;
+    case ErrorKind::kUsage: return kExitUsage;
+    case ErrorKind::kCancelled: return kExitInterrupted;
+    case ErrorKind::kModel:
+    case ErrorKind::kEnvironment:
+    case ErrorKind::kContract: break;
+  }
+  return kExitEnvironment;
+}
+
+struct Runner {
+  const CommonOptions& common;
+  const std::stop_token& stop;
+  int operator()(const TrainRequest& request) const { return run_train(request, common, stop); }
+  int operator()(const EvalRequest& request) const { return run_eval(request, common, stop); }
+  int operator()(const ImportRequest& request) const { return run_import(request, common, stop); }
+  int operator()(const InfoRequest& request) const { return run_info(request, common, stop); }
+  int operator()(const SegmentRequest& request) const {
+#ifdef FOVEA_HAS_IMAGES
+    return run_segment(request, common, stop);
+#else
+    throw Error(ErrorKind::kUsage, "fovea segment: this program was built without image reading");
+#endif
+  }
+};
+
+int report(const char* message, int exit_code) {
+  std::fprintf(stderr, "%s\n", message);
+  return exit_code;
+}
+
+}  // namespace
+}  // namespace fovea::cli
+
+extern "C" __attribute__((visibility("default"))) int fovea_cli_run(const fovea::cli::Request& request, const std::stop_token& stop) {
+  using namespace fovea;
+  using namespace fovea::cli;
+  try {
+    prepare_torch(request.common);
+    return std::visit(Runner{request.common, stop}, request.command);
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kCancelled) return kExitInterrupted;
+    const std::string prefix = error.kind() == ErrorKind::kContract ? "fovea: internal error: " : "";
+    return report((prefix + error.what()).c_str(), exit_code_of(error.kind()));
+  } catch (const std::bad_alloc&) {
+    return report("fovea: not enough memory", kExitEnvironment);
+  } catch (const std::exception& error) {
+    return report(("fovea: " + first_line(error.what())).c_str(), kExitEnvironment);
+  }
+}

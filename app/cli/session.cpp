@@ -1,0 +1,29 @@
+#include "app/cli/session.h"
+
+#include <c10/util/Exception.h>
+
+namespace fovea::cli {
+namespace {
+
+class SilentWarnings final : public c10::WarningHandler {
+ public:
+  void process(const c10::Warning&) override {}
+};
+
+}  // namespace
+
+void prepare_torch(const CommonOptions& common) {
+  static SilentWarnings silent;
+  c10::WarningUtils::set_warning_handler(&silent);
+  if (common.threads > 0) torch::set_num_threads(common.threads);
+}
+
+torch::Dtype choose_precision(const std::string& precision, const torch::Device& device) {
+  if (precision == "float32") return torch::kFloat32;
+  if (precision == "bfloat16") return torch::kBFloat16;
+  return device.is_cuda() ? torch::kBFloat16 : torch::kFloat32;
+}
+
+const char* precision_name(torch::Dtype dtype) { return dtype == torch::kBFloat16 ? "bfloat16" : "float32"; }
+
+}  // namespace fovea::cli

@@ -1,0 +1,21 @@
+// What the commands that run a model have in common.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <filesystem>
+#include <memory>
+
+#include "app/cli/requests.h"
+#include "core/model/segmentation_model.h"
+
+namespace fovea::cli {
+
+// Keeps torch from writing to the terminal, and sets the number of threads.
+void prepare_torch(const CommonOptions& common);
+
+torch::Dtype choose_precision(const std::string& precision, const torch::Device& device);
+const char* precision_name(torch::Dtype dtype);
+
+
+}  // namespace fovea::cli

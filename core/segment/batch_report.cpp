@@ -1,0 +1,80 @@
+#include "core/segment/batch_report.h"
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+
+#include "core/base/files.h"
+
+namespace fovea {
+namespace {
+
+std::string utc_now() {
+  const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+}  // namespace
+
+nlohmann::json to_json(const ImageRecord& record, const ModelConfig& config) {
+  const SegmentResult& result = record.result;
+  const std::int64_t pixels = result.width * result.height, valid = pixels - result.nodata_pixels;
+  nlohmann::json shares = nlohmann::json::object(), outputs = nlohmann::json::array();
+  for (std::size_t i = 0; i < config.classes.size(); ++i) {
+    shares[config.classes[i].name] = valid > 0 ? static_cast<double>(result.class_pixels[i]) / static_cast<double>(valid) : 0.0;
+  }
+  for (const auto& path : record.outputs) outputs.push_back(path.string());
+  return {{"input", record.input.string()},
+          {"outputs", outputs},
+          {"width", result.width},
+          {"height", result.height},
+          {"seconds", record.seconds},
+          {"stage_seconds", result.stage_seconds},
+          {"megapixels_per_second", record.seconds > 0 ? static_cast<double>(pixels) / 1e6 / record.seconds : 0.0},
+          {"class_shares", shares},
+          {"nodata_share", static_cast<double>(result.nodata_pixels) / static_cast<double>(pixels)}};
+}
+
+nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config) {
+  nlohmann::json images = nlohmann::json::array(), failures = nlohmann::json::array();
+  for (const ImageRecord& record : report.done) images.push_back(to_json(record, config));
+  for (const ImageFailure& failure : report.failures) failures.push_back({{"input", failure.input}, {"reason", failure.message}});
+  return {{"format", "fovea-summary/1"},
+          {"program", "fovea " + run.version},
+          {"finished", utc_now()},
+          {"seconds", report.seconds},
+          {"model", {{"name", run.model_name}, {"folder", run.model_folder}, {"sha256", run.model_hash}}},
+          {"device", run.device},
+          {"precision", run.precision},
+          {"options", run.options},
+          {"counts", {{"done", report.done.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
+          {"images", images},
+          {"failures", failures}};
+}
+
+void write_summary(const std::filesystem::path& folder, const nlohmann::json& summary) {
+  // Names from the file system need not be UTF-8; what is not becomes a replacement character instead of an exception.
+  write_file_atomically(folder / "summary.json", summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+}
+
+EventLog::EventLog(const std::filesystem::path& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {
+  if (file_ == nullptr) throw Error(ErrorKind::kEnvironment, path.string() + ": cannot write: " + std::strerror(errno));
+}
+
+EventLog::~EventLog() { std::fclose(file_); }
+
+void EventLog::write(const std::string& event, const nlohmann::json& fields) {
+  nlohmann::json line = {{"time", utc_now()}, {"event", event}};
+  line.update(fields);
+  const std::string text = line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (std::fputs(text.c_str(), file_) < 0 || std::fflush(file_) != 0) {
+    throw Error(ErrorKind::kEnvironment, path_.string() + ": cannot write: " + std::strerror(errno));
+  }
+}
+
+}  // namespace fovea

@@ -1,0 +1,48 @@
+// The files that one segmented image becomes.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/image/writers.h"
+#include "core/segment/segment.h"
+
+namespace fovea {
+
+enum class OutputKind {
+  kMask,       // kMaskPng up to 2^28 pixels, kMaskTiff above
+  kMaskPng,    // NAME_mask.png
+  kMaskTiff,   // NAME_mask.tif
+  kOverlay,    // NAME_overlay.jpg, reduced by a whole factor if the image has more than 2^26 pixels
+};
+
+// One kind of file, fed by rows. Destroyed before finish(), it leaves nothing behind.
+class OutputWriter : public LabelSink {
+ public:
+  virtual void finish() = 0;
+};
+
+// All files of one image: each row goes to each writer, finish() makes one file after the other appear.
+class ImageOutputs final : public LabelSink {
+ public:
+  // stem: where the files go, without suffix; its folder is created. source (which must outlive the object) gives the overlay its pixels.
+  // Errors: Error{kEnvironment}.
+  ImageOutputs(const std::filesystem::path& stem, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config);
+
+  void append(const ImageU8& classes) override;
+  void finish();
+  const std::vector<std::filesystem::path>& files() const noexcept { return files_; }
+
+ private:
+  std::vector<std::filesystem::path> files_;
+  std::vector<std::unique_ptr<OutputWriter>> writers_;
+};
+
+// The image under its class colours as a JPEG. Where classes has the ignore index the image shows through.
+std::unique_ptr<OutputWriter> create_overlay_writer(const std::filesystem::path& path, ImageSource& source, const ModelConfig& config);
+
+std::vector<Colour> palette_of(const ModelConfig& config);
+
+}  // namespace fovea

@@ -1,0 +1,124 @@
+#include "core/segment/tiles_context.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/segment/label_output.h"
+#include "core/segment/stage_clock.h"
+#include "core/segment/tile_plan.h"
+
+namespace fovea {
+namespace {
+
+using torch::indexing::Slice;
+
+TilePlanOptions tile_plan_options(const SegmentOptions& options, std::int64_t patch) {
+  TilePlanOptions plan;
+  plan.alignment = patch;
+  // Eight patches are the least with which a quarter of overlap and the rounding of begins fit.
+  plan.tile = std::max(options.tile_pixels / patch, std::int64_t{8}) * patch;
+  const std::int64_t overlap = (options.overlap_pixels + patch - 1) / patch * patch;
+  plan.overlap = std::min(overlap, plan.tile / (4 * patch) * patch);
+  return plan;
+}
+
+// How much of a span is shared with the neighbours before and after it.
+struct Shared {
+  std::int64_t before = 0, after = 0;
+};
+Shared shared_of(const std::vector<Span>& spans, std::size_t index, std::int64_t overlap) {
+  return {index > 0 ? overlap : 0, index + 1 < spans.size() ? overlap : 0};
+}
+
+// Sums weighted tile probabilities into whole rows, keeping only what later tiles still add to.
+class Blender {
+ public:
+  Blender(std::int64_t width, std::int64_t classes, std::int64_t overlap, torch::Device device)
+      : ramp_(torch::tensor(blend_ramp(overlap)).to(device)), below_(torch::zeros({classes, overlap, width}, device)) {}
+
+  // probabilities: [classes, h, w] of the tile at column x0, changed in place. Returns the class indices [h - rows.after, w - columns.after]
+  // uint8 on the CPU that no later tile changes.
+  torch::Tensor add(torch::Tensor probabilities, std::int64_t x0, Shared rows, Shared columns) {
+    weigh(probabilities, 1, rows);
+    weigh(probabilities, 2, columns);
+    if (columns.before > 0) probabilities.narrow(2, 0, columns.before).add_(right_);
+    const std::int64_t width = probabilities.size(2) - columns.after, height = probabilities.size(1) - rows.after;
+    if (columns.after > 0) right_ = probabilities.narrow(2, width, columns.after).clone();
+    const auto whole = probabilities.narrow(2, 0, width);
+    const auto below = below_.narrow(2, x0, width);
+    if (rows.before > 0) whole.narrow(1, 0, rows.before).add_(below);
+    const auto labels = whole.narrow(1, 0, height).argmax(0).to(torch::kUInt8).cpu().contiguous();
+    if (rows.after > 0) below.copy_(whole.narrow(1, height, rows.after));
+    return labels;
+  }
+
+ private:
+  void weigh(torch::Tensor& probabilities, std::int64_t axis, Shared shared) const {
+    const auto shape = axis == 1 ? std::vector<std::int64_t>{1, -1, 1} : std::vector<std::int64_t>{1, 1, -1};
+    const auto ramp = ramp_.view(shape);
+    if (shared.before > 0) probabilities.narrow(axis, 0, shared.before).mul_(ramp);
+    if (shared.after > 0) probabilities.narrow(axis, probabilities.size(axis) - shared.after, shared.after).mul_(1 - ramp);
+  }
+
+  torch::Tensor ramp_;    // [overlap]
+  torch::Tensor right_;   // [classes, h, overlap]: what the tile to the left gave to the columns it shares with the next
+  torch::Tensor below_;   // [classes, overlap, width]: what the tile row above gave to the rows it shares with the next
+};
+
+bool has_data(ImageSource& source, Rect rect) {
+  if (!may_lack_data(source.info())) return true;
+  const ImageU8 valid = source.read_valid(rect);
+  return std::any_of(valid.samples().begin(), valid.samples().end(), [](std::uint8_t value) { return value != 0; });
+}
+
+// [classes, h, w]; zeros where the tile has no data at all: its pixels keep the no-data label, so that they need no forward pass.
+torch::Tensor tile_probabilities(ImageSource& source, SegmentationModel& model, Rect rect, torch::Device device, StageClock& clock) {
+  const auto classes = static_cast<std::int64_t>(model.config().classes.size());
+  if (!has_data(source, rect)) return torch::zeros({classes, rect.height, rect.width}, device);
+  ImageU8 rgb = source.read_rgb(rect);
+  clock.charge("read");
+  const auto image = torch::from_blob(rgb.samples().data(), {1, rect.height, rect.width, 3}, torch::kUInt8).permute({0, 3, 1, 2});
+  auto probabilities = model.forward(image.to(device)).softmax(1)[0];
+  clock.charge("forward");
+  return probabilities;
+}
+
+void copy_columns(const torch::Tensor& labels, std::int64_t x0, ImageU8& classes) {
+  const std::int64_t width = labels.size(1);
+  for (std::int64_t y = 0; y < labels.size(0); ++y) {
+    std::memcpy(classes.row(y) + x0, labels.const_data_ptr<std::uint8_t>() + y * width, static_cast<std::size_t>(width));
+  }
+}
+
+}  // namespace
+
+SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
+                               Progress& progress, const std::stop_token& stop) {
+  const torch::InferenceMode no_gradients;
+  const auto plan = tile_plan_options(options, model.config().encoder.patch);
+  const std::int64_t width = source.info().width, height = source.info().height;
+  const auto rows = plan_tiles(height, plan), columns = plan_tiles(width, plan);
+  const torch::Device device = model.parameters().front().device();
+  Blender blender(width, static_cast<std::int64_t>(model.config().classes.size()), plan.overlap, device);
+  LabelOutput output(source, model.config(), sink);
+  StageClock clock;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const Shared shared_rows = shared_of(rows, r, plan.overlap);
+    ImageU8 classes(width, rows[r].length() - shared_rows.after, 1);
+    for (std::size_t c = 0; c < columns.size(); ++c) {
+      throw_if_stopped(stop);
+      const Rect rect{columns[c].begin, rows[r].begin, columns[c].length(), rows[r].length()};
+      auto probabilities = tile_probabilities(source, model, rect, device, clock);
+      copy_columns(blender.add(std::move(probabilities), rect.x, shared_rows, shared_of(columns, c, plan.overlap)), rect.x, classes);
+      clock.charge("labels");
+      progress.report("segment", output.rows_done() * width + classes.height() * (rect.x + rect.width), width * height);
+    }
+    output.append(std::move(classes));
+    clock.charge("write");
+  }
+  SegmentResult result = output.result();
+  result.stage_seconds = clock.seconds();
+  return result;
+}
+
+}  // namespace fovea
