@@ -1,5 +1,8 @@
 #include "app/viewer/gl_objects.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "core/base/error.h"
 #include "core/base/files.h"
 
@@ -64,6 +67,16 @@ GLint uniform(const Program& program, const char* name) {
   const GLint location = glGetUniformLocation(program.id(), name);
   require(location >= 0, std::string("the shader program has no uniform ") + name);
   return location;
+}
+
+ImageU8 read_pixels(int width, int height) {
+  const std::size_t stride = static_cast<std::size_t>(width) * 3;
+  std::vector<std::uint8_t> upside_down(stride * static_cast<std::size_t>(height));
+  glPixelStorei(GL_PACK_ALIGNMENT, 1);
+  glReadPixels(0, 0, width, height, GL_RGB, GL_UNSIGNED_BYTE, upside_down.data());
+  ImageU8 image(width, height, 3);
+  for (int y = 0; y < height; ++y) std::copy_n(upside_down.data() + stride * static_cast<std::size_t>(height - 1 - y), stride, image.row(y));
+  return image;
 }
 
 std::string take_error() {

@@ -8,6 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "core/image/image.h"
+
 namespace fovea::gl {
 
 // Owns one GL name; Deleter::operator()(GLuint) frees it.
@@ -55,6 +57,9 @@ Program load_program(const std::filesystem::path& folder, const std::string& ver
 
 // Location of an active uniform; Error{kContract} if the program has none of that name.
 GLint uniform(const Program& program, const char* name);
+
+// The current framebuffer's lower left [height, width, 3], top row first.
+ImageU8 read_pixels(int width, int height);
 
 // Name of the oldest pending GL error, "" if there is none; clears all of them.
 std::string take_error();

@@ -9,6 +9,7 @@
 
 #include <utility>
 
+#include "app/viewer/gl_objects.h"
 #include "core/base/error.h"
 
 namespace fovea {
@@ -96,7 +97,7 @@ void Window::begin_frame() {
   ImGui::NewFrame();
 }
 
-void Window::end_frame() {
+void Window::render() {
   ImGui::Render();
   int width = 0, height = 0;
   glfwGetFramebufferSize(window_, &width, &height);
@@ -104,8 +105,15 @@ void Window::end_frame() {
   glClearColor(0, 0, 0, 1);
   glClear(GL_COLOR_BUFFER_BIT);
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
-  glfwSwapBuffers(window_);
 }
+
+ImageU8 Window::read() const {
+  int width = 0, height = 0;
+  glfwGetFramebufferSize(window_, &width, &height);
+  return gl::read_pixels(width, height);
+}
+
+void Window::present() { glfwSwapBuffers(window_); }
 
 void Window::wake() { glfwPostEmptyEvent(); }
 

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "core/image/image.h"
+
 struct GLFWwindow;
 
 namespace fovea {
@@ -34,8 +36,10 @@ class Window {
   // Handles input. wait_s > 0: sleeps until input arrives or the time is over, so that an idle program costs nothing.
   void poll(double wait_s);
   void begin_frame();
-  // Draws what ImGui collected and shows it.
-  void end_frame();
+  // Draws what ImGui collected; present() shows it.
+  void render();
+  ImageU8 read() const;                        // what render() drew: [height, width, 3]; of the framebuffer, not of the screen
+  void present();
   // Wakes poll() from any thread: a worker has something to show.
   static void wake();
 

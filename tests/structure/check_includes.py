@@ -21,7 +21,7 @@ RESTRICTED = [
     (re.compile(r"^(torch|ATen|c10|caffe2)/"), ("core/base/", "core/attention/", "core/model/", "core/train/", "core/segment/", "app/", "tests/"), "torch"),
     (re.compile(r"^(cuda|cute/|cutlass/)"), ("kernels/", "core/attention/", "tests/bench/"), "CUDA"),
     (re.compile(r"^hwy/"), ("kernels/cpu/", "tests/kernels/"), "Highway"),
-    (re.compile(r"^CLI/"), ("app/cli/",), "CLI11"),
+    (re.compile(r"^CLI/"), ("app/",), "CLI11"),
 ]
 
 # Folder -> folders of this project that it may include besides itself.

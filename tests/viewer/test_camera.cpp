@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "app/viewer/camera.h"
+#include "app/viewer/canvas/camera.h"
 
 namespace fovea {
 namespace {
@@ -25,6 +25,16 @@ TEST(Camera, OpensWithTheWholeImageCentred) {
   EXPECT_DOUBLE_EQ(view.zoom(), 0.2);
   expect_near(view.to_canvas({2000, 500}), {400, 300});
   expect_near(view.to_canvas({0, 0}), {0, 200});
+}
+
+TEST(Camera, WholeImageStaysWholeWhenTheCanvasChangesUntilTheViewIsMoved) {
+  Camera view = camera({4000, 1000}, {800, 600});
+  view.set_canvas({400, 600});
+  EXPECT_DOUBLE_EQ(view.zoom(), 0.1);
+  view.pan({10, 0});
+  view.jump_to_target();
+  view.set_canvas({800, 600});
+  EXPECT_DOUBLE_EQ(view.zoom(), 0.1);
 }
 
 TEST(Camera, ImageAndCanvasAreInverse) {

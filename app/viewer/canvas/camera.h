@@ -19,7 +19,7 @@ struct Extent {
 class Camera {
  public:
   void set_image(Extent image_pixels);
-  void set_canvas(Extent canvas_pixels);    // keeps the centre of the view
+  void set_canvas(Extent canvas_pixels);    // keeps the centre of the view; a view that shows the whole image goes on doing so
   Extent image() const { return image_; }
   Extent canvas() const { return canvas_; }
 
@@ -60,6 +60,7 @@ class Camera {
   View current_, target_;
   Point anchor_image_, anchor_canvas_;   // while zooming: the image point that stays under the cursor
   bool anchored_ = false;
+  bool fitted_ = true;                   // nothing moved the view since fit()
 };
 
 }  // namespace fovea

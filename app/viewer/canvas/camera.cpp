@@ -1,4 +1,4 @@
-#include "app/viewer/camera.h"
+#include "app/viewer/canvas/camera.h"
 
 #include <algorithm>
 #include <cmath>
@@ -20,6 +20,10 @@ void Camera::set_image(Extent image_pixels) {
 void Camera::set_canvas(Extent canvas_pixels) {
   canvas_ = {std::max(1.0, canvas_pixels.width), std::max(1.0, canvas_pixels.height)};
   anchored_ = false;
+  if (fitted_) {
+    fit();
+    jump_to_target();
+  }
   clamp(target_);
   clamp(current_);
 }
@@ -36,6 +40,7 @@ void Camera::zoom_at(Point canvas_point, double factor) {
   anchor_image_ = to_image(canvas_point);
   anchor_canvas_ = canvas_point;
   anchored_ = true;
+  fitted_ = false;
   target_.zoom = std::clamp(target_.zoom * factor, min_zoom(), kMaxZoom);
   target_.centre = {anchor_image_.x - (canvas_point.x - canvas_.width / 2) / target_.zoom,
                     anchor_image_.y - (canvas_point.y - canvas_.height / 2) / target_.zoom};
@@ -50,17 +55,22 @@ void Camera::drag(Point delta) {
 
 void Camera::pan(Point delta) {
   anchored_ = false;
+  fitted_ = false;
   target_.centre.x -= delta.x / target_.zoom;
   target_.centre.y -= delta.y / target_.zoom;
   clamp(target_);
 }
 
-void Camera::fit() { look_at({image_.width / 2, image_.height / 2}, fit_zoom()); }
+void Camera::fit() {
+  look_at({image_.width / 2, image_.height / 2}, fit_zoom());
+  fitted_ = true;
+}
 
 void Camera::one_to_one(Point canvas_point) { zoom_at(canvas_point, 1 / target_.zoom); }
 
 void Camera::look_at(Point image_centre, double zoom) {
   anchored_ = false;
+  fitted_ = false;
   target_ = {image_centre, std::clamp(zoom, min_zoom(), kMaxZoom)};
   clamp(target_);
 }

@@ -1,0 +1,71 @@
+// Reads tiles on worker threads.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <unordered_set>
+#include <vector>
+
+#include "app/viewer/canvas/tile.h"
+#include "core/image/pyramid.h"
+
+namespace fovea {
+
+struct LoadedTile {
+  TileKey key;
+  ImageU8 pixels;        // [kTileTexture, kTileTexture, 4]; alpha 0 beyond the image
+};
+
+struct TileLoaderOptions {
+  std::filesystem::path image, cache_file;   // as for Pyramid
+  int threads = 2;
+  std::function<void()> on_change;           // called from a worker after a tile or an error has arrived
+};
+
+// One image. All methods from one thread; what happens in between is the workers' business.
+class TileLoader {
+ public:
+  // Errors: as open_image().
+  explicit TileLoader(TileLoaderOptions options);
+  ~TileLoader();                             // waits for the tiles that are being read
+  TileLoader(const TileLoader&) = delete;
+  TileLoader& operator=(const TileLoader&) = delete;
+
+  const ImageInfo& info() const { return info_; }
+  int levels() const { return static_cast<int>(level_sizes_.size()); }
+  ImageInfo::Level level_size(int level) const { return level_sizes_.at(static_cast<std::size_t>(level)); }
+
+  // What is wanted now, most urgent first. Replaces what was wanted before: a tile that scrolled away is not read any more.
+  void request(std::span<const TileKey> wanted);
+  // At most max_tiles finished ones, in the order in which they were finished.
+  std::vector<LoadedTile> take(std::size_t max_tiles);
+
+  std::size_t waiting() const;               // tiles wanted or being read
+  // The first error of reading since the last call, "" if none: "scene.tif: ...". A tile that failed is not asked for again.
+  std::string take_error();
+
+ private:
+  void work(const std::stop_token& stop);
+  static LoadedTile read(Pyramid& pyramid, const TileKey& key);
+
+  TileLoaderOptions options_;
+  ImageInfo info_;
+  std::vector<ImageInfo::Level> level_sizes_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable_any changed_;
+  std::deque<TileKey> wanted_;
+  std::unordered_set<TileKey, TileKeyHash> reading_, failed_;
+  std::deque<LoadedTile> finished_;
+  std::string error_;
+  std::vector<std::jthread> workers_;        // last: joined before the rest is destroyed
+};
+
+}  // namespace fovea

@@ -1,0 +1,72 @@
+// The program fovea-view: arguments, the loop, exit codes as those of fovea.
+#include <GLFW/glfw3.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+
+#include "app/viewer/viewer.h"
+#include "app/viewer/window.h"
+#include "core/image/writers.h"
+
+namespace {
+
+constexpr double kIdleWait_s = 0.5;            // an idle window looks twice a second whether files changed
+constexpr double kScreenshotPatience_s = 60;
+
+struct Arguments {
+  std::string image, screenshot;
+  int width = 1440, height = 900;
+  float scale = 0;
+};
+
+std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
+  CLI::App app("Explore an image of any size.");
+  app.footer("Example: fovea-view scene.tif");
+  app.add_option("IMAGE", arguments.image, "Image to open");
+  app.add_option("--screenshot", arguments.screenshot, "Write a PNG of the window once everything is shown, and end");
+  app.add_option("--width", arguments.width, "Width of the window")->check(CLI::Range(64, 16384));
+  app.add_option("--height", arguments.height, "Height of the window")->check(CLI::Range(64, 16384));
+  app.add_option("--scale", arguments.scale, "Size of text and controls (default: the monitor's)")->check(CLI::Range(0.5f, 4.0f));
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  return std::nullopt;
+}
+
+int run(const Arguments& arguments) {
+  const bool hidden = !arguments.screenshot.empty();
+  fovea::Window window({.width = arguments.width, .height = arguments.height,
+                        .visibility = hidden ? fovea::Visibility::kHidden : fovea::Visibility::kVisible, .scale = arguments.scale});
+  fovea::Viewer viewer(window);
+  if (!arguments.image.empty()) viewer.open(arguments.image);
+  const double deadline_s = glfwGetTime() + kScreenshotPatience_s;
+  bool again = true;
+  while (!window.should_close()) {
+    window.poll(again ? 0 : kIdleWait_s);
+    window.begin_frame();
+    again = viewer.frame();
+    window.render();
+    if (hidden && (viewer.settled() || glfwGetTime() > deadline_s)) {
+      fovea::write_png(arguments.screenshot, window.read());
+      break;
+    }
+    window.present();
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Arguments arguments;
+  if (const auto code = parse(argc, argv, arguments)) return *code;
+  try {
+    return run(arguments);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", fovea::first_line(error.what()).c_str());
+    return 3;
+  }
+}
