@@ -22,7 +22,7 @@ struct GeoReference {
 
 struct ImageInfo {
   std::int64_t width = 0, height = 0;   // pixels of level 0, after EXIF orientation
-  int bands = 0;                        // as stored: 1, 3 or 4 (palette images count as 3)
+  int bands = 0;                        // as stored: 1, 2 (grey and alpha), 3 or 4; palette images count as 3
   int bits = 0;                         // a sample: 8 or 16
   bool has_alpha = false;
   std::optional<double> nodata;
@@ -55,8 +55,8 @@ class ImageSource {
   virtual ImageU8 read_valid(Rect rect, int level = 0) = 0;
 };
 
-// Opens a file by content, not by extension. Error{kInput}: not an image, a driver that is not allowed, limits exceeded, 0 pixels,
-// a number of bands or bits that is not supported, truncated, unreadable.
+// Opens a file by content, not by extension (docs/formats.md). Error{kInput}: not an image of an allowed format, limits exceeded, 0 pixels,
+// a number of bands or bits that is not supported, damaged, unreadable. Only the header is read: damage behind it is the first read's error.
 std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 
 // Whether a folder walk takes this file: its extension (any case) is one of the readable formats'.

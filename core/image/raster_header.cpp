@@ -74,7 +74,7 @@ void RasterSource::read_samples() {
     if (type != first.GetRasterDataType()) fail("bands of different types");
   }
   info_.bits = first.GetRasterDataType() == GDT_Byte ? 8 : 16;
-  info_.bands = count;
+  info_.bands = header_.jpeg_components > 0 ? header_.jpeg_components : count;   // GDAL shows four inks as RGB
   info_.has_alpha = alpha_last && count > 1;
   plan_.significant_bits = info_.bits == 8 ? 8 : 0;
   if (const char* declared = first.GetMetadataItem("NBITS", "IMAGE_STRUCTURE")) {

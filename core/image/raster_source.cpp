@@ -126,14 +126,6 @@ ImageU8 RasterSource::colours(Rect rect, int level) {
     }
     return rgb;
   }
-  if (plan_.inks) {
-    ImageU8 rgb(rect.width, rect.height, 3);
-    const auto* ink = image.samples().data();
-    for (auto* out = rgb.samples().data(), *end = out + rgb.samples().size(); out != end; out += 3, ink += 4) {
-      for (int c = 0; c < 3; ++c) out[c] = static_cast<std::uint8_t>(((255 - ink[c]) * (255 - ink[3]) + 127) / 255);
-    }
-    return rgb;
-  }
   if (plan_.significant_bits < 8) {
     const int top = (1 << plan_.significant_bits) - 1;
     for (auto& value : image.samples()) value = static_cast<std::uint8_t>(std::min<int>(value, top) * 255 / top);

@@ -16,7 +16,6 @@ struct ColourPlan {
   std::vector<int> bands;                             // GDAL's numbers of the grey band, or of red, green, blue
   std::vector<std::array<std::uint8_t, 4>> palette;   // RGBA by index, empty: none
   int significant_bits = 0;                           // samples are 0 .. 2^n - 1; 0: not known yet (docs/formats.md, 16 bits)
-  bool inks = false;                                  // four inverted inks, as JPEG stores CMYK
 };
 
 class RasterSource final : public ImageSource {

@@ -20,10 +20,10 @@ struct TiledTiffOptions {
   std::filesystem::path path;
   std::int64_t width = 0, height = 0;
   int bands = 1;                          // samples of 8 bits
-  GeoReference georeference;
+  GeoReference georeference = {};
   int nodata = -1;                        // -1: none
-  std::vector<Colour> palette;            // of a single band, empty: none
-  std::vector<std::string> class_names;   // stored as metadata items CLASS_0, CLASS_1, ...; with several bands also as their descriptions
+  std::vector<Colour> palette = {};            // of a single band, empty: none
+  std::vector<std::string> class_names = {};   // stored as metadata items CLASS_0, CLASS_1, ...; with several bands also as their descriptions
   OverviewKind overviews = OverviewKind::kAverage;
   TiffLayout layout = TiffLayout::kTiled;
 };

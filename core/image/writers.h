@@ -32,9 +32,9 @@ struct MaskWriterOptions {
   std::filesystem::path path;
   MaskFormat format = MaskFormat::kPng;
   std::int64_t width = 0, height = 0;
-  std::vector<Colour> palette;             // one entry a class; indices beyond it are not written by the caller
-  std::vector<std::string> class_names;    // stored in the TIFF as category names
-  GeoReference georeference;               // used by kTiff
+  std::vector<Colour> palette = {};             // one entry a class; indices beyond it are not written by the caller
+  std::vector<std::string> class_names = {};    // stored in the TIFF as metadata items CLASS_0, CLASS_1, ...
+  GeoReference georeference = {};               // used by kTiff
   int nodata = -1;                         // class index that means "no data", -1 for none
 };
 std::unique_ptr<MaskWriter> create_mask_writer(const MaskWriterOptions& options);
@@ -44,6 +44,23 @@ ImageU8 read_index_mask(const std::filesystem::path& path, const ImageLimits& li
 
 // The image with the class colours laid over it (opacity 0..1); where the mask is ignore_index the image shows through. [H, W, 3].
 ImageU8 blend_overlay(const ImageU8& rgb, const ImageU8& mask, const std::vector<Colour>& palette, float opacity, int ignore_index);
+
+// An overlay written by bands of rows from top to bottom, as a JPEG. JPEG ends at 65,500 pixels a side; larger images are shrunk by area,
+// by the smallest whole factor that fits.
+class OverlayWriter {
+ public:
+  virtual ~OverlayWriter() = default;
+  virtual int shrink_factor() const = 0;           // 1: pixel for pixel
+  virtual void append(const ImageU8& rgb) = 0;     // [any height, image width, 3]. Errors: Error{kEnvironment}
+  virtual void finish() = 0;
+};
+
+struct OverlayWriterOptions {
+  std::filesystem::path path;
+  std::int64_t width = 0, height = 0;   // of the image
+  int quality = 90;
+};
+std::unique_ptr<OverlayWriter> create_overlay_writer(const OverlayWriterOptions& options);
 
 void write_jpeg(const std::filesystem::path& path, const ImageU8& rgb, int quality = 90);
 void write_png(const std::filesystem::path& path, const ImageU8& image);    // 1, 3 or 4 channels

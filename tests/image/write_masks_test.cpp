@@ -1,0 +1,246 @@
+// Masks come back as they were written, with everything that belongs to them, and appear only when they are whole.
+#include <gtest/gtest.h>
+#include <gdal_priv.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <csignal>
+
+#include "core/image/gdal_support.h"
+#include "core/image/image_source.h"
+#include "core/image/writers.h"
+#include "tests/image/expect_image.h"
+#include "tests/image/sample_files.h"
+
+namespace fovea::test {
+namespace {
+
+const std::vector<Colour> kPalette = {{200, 180, 140}, {90, 90, 90}, {220, 40, 40}, {30, 160, 60}, {30, 90, 220}};
+const std::vector<std::string> kNames = {"land", "road", "building", "vegetation", "water: \"salt\" & sweet"};
+
+ImageU8 make_mask(std::int64_t width, std::int64_t height, int nodata) {
+  ImageU8 mask(width, height, 1);
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) mask.row(y)[x] = static_cast<std::uint8_t>((x / 37 + y / 23 + x * y / 9000) % 5);
+  }
+  if (nodata >= 0) std::fill_n(mask.row(height / 2), width / 2, static_cast<std::uint8_t>(nodata));
+  return mask;
+}
+
+// Bands of prime height, so that they fit no tile.
+template <class Writer>
+void append_by_bands(Writer& writer, const ImageU8& image) {
+  for (std::int64_t y = 0; y < image.height(); y += 101) {
+    writer.append(crop_of(image, {0, y, image.width(), std::min<std::int64_t>(101, image.height() - y)}));
+  }
+}
+
+MaskWriterOptions mask_options(const std::filesystem::path& path, MaskFormat format, const ImageU8& mask) {
+  return {.path = path, .format = format, .width = mask.width(), .height = mask.height(), .palette = kPalette, .class_names = kNames,
+          .georeference = {.geotransform = std::array{370000.05, 0.1, 0.0, 5800000.3, 0.0, -0.1}, .projection_wkt = ""}};
+}
+
+class WriteMask : public ::testing::TestWithParam<std::tuple<MaskFormat, int>> {};
+
+TEST_P(WriteMask, ComesBack) {
+  const auto [format, nodata] = GetParam();
+  const TemporaryFolder folder;
+  const auto path = folder / "scene_mask.bin";
+  const ImageU8 mask = make_mask(1111, 777, nodata);
+  auto options = mask_options(path, format, mask);
+  options.nodata = nodata;
+  const auto writer = create_mask_writer(options);
+  append_by_bands(*writer, mask);
+  EXPECT_FALSE(std::filesystem::exists(path));
+  writer->finish();
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"scene_mask.bin"});
+  EXPECT_TRUE(same_pixels(read_index_mask(path), mask));
+
+  const auto image = open_image(path);
+  EXPECT_EQ(image->info().bands, 3);   // a palette
+  const ImageU8 rgb = image->read_rgb({0, 0, mask.width(), 1}), valid = image->read_valid({0, mask.height() / 2, mask.width(), 1});
+  for (std::int64_t x = 0; x < mask.width(); ++x) {
+    const Colour& colour = kPalette[mask.row(0)[x]];
+    ASSERT_EQ((Colour{rgb.row(0)[x * 3], rgb.row(0)[x * 3 + 1], rgb.row(0)[x * 3 + 2]}), colour);
+    ASSERT_EQ(valid.row(0)[x], mask.row(mask.height() / 2)[x] == nodata ? 0 : 255) << x;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Formats, WriteMask, ::testing::Combine(::testing::Values(MaskFormat::kPng, MaskFormat::kTiff), ::testing::Values(-1, 4, 255)));
+
+TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
+  const TemporaryFolder folder;
+  const auto path = folder / "scene_mask.tif";
+  const ImageU8 mask = make_mask(1500, 900, -1);
+  auto options = mask_options(path, MaskFormat::kTiff, mask);
+  options.nodata = 0;
+  write_raster({.path = folder / "map.tif", .georeference = options.georeference}, make_pattern(4, 4, 1, 8));
+  const auto writer = create_mask_writer(options);
+  append_by_bands(*writer, mask);
+  writer->finish();
+  const std::string head = read_bytes(path).substr(0, 4);
+  EXPECT_EQ(head, std::string("II+\0", 4));   // BigTIFF
+  const auto info = open_image(path)->info();
+  EXPECT_EQ(info.georeference, options.georeference);
+  EXPECT_EQ(info.nodata, 0);
+  ASSERT_EQ(info.levels.size(), 3u);
+  EXPECT_EQ(info.levels[1].width, 750);
+  const auto dataset = gdal::open(path, "GTiff");
+  for (std::size_t i = 0; i < kNames.size(); ++i) EXPECT_EQ(dataset->GetMetadataItem(("CLASS_" + std::to_string(i)).c_str()), kNames[i]);
+  int width = 0, height = 0;
+  dataset->GetRasterBand(1)->GetBlockSize(&width, &height);
+  EXPECT_EQ(width, height);
+  EXPECT_STREQ(dataset->GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE"), "DEFLATE");
+}
+
+TEST(WriteMaskNarrow, OnePixelAndOneColumn) {
+  const TemporaryFolder folder;
+  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
+    for (const std::int64_t height : {1, 700}) {
+      const ImageU8 mask = make_mask(1, height, -1);
+      const auto writer = create_mask_writer(mask_options(folder / "mask", format, mask));
+      append_by_bands(*writer, mask);
+      writer->finish();
+      EXPECT_TRUE(same_pixels(read_index_mask(folder / "mask"), mask));
+    }
+  }
+}
+
+TEST(WriteMaskContract, WrongRowsAndIndicesAreRefused) {
+  const TemporaryFolder folder;
+  const ImageU8 mask = make_mask(20, 10, -1);
+  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
+    const auto writer = create_mask_writer(mask_options(folder / "mask", format, mask));
+    EXPECT_THROW(writer->append(ImageU8(19, 1, 1)), Error);
+    EXPECT_THROW(writer->append(ImageU8(20, 11, 1)), Error);
+    ImageU8 beyond(20, 1, 1);
+    beyond.row(0)[7] = 5;
+    EXPECT_THROW(writer->append(beyond), Error);
+    EXPECT_THROW(writer->finish(), Error);   // rows are missing
+  }
+  EXPECT_TRUE(folder.names().empty());
+}
+
+TEST(WriteMaskFailure, FolderThatIsNotThere) {
+  const TemporaryFolder folder;
+  const ImageU8 mask = make_mask(20, 10, -1);
+  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
+    const auto path = folder / "no" / "mask.tif";
+    EXPECT_EQ(complaint(ErrorKind::kEnvironment, path, [&] { create_mask_writer(mask_options(path, format, mask)); }),
+              "cannot write: No such file or directory");
+  }
+}
+
+// Noise does not compress: a mask larger than the disk.
+ImageU8 make_noise(std::int64_t width, std::int64_t height, int channels) {
+  ImageU8 noise(width, height, channels);
+  std::uint32_t state = 1;
+  for (auto& value : noise.samples()) value = static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24) % 5;
+  return noise;
+}
+
+void expect_no_room(const TemporaryFolder& outer, const std::filesystem::path& folder, const std::string& reason) {
+  const ImageU8 mask = make_noise(4000, 3000, 1), picture = make_noise(2000, 1500, 3);
+  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
+    const auto path = folder / "mask.tif";
+    const auto write = [&] {
+      const auto writer = create_mask_writer(mask_options(path, format, mask));
+      append_by_bands(*writer, mask);
+      writer->finish();
+    };
+    EXPECT_EQ(complaint(ErrorKind::kEnvironment, path, write), "cannot write: " + reason);
+  }
+  const auto picture_path = folder / "picture.png";
+  EXPECT_EQ(complaint(ErrorKind::kEnvironment, picture_path, [&] { write_png(picture_path, picture); }), "cannot write: " + reason);
+  EXPECT_EQ(complaint(ErrorKind::kEnvironment, picture_path, [&] { write_jpeg(picture_path, picture, 100); }), "cannot write: " + reason);
+  EXPECT_TRUE(std::filesystem::is_empty(folder));
+}
+
+TEST(WriteMaskFailure, FullDiskLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  if (::mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=256k") != 0) {
+    GTEST_SKIP() << "a small file system cannot be mounted here; FileSizeLimit below tests the same path";
+  }
+  expect_no_room(folder, folder.path(), "No space left on device");
+  ::umount(folder.path().c_str());
+}
+
+TEST(WriteMaskFailure, FileSizeLimitLeavesNothingBehind) {
+  const TemporaryFolder folder;
+  rlimit old{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &old), 0);
+  const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
+  const rlimit small{.rlim_cur = 200 << 10, .rlim_max = old.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
+  expect_no_room(folder, folder.path(), "File too large");
+  ::setrlimit(RLIMIT_FSIZE, &old);
+  std::signal(SIGXFSZ, old_handler);
+}
+
+TEST(WritePicture, PngKeepsEveryChannelCount) {
+  const TemporaryFolder folder;
+  for (const int channels : {1, 3, 4}) {
+    const ImageU8 picture = make_noise(33, 21, channels);
+    write_png(folder / "picture.png", picture);
+    const auto image = open_image(folder / "picture.png");
+    EXPECT_EQ(image->info().bands, channels);
+    const ImageU8 rgb = image->read_rgb({0, 0, 33, 21});
+    for (std::size_t i = 0; i < 33 * 21; ++i) {
+      for (std::size_t c = 0; c < 3; ++c) {
+        ASSERT_EQ(rgb.samples()[i * 3 + c], picture.samples()[i * static_cast<std::size_t>(channels) + (channels == 1 ? 0 : c)]);
+      }
+    }
+  }
+}
+
+TEST(WriteOverlay, LargeImagesAreShrunkToWhatJpegHolds) {
+  const TemporaryFolder folder;
+  const auto path = folder / "wide_overlay.jpg";
+  constexpr std::int64_t kWide = 131001;   // more than twice JPEG's limit: every third pixel
+  const auto writer = create_overlay_writer({.path = path, .width = kWide, .height = 10, .quality = 100});
+  EXPECT_EQ(writer->shrink_factor(), 3);
+  ImageU8 rows(kWide, 5, 3);
+  std::ranges::fill(rows.samples(), std::uint8_t{90});
+  writer->append(rows);
+  std::ranges::fill(rows.samples(), std::uint8_t{180});
+  writer->append(rows);
+  writer->finish();
+  const auto image = open_image(path);
+  EXPECT_EQ(image->info().width, 43667);
+  EXPECT_EQ(image->info().height, 4);
+  const ImageU8 column = image->read_rgb({43666, 0, 1, 4});
+  // Rows 0-2; 3, 4 and 5: (90 + 90 + 180) / 3; 6-8; 9 alone. Grey survives JPEG at quality 100 up to the rounding of its DCT.
+  for (const auto& [y, value] : {std::pair{0, 90}, {1, 120}, {2, 180}, {3, 180}}) EXPECT_NEAR(column.row(y)[0], value, 2) << y;
+}
+
+TEST(BlendOverlay, MixesByOpacityAndShowsTheImageWhereIgnored) {
+  ImageU8 rgb(3, 1, 3), mask(3, 1, 1);
+  std::ranges::fill(rgb.samples(), std::uint8_t{100});
+  mask.samples()[0] = 1, mask.samples()[1] = 255, mask.samples()[2] = 0;
+  const ImageU8 half = blend_overlay(rgb, mask, {{0, 0, 0}, {200, 100, 0}}, 0.5f, 255);
+  const std::uint8_t expected[] = {150, 100, 50, 100, 100, 100, 50, 50, 50};
+  EXPECT_TRUE(std::ranges::equal(half.samples(), expected));
+  const ImageU8 none = blend_overlay(rgb, mask, {{0, 0, 0}, {200, 100, 0}}, 0.0f, 255);
+  EXPECT_TRUE(same_pixels(none, rgb));
+  const ImageU8 full = blend_overlay(rgb, mask, {{0, 0, 0}, {200, 100, 0}}, 1.0f, 255);
+  EXPECT_EQ(full.samples()[0], 200);
+}
+
+TEST(Resize, AreaWhenShrinkingAndConstantsStayConstant) {
+  ImageU8 image(4, 2, 1);
+  for (std::size_t i = 0; i < 8; ++i) image.samples()[i] = static_cast<std::uint8_t>(i * 10);
+  const ImageU8 shrunk = resize(image, 2, 1);   // means of 2x2
+  EXPECT_EQ(shrunk.samples()[0], 25);
+  EXPECT_EQ(shrunk.samples()[1], 45);
+  ImageU8 flat(13, 7, 3);
+  std::ranges::fill(flat.samples(), std::uint8_t{77});
+  for (const auto& [width, height] : {std::pair<int, int>{31, 40}, {5, 40}, {31, 2}, {1, 1}}) {
+    const ImageU8 other = resize(flat, width, height);
+    EXPECT_EQ(other.width(), width);
+    EXPECT_TRUE(std::ranges::all_of(other.samples(), [](int value) { return value == 77; }));
+  }
+}
+
+}  // namespace
+}  // namespace fovea::test
