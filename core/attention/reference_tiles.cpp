@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
-#include <limits>
 #include <functional>
+#include <limits>
 
 namespace fovea::reference_tiles {
 namespace {
@@ -114,17 +114,20 @@ at::Tensor slice_of(const at::Tensor& tensor, std::int64_t begin, std::int64_t c
 void forward_globals(const AttentionCall& call, const AttentionResult& result) {
   const at::ScalarType dtype = compute_type(call);
   const at::Tensor queries = slice_of(call.query, 0, call.global_tokens, dtype);
-  at::Tensor lse, output;
+  at::Tensor maximum, total, output;   // of all slices so far: greatest score, sum of weights relative to it, weighted values
   for_each_key_slice(call, [&](std::int64_t begin, std::int64_t count) {
     const at::Tensor scores = at::matmul(queries, slice_of(call.key, begin, count, dtype).transpose(2, 3)).mul_(call.scale);
-    const at::Tensor part_lse = at::logsumexp(scores, {3}, true);
-    const at::Tensor part = at::matmul((scores - part_lse).exp_(), slice_of(call.value, begin, count, dtype));
-    const at::Tensor total = lse.defined() ? at::logaddexp(lse, part_lse) : part_lse;
-    output = lse.defined() ? output * (lse - total).exp() + part * (part_lse - total).exp() : part;
-    lse = total;
+    const at::Tensor part_maximum = scores.amax({3}, true);
+    const at::Tensor next = maximum.defined() ? at::maximum(maximum, part_maximum) : part_maximum;
+    const at::Tensor weights = (scores - next).exp_();
+    const at::Tensor part = at::matmul(weights, slice_of(call.value, begin, count, dtype));
+    const at::Tensor kept = maximum.defined() ? (maximum - next).exp_() : at::Tensor();
+    total = kept.defined() ? total * kept + weights.sum({3}, true) : weights.sum({3}, true);
+    output = kept.defined() ? output * kept + part : part;
+    maximum = next;
   });
-  result.output.narrow(1, 0, call.global_tokens).copy_(output.transpose(1, 2));
-  result.lse.narrow(2, 0, call.global_tokens).copy_(lse.squeeze(3));
+  result.output.narrow(1, 0, call.global_tokens).copy_((output / total).transpose(1, 2));
+  result.lse.narrow(2, 0, call.global_tokens).copy_((maximum + total.log()).squeeze(3));
 }
 
 // dS of one block of scores: P * (dO.Vt - delta), where delta = rowsum(dO * O) - grad_lse (Dao et al. 2022, with the lse's own gradient).
@@ -206,7 +209,8 @@ AttentionResult forward(const AttentionCall& call) {
     const at::Tensor queries = as_matrix(view_of(call.query, call, tile, tile.queries), dtype);
     const at::Tensor scores = scores_of(call, queries, gather_keys(call.key, call, tile), hidden_keys(call, tile));
     const at::Tensor lse = at::logsumexp(scores, {3}, true);
-    const at::Tensor output = at::matmul((scores - lse).exp_(), gather_keys(call.value, call, tile));
+    // Softmax and not exp(scores - lse): the rounding of a large lse would scale the whole row.
+    const at::Tensor output = at::matmul(at::softmax(scores, 3), gather_keys(call.value, call, tile));
     const auto store = [&](const at::Tensor& target, const at::Tensor& matrix) {
       const at::Tensor view = view_of(target, call, tile, tile.queries);
       view.copy_(matrix.transpose(1, 2).reshape(view.sizes()));
