@@ -43,6 +43,9 @@ __device__ __forceinline__ float exp2_approximate(float x) {
 }
 
 // A zero that the compiler may not hoist out of a rarely taken branch.
-__device__ __forceinline__ void zero_here(float& x) { asm volatile("mov.b32 %0, 0;" : "=f"(x)); }
+__device__ __forceinline__ void zero_here(std::uint32_t& x) { asm volatile("mov.b32 %0, 0;" : "=r"(x)); }
+
+// Tells the compiler that all lanes have the same value, so that descriptors and loops are computed in uniform registers.
+__device__ __forceinline__ int uniform(int x) { return __shfl_sync(~0u, x, 0); }
 
 }  // namespace fovea::kernels::ptx

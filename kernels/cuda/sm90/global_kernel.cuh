@@ -59,7 +59,7 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
     }
   } else if (threadIdx.x < 128) {
     const int lane = threadIdx.x % 32;
-    const bool has_queries = __shfl_sync(~0u, threadIdx.x / 32 * 16, 0) < arguments.global_tokens;
+    const bool has_queries = ptx::uniform(threadIdx.x / 32 * 16) < arguments.global_tokens;
     GlobalAccumulator<Element, kHeadDim> accumulator;
     accumulator.reset();
     ptx::barrier_wait(query_full, 0);

@@ -43,12 +43,14 @@ class GlobalAccumulator {
     products_wait<0>();
     products_settle(s);
     if (has_queries) {
-      if (softmax_.template weigh<1, kBlocks>(s, key_mask, scale_log2, alpha)) rescale(output_, alpha);
+      float bias[2][2 * kBlocks];
+      if (softmax_.template meet<1, kBlocks>(s, key_mask, scale_log2, alpha)) rescale(output_, alpha);
+      softmax_.template bias<kBlocks>(key_mask, bias);
+      softmax_.template weigh<1, kBlocks>(s, bias, scale_log2);
+      pack_weights<Element, kBlocks / 2>(s, p);
     } else {
-#pragma unroll
-      for (float& x : s) ptx::zero_here(x);
+      no_weights(p);
     }
-    pack_weights<Element, kBlocks / 2>(s, p);
     constexpr std::uint32_t kStep = 2 * (kKeyHigh & 0x3fff);   // 16 keys: two groups of 8
     products_begin();
 #pragma unroll

@@ -13,8 +13,8 @@ class GridQueries {
   static constexpr int kHalves = Config::kHalves;
 
   __device__ __forceinline__ GridQueries(const ForwardArguments& arguments, const SharedMemory<kHeadDim>& shared, int warpgroup)
-      : arguments_(arguments), shared_(shared), warpgroup_(warpgroup), lane_(threadIdx.x % 32),
-        warp_(__shfl_sync(~0u, threadIdx.x / 32 % 4, 0)) {}
+      : arguments_(arguments), shared_(shared), warpgroup_(ptx::uniform(warpgroup)), lane_(threadIdx.x % 32),
+        warp_(ptx::uniform(threadIdx.x / 32 % 4)) {}
 
   __device__ __forceinline__ void run() {
     int tiles_before = 0;
@@ -23,17 +23,19 @@ class GridQueries {
       const int slot = n % kSegmentSlots;
       ptx::barrier_wait(shared_.segment_full(slot), n / kSegmentSlots % 2);
       const Segment& segment = shared_.segment(slot);
-      if (segment.tile_begin == segment.tile_end) break;
+      const int begin = ptx::uniform(segment.tile_begin), end = ptx::uniform(segment.tile_end);
+      if (begin == end) break;
       stages_done_ = 0;
-      if (segment.panels == 1) columns_ = column_mask(segment, group(segment).x.radius, 0, lane_);
-      const int first = segment.tile_begin + (warpgroup_ + kWarpgroups - tiles_before % kWarpgroups) % kWarpgroups;
+      prepare_panels(segment);
+      const int first = begin + (warpgroup_ + kWarpgroups - tiles_before % kWarpgroups) % kWarpgroups;
 #pragma unroll 1
-      for (int tile = first; tile < segment.tile_end; tile += kWarpgroups) {
-        attend(segment, slot, tile, (tiles_before + tile - segment.tile_begin));
+      for (int tile = first; tile < end; tile += kWarpgroups) {
+        attend(segment, slot, tile, tiles_before + tile - begin);
         damaged |= store_tile<Element>(arguments_, segment, tile, output_, softmax_);
       }
-      pass_until((segment.pair_end - segment.pair_begin) * segment.panels);
-      tiles_before += segment.tile_end - segment.tile_begin;
+      pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
+      tiles_before += end - begin;
+      __syncwarp();
       if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if constexpr (Element::kWideRange) {
@@ -64,17 +66,6 @@ class GridQueries {
     if (lane_ == 0) ptx::barrier_arrive(shared_.empty(stage));
   }
 
-  __device__ __forceinline__ void score_stage(float (&s)[24], std::uint32_t query, std::uint32_t keys) const {
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      const std::uint32_t a = query + half * descriptor_distance(Config::kQueryHalfBytes);
-      const std::uint32_t b = keys + half * descriptor_distance(Config::kOperandHalfBytes);
-      if (half == 0) scores_product<Element, kDenseRows, 0>(s, a, b); else scores_product<Element, kDenseRows, 1>(s, a, b);
-#pragma unroll
-      for (int k = 1; k < 4; ++k) scores_product<Element, kDenseRows, 1>(s, a + 2 * k, b + 2 * k);
-    }
-  }
-
   __device__ __forceinline__ void add_stage_values(const std::uint32_t (&p)[3][4], std::uint32_t values) {
 #pragma unroll
     for (int half = 0; half < kHalves; ++half)
@@ -84,16 +75,12 @@ class GridQueries {
                                             values + half * descriptor_distance(Config::kOperandHalfBytes) + k * 128, 1);
   }
 
-  __device__ __forceinline__ void score_globals(float (&s)[8], std::uint32_t query, int slot, int block) const {
-    const std::uint32_t keys = descriptor(shared_.global_keys(slot)) + block * 128;
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      const std::uint32_t a = query + half * descriptor_distance(Config::kQueryHalfBytes);
-      const std::uint32_t b = keys + half * (shared_.global_half_bytes >> 4);
-      if (half == 0) scores_product<Element, kDenseRows, 0>(s, a, b); else scores_product<Element, kDenseRows, 1>(s, a, b);
-#pragma unroll
-      for (int k = 1; k < 4; ++k) scores_product<Element, kDenseRows, 1>(s, a + 2 * k, b + 2 * k);
-    }
+  __device__ __forceinline__ void score_globals(float (&s)[8], int slot, int block) const {
+    query_.template score<kDenseRows>(s, descriptor(shared_.global_keys(slot)) + block * 128, shared_.global_half_bytes >> 4);
+  }
+
+  __device__ __forceinline__ void score_stage(float (&s)[24], std::uint32_t keys) const {
+    query_.template score<kDenseRows>(s, keys, descriptor_distance(Config::kOperandHalfBytes));
   }
 
   // Weighs a block of 16 global keys and starts its product with their values, which for the tile's first block overwrites the output.
@@ -102,9 +89,12 @@ class GridQueries {
 #pragma unroll
     for (int i = 0; i < 4; ++i)
       if (block * kGlobalBlock + i / 2 * 8 + lane_ % 4 * 2 + (i & 1) < arguments_.global_tokens) mask |= 1u << i;
-    float alpha[2];
-    if (softmax_.template weigh<1, 2>(s, mask, arguments_.scale_log2, alpha) && accumulate) rescale(output_, alpha);
+    float alpha[2], bias[2][4];
+    const bool changed = softmax_.template meet<1, 2>(s, mask, arguments_.scale_log2, alpha);
+    if (kMaximum == Maximum::kOnline && changed && accumulate) rescale(output_, alpha);
     softmax_.seen = arguments_.global_tokens > 0;
+    softmax_.template bias<2>(mask, bias);
+    softmax_.template weigh<1, 2>(s, bias, arguments_.scale_log2);
     pack_weights<Element, 1>(s, p);
     const std::uint32_t values = descriptor(shared_.global_values(slot)) + block * 128;
     products_begin();
@@ -114,25 +104,53 @@ class GridQueries {
     products_commit();
   }
 
-  // Scores of a stage to weights. The warp's rows see the stage not at all, whole, or cut by the window's or the grid's edge.
-  __device__ __forceinline__ bool weigh_stage(float (&s)[24], PairMask pair, int radius, int rows, float (&alpha)[2]) {
-    if (!pair.visible(radius)) {
-#pragma unroll
-      for (float& x : s) ptx::zero_here(x);
-      return false;
-    }
-    if (pair.cut(radius, rows)) {
+  // Scores of a stage to weights, unless the warp's rows see nothing of it (kNothing). kRescale: by alpha, what was accumulated before.
+  enum class Weighed { kNothing, kPlain, kRescale };
+  __device__ __forceinline__ Weighed weigh_stage(float (&s)[24], const RowWindow& window, int offset, float (&alpha)[2]) {
+    if (!window.whole(offset)) {
+      if (!window.visible(offset)) return Weighed::kNothing;
 #pragma unroll
       for (int key_row = 0; key_row < kPairRows; ++key_row)
 #pragma unroll
         for (int row = 0; row < 2; ++row)
-          if (!pair.sees(row, key_row, radius, rows)) {
+          if (!window.sees(row, key_row, offset)) {
 #pragma unroll
             for (int block = 0; block < 3; ++block)
               s[(key_row * 3 + block) * 4 + row * 2] = s[(key_row * 3 + block) * 4 + row * 2 + 1] = minus_infinity();
           }
     }
-    return softmax_.template weigh<kPairRows, 3>(s, columns_, arguments_.scale_log2, alpha);
+    const bool changed = softmax_.template meet<kPairRows, 3>(s, columns_, arguments_.scale_log2, alpha);
+    if (changed || stale_bias_) {
+      softmax_.template bias<3>(columns_, bias_);
+      stale_bias_ = false;
+    }
+    softmax_.template weigh<kPairRows, 3>(s, bias_, arguments_.scale_log2);
+    return changed && kMaximum == Maximum::kOnline ? Weighed::kRescale : Weighed::kPlain;
+  }
+
+  __device__ __forceinline__ void finish_weights(Weighed weighed, const float (&s)[24], const float (&alpha)[2], std::uint32_t (&p)[3][4]) {
+    if (weighed == Weighed::kNothing) {
+      no_weights(p);
+      return;
+    }
+    pack_weights<Element, 3>(s, p);
+    if (kMaximum == Maximum::kOnline && weighed == Weighed::kRescale) rescale(output_, alpha);
+  }
+
+  // The masks of a segment's first panels, 6 bits each, are kept; those of wider windows are made as they come.
+  static constexpr int kKeptPanels = 5;
+
+  __device__ __forceinline__ void prepare_panels(const Segment& segment) {
+    const int panels = smaller(ptx::uniform(segment.panels), kKeptPanels);
+    kept_columns_ = 0;
+#pragma unroll 1
+    for (int panel = 0; panel < panels; ++panel) kept_columns_ |= column_mask(segment, group(segment).x.radius, panel, lane_) << 6 * panel;
+    columns_ = kept_columns_;
+  }
+
+  __device__ __forceinline__ void select_panel(const Segment& segment, int panel) {
+    columns_ = panel < kKeptPanels ? kept_columns_ >> 6 * panel : column_mask(segment, group(segment).x.radius, panel, lane_);
+    stale_bias_ = true;
   }
 
   __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);
@@ -142,7 +160,11 @@ class GridQueries {
   const int warpgroup_, lane_, warp_;
   Ring ring_;
   int stages_done_ = 0;                         // of the segment
-  std::uint32_t columns_ = 0;                   // column_mask of the panel at hand
+  std::uint32_t kept_columns_ = 0;
+  std::uint32_t columns_ = 0;                   // column_mask of the panel at hand in the lowest bits
+  bool stale_bias_ = true;                      // bias_ belongs to another panel or tile
+  float bias_[2][6];
+  QueryOperand<Element, kHalves> query_;
   RowSoftmax<kMaximum> softmax_;
   float output_[kHalves][32];
 };
@@ -150,23 +172,29 @@ class GridQueries {
 // Per stage: Q K^T of this stage and P V of the one before are in flight together; the softmax overlaps the latter.
 template <class Element, int kHeadDim>
 __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Segment& segment, int slot, int tile, int tile_number) {
-  const int radius = group(segment).y.radius, rows = segment.rows, panels = segment.panels, buffer = tile_number % kQueryBuffers;
-  const int pair = first_pair(tile, radius);
-  pass_until((pair - segment.pair_begin) * panels);
-  const int end = (end_pair(tile, radius, rows) - segment.pair_begin) * panels;
-  PairMask pair_mask{pair_row(pair, radius) - (tile * kTile + warp_ * 2 - radius), pair_row(pair, radius)};
+  const int radius = ptx::uniform(group(segment).y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
+  const int pair_begin = ptx::uniform(segment.pair_begin), buffer = tile_number % kQueryBuffers, pair = first_pair(tile, radius);
+  pass_until((pair - pair_begin) * panels);
+  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
+  const RowWindow window(tile * kTile + warp_ * 2, radius, rows);
+  int offset = pair_row(pair, radius) - window.origin;
   int panel = 0;
   float s[24], globals[8], alpha[2];
   std::uint32_t p[3][4];
   softmax_.reset();
+  stale_bias_ = true;
   ptx::barrier_wait(shared_.query_full(buffer), tile_number / kQueryBuffers % 2);
-  const std::uint32_t query = descriptor(shared_.query(buffer));
+  query_.load(shared_.query(buffer));
+  if constexpr (kHalves == 1) {
+    __syncwarp();
+    if (lane_ == 0) ptx::barrier_arrive(shared_.query_empty(buffer));
+  }
 
   const int blocks = arguments_.global_rows / kGlobalBlock;
 #pragma unroll 1
   for (int block = blocks - 1; block > 0; --block) {
     products_begin();
-    score_globals(globals, query, slot, block);
+    score_globals(globals, slot, block);
     products_commit();
     products_wait<0>();
     products_settle(globals);
@@ -177,20 +205,19 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   int previous = ring_.stage;
   std::uint32_t keys = descriptor(shared_.stage(previous));
   products_begin();
-  score_globals(globals, query, slot, 0);
+  score_globals(globals, slot, 0);
   products_commit();
-  score_stage(s, query, keys);
+  score_stage(s, keys);
   products_commit();
   products_wait<1>();
   products_settle(globals);
   add_globals(globals, slot, 0, blocks > 1);
   products_wait<1>();
   products_settle(s);
-  if (panels > 1) columns_ = column_mask(segment, group(segment).x.radius, 0, lane_);
-  bool grown = weigh_stage(s, pair_mask, radius, rows, alpha);
+  if (panels > 1) select_panel(segment, 0);
+  Weighed weighed = weigh_stage(s, window, offset, alpha);
   products_wait<0>();
-  pack_weights<Element, 3>(s, p);
-  if (grown) rescale(output_, alpha);
+  finish_weights(weighed, s, alpha, p);
   ring_.advance(arguments_.stages);
   ++stages_done_;
 #pragma unroll 1
@@ -198,28 +225,26 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     const std::uint32_t next = descriptor(shared_.stage(ring_.stage));
     ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
     products_begin();
-    score_stage(s, query, next);
+    score_stage(s, next);
     products_commit();
     add_stage_values(p, keys + kValuesFromKeys);
     products_commit();
     if (++panel == panels) {
       panel = 0;
-      pair_mask.offset += kPairRows;
-      pair_mask.first_row += kPairRows;
+      offset += kPairRows;
     }
-    if (panels > 1) columns_ = column_mask(segment, group(segment).x.radius, panel, lane_);
+    if (panels > 1) select_panel(segment, panel);
     products_wait<1>();
     products_settle(s);
-    grown = weigh_stage(s, pair_mask, radius, rows, alpha);
+    weighed = weigh_stage(s, window, offset, alpha);
     products_wait<0>();
     release(previous);
     previous = ring_.stage;
     keys = next;
     ring_.advance(arguments_.stages);
-    pack_weights<Element, 3>(s, p);
-    if (grown) rescale(output_, alpha);
+    finish_weights(weighed, s, alpha, p);
   }
-  if (lane_ == 0) ptx::barrier_arrive(shared_.query_empty(buffer));
+  if (kHalves > 1 && lane_ == 0) ptx::barrier_arrive(shared_.query_empty(buffer));
   products_begin();
   add_stage_values(p, keys + kValuesFromKeys);
   products_commit();

@@ -14,7 +14,7 @@ class Rider {
 
   __device__ __forceinline__ Rider(const ForwardArguments& arguments, const SharedMemory<kHeadDim>& shared)
       : arguments_(arguments), shared_(shared), lane_(threadIdx.x % 32),
-        has_queries_(__shfl_sync(~0u, threadIdx.x / 32 % 4 * 16, 0) < arguments.global_tokens) {}
+        has_queries_(ptx::uniform(threadIdx.x / 32 % 4 * 16) < arguments.global_tokens) {}
 
   __device__ __forceinline__ void run() {
     int plane = -1, used = 0;
@@ -23,16 +23,17 @@ class Rider {
       const int slot = n % kSegmentSlots;
       ptx::barrier_wait(shared_.segment_full(slot), n / kSegmentSlots % 2);
       const Segment& segment = shared_.segment(slot);
-      const bool end = segment.tile_begin == segment.tile_end;
-      const int now = end ? -1 : segment.batch * arguments_.schedule.heads + segment.head;
+      const bool end = ptx::uniform(segment.tile_end - segment.tile_begin) == 0;
+      const int now = end ? -1 : ptx::uniform(segment.batch * arguments_.schedule.heads + segment.head);
       if (now != plane) {
         if (plane >= 0) accumulator_.store(arguments_.partials, first_slot + used++, plane, arguments_.global_tokens);
         if (!end) start_head(segment);
         plane = now;
       }
       if (end) break;
-      if (segment.first_of_head) attend_globals(slot);
+      if (ptx::uniform(segment.first_of_head)) attend_globals(slot);
       attend_segment(segment);
+      __syncwarp();
       if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if (threadIdx.x % 128 == 0)
@@ -63,19 +64,20 @@ class Rider {
   }
 
   __device__ __forceinline__ void attend_segment(const Segment& segment) {
-    const int own_column = segment.x0 - segment.column_begin, own_panel = own_column / kPanelColumns;
+    const int own_column = ptx::uniform(segment.x0 - segment.column_begin), own_panel = own_column / kPanelColumns;
     const std::uint32_t own = descriptor_distance((own_column - own_panel * kPanelColumns) * kSwizzleBytes);
     const int radius = arguments_.schedule.groups[segment.group].y.radius;
     const int row_begin = segment.tile_begin * kTile, row_end = smaller(segment.tile_end * kTile, segment.rows);
+    const int pair_end = ptx::uniform(segment.pair_end), panels = ptx::uniform(segment.panels);
     const std::uint32_t columns = leading_keys<1>(segment.columns - segment.x0, lane_);
 #pragma unroll 1
-    for (int pair = segment.pair_begin; pair < segment.pair_end; ++pair) {
+    for (int pair = ptx::uniform(segment.pair_begin); pair < pair_end; ++pair) {
       const int row = pair_row(pair, radius);
       const std::uint32_t mask = (row >= row_begin && row < row_end ? columns : 0) |
                                  (row + 1 >= row_begin && row + 1 < row_end ? columns << 2 : 0);
       const bool ours = row + 1 >= row_begin && row < row_end;
 #pragma unroll 1
-      for (int panel = 0; panel < segment.panels; ++panel) {
+      for (int panel = 0; panel < panels; ++panel) {
         ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
         if (ours && panel == own_panel) {
           const std::uint32_t keys = descriptor(shared_.stage(ring_.stage)) + own;

@@ -32,28 +32,58 @@ struct RowSoftmax {
     seen = false;
   }
 
-  // Scores to weights, in place; their sums are added. True: what was accumulated before must be multiplied by alpha.
+  // Takes note of new scores before they are weighed. True: the shift changed, and what was accumulated before must be multiplied by
+  // alpha (unless nothing was: kOnce).
   template <int kKeyRows, int kBlocks>
-  __device__ __forceinline__ bool weigh(float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
-    bool grown = false;
-    if (kMaximum == Maximum::kOnline || !seen) grown = raise<kKeyRows, kBlocks>(s, mask, scale_log2, alpha);
+  __device__ __forceinline__ bool meet(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
+    if (kMaximum == Maximum::kOnce && seen) return false;
+    float maximum[2];
+    row_maxima<kKeyRows, kBlocks>(s, mask, maximum);
+    if constexpr (kMaximum == Maximum::kOnce) {
+      seen = true;
+#pragma unroll
+      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
+      return true;
+    } else {
+      const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
+      if (!__any_sync(~0u, above > kSlackLog2)) return false;
+#pragma unroll
+      for (int row = 0; row < 2; ++row) {
+        const float to = fminf(shift[row], -maximum[row] * scale_log2);
+        alpha[row] = ptx::exp2_approximate(to - shift[row]);
+        shift[row] = to;
+        sum[row] *= alpha[row];
+      }
+      return true;
+    }
+  }
+
+  // The shift of each of a lane's columns, -infinity for those that do not count: the mask costs nothing per score.
+  template <int kBlocks>
+  __device__ __forceinline__ void bias(std::uint32_t mask, float (&bias)[2][2 * kBlocks]) const {
+#pragma unroll
+    for (int row = 0; row < 2; ++row)
+#pragma unroll
+      for (int i = 0; i < 2 * kBlocks; ++i) bias[row][i] = mask >> i & 1 ? shift[row] : minus_infinity();
+  }
+
+  // Scores to weights, in place; their sums are added.
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ void weigh(float (&s)[kKeyRows * kBlocks * 4], const float (&bias)[2][2 * kBlocks], float scale_log2) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-      float bias[2 * kBlocks], partial[2] = {sum[row], 0.0f};
-#pragma unroll
-      for (int i = 0; i < 2 * kBlocks; ++i) bias[i] = mask >> i & 1 ? shift[row] : minus_infinity();
+      float even = sum[row], odd;
 #pragma unroll
       for (int k = 0; k < kKeyRows; ++k) {
 #pragma unroll
         for (int i = 0; i < 2 * kBlocks; ++i) {
           float& x = s[index<kBlocks>(k, i, row)];
-          x = ptx::exp2_approximate(fmaf(x, scale_log2, bias[i]));
-          partial[i & 1] += x;
+          x = ptx::exp2_approximate(fmaf(x, scale_log2, bias[row][i]));
+          if (i & 1) odd = k == 0 && i == 1 ? x : odd + x; else even += x;
         }
       }
-      sum[row] = partial[0] + partial[1];
+      sum[row] = even + odd;
     }
-    return grown;
   }
 
   // The four lanes of a row add up what each has summed.
@@ -70,8 +100,7 @@ struct RowSoftmax {
   }
 
   template <int kKeyRows, int kBlocks>
-  __device__ __forceinline__ bool raise(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
-    float maximum[2];
+  __device__ static __forceinline__ void row_maxima(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float (&maximum)[2]) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       maximum[row] = minus_infinity();
@@ -87,23 +116,6 @@ struct RowSoftmax {
     for (int row = 0; row < 2; ++row) maximum[row] = fmaxf(maximum[row], __shfl_xor_sync(~0u, maximum[row], 1));
 #pragma unroll
     for (int row = 0; row < 2; ++row) maximum[row] = fmaxf(maximum[row], __shfl_xor_sync(~0u, maximum[row], 2));
-    if constexpr (kMaximum == Maximum::kOnce) {
-      seen = true;
-#pragma unroll
-      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
-      return false;
-    } else {
-      const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
-      if (!__any_sync(~0u, above > kSlackLog2)) return false;
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        const float to = fminf(shift[row], -maximum[row] * scale_log2);
-        alpha[row] = ptx::exp2_approximate(to - shift[row]);
-        shift[row] = to;
-        sum[row] *= alpha[row];
-      }
-      return true;
-    }
   }
 };
 
@@ -114,6 +126,15 @@ __device__ __forceinline__ void pack_weights(const float (&s)[kSteps * 8], std::
   for (int k = 0; k < kSteps; ++k)
 #pragma unroll
     for (int i = 0; i < 4; ++i) p[k][i] = Element::pack(s[k * 8 + (i / 2) * 4 + (i & 1) * 2], s[k * 8 + (i / 2) * 4 + (i & 1) * 2 + 1]);
+}
+
+// Weights of zero, for a warp that no key of the stage concerns.
+template <int kSteps>
+__device__ __forceinline__ void no_weights(std::uint32_t (&p)[kSteps][4]) {
+#pragma unroll
+  for (int k = 0; k < kSteps; ++k)
+#pragma unroll
+    for (int i = 0; i < 4; ++i) ptx::zero_here(p[k][i]);
 }
 
 template <int kHalves>

@@ -37,7 +37,7 @@ bool encode(CUtensorMap& map, const void* data, DataType dtype, MapShape shape) 
   for (int i = 0; i + 1 < shape.rank; ++i) shape.strides[i] = shape.extents[i + 1] == 1 ? 16 : shape.strides[i] * kElementBytes;
   const auto type = dtype == DataType::kBFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   return function(&map, type, static_cast<cuuint32_t>(shape.rank), const_cast<void*>(data), shape.extents, shape.strides, shape.box, shape.steps,
-                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 

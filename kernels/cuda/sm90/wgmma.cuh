@@ -81,6 +81,28 @@ __device__ __forceinline__ void scores_product(float (&d)[24], std::uint32_t a, 
 }
 #undef FOVEA_SCORES_48
 
+
+#define FOVEA_SCORES_R16(TYPE)                                                                                             \
+  asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%12, %13};\nsetp.ne.b32 p, %14, 0;\n" \
+               "wgmma.mma_async.sync.aligned.m64n16k16.f32." TYPE "." TYPE " {" FOVEA_L8 "}, {%8, %9, %10, %11}, b, p, 1, 1, 0;\n}\n" \
+               : FOVEA_D8(d, 0) \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(kKeyHigh), "n"(kAccumulate))
+template <class Element, std::uint32_t kKeyHigh, int kAccumulate>
+__device__ __forceinline__ void scores_product(float (&d)[8], const std::uint32_t (&a)[4], std::uint32_t b) {
+  if constexpr (Element::kWideRange) FOVEA_SCORES_R16("bf16"); else FOVEA_SCORES_R16("f16");
+}
+#undef FOVEA_SCORES_R16
+
+#define FOVEA_SCORES_R48(TYPE)                                                                                             \
+  asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%28, %29};\nsetp.ne.b32 p, %30, 0;\n" \
+               "wgmma.mma_async.sync.aligned.m64n48k16.f32." TYPE "." TYPE " {" FOVEA_L24 "}, {%24, %25, %26, %27}, b, p, 1, 1, 0;\n}\n" \
+               : FOVEA_D8(d, 0), FOVEA_D8(d, 8), FOVEA_D8(d, 16) \
+               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(kKeyHigh), "n"(kAccumulate))
+template <class Element, std::uint32_t kKeyHigh, int kAccumulate>
+__device__ __forceinline__ void scores_product(float (&d)[24], const std::uint32_t (&a)[4], std::uint32_t b) {
+  if constexpr (Element::kWideRange) FOVEA_SCORES_R48("bf16"); else FOVEA_SCORES_R48("f16");
+}
+#undef FOVEA_SCORES_R48
 // d [64 x 64] (+)= P V for 16 keys: P from registers, V MN-major. accumulate: 0 overwrites d.
 #define FOVEA_VALUES(TYPE)                                                                                               \
   asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%36, %37};\nsetp.ne.b32 p, %38, 0;\n"                        \
@@ -97,5 +119,41 @@ __device__ __forceinline__ void values_product(float (&d)[32], const std::uint32
 #undef FOVEA_L8
 #undef FOVEA_L24
 #undef FOVEA_L32
+
+// The query tile as the A operand: registers for one half of columns, shared memory for two, for which there are no registers.
+template <class Element, int kHalves>
+struct QueryOperand {
+  std::uint32_t base;
+  __device__ __forceinline__ void load(std::uint32_t address) { base = descriptor(address); }
+  template <std::uint32_t kKeyHigh, int kCount>
+  __device__ __forceinline__ void score(float (&s)[kCount], std::uint32_t keys, std::uint32_t half_distance) const {
+#pragma unroll
+    for (int half = 0; half < kHalves; ++half) {
+      const std::uint32_t a = base + half * descriptor_distance(kQueryRows * kSwizzleBytes), b = keys + half * half_distance;
+      if (half == 0) scores_product<Element, kKeyHigh, 0>(s, a, b); else scores_product<Element, kKeyHigh, 1>(s, a, b);
+#pragma unroll
+      for (int k = 1; k < 4; ++k) scores_product<Element, kKeyHigh, 1>(s, a + 2 * k, b + 2 * k);
+    }
+  }
+};
+template <class Element>
+struct QueryOperand<Element, 1> {
+  std::uint32_t fragments[4][4];
+  __device__ __forceinline__ void load(std::uint32_t address) {
+    const int lane = threadIdx.x % 32, row = threadIdx.x / 32 % 4 * 16 + lane % 16;
+#pragma unroll
+    for (int k = 0; k < 4; ++k) {
+      const std::uint32_t a = address + row * kSwizzleBytes + ((k * 2 + lane / 16) ^ (row & 7)) * 16;
+      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                   : "=r"(fragments[k][0]), "=r"(fragments[k][1]), "=r"(fragments[k][2]), "=r"(fragments[k][3]) : "r"(a) : "memory");
+    }
+  }
+  template <std::uint32_t kKeyHigh, int kCount>
+  __device__ __forceinline__ void score(float (&s)[kCount], std::uint32_t keys, std::uint32_t) const {
+    scores_product<Element, kKeyHigh, 0>(s, fragments[0], keys);
+#pragma unroll
+    for (int k = 1; k < 4; ++k) scores_product<Element, kKeyHigh, 1>(s, fragments[k], keys + 2 * k);
+  }
+};
 
 }  // namespace fovea::kernels::sm90

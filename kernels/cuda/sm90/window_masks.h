@@ -10,17 +10,23 @@
 
 namespace fovea::kernels::sm90 {
 
-// The key rows of a pair as a warp's two query rows (0 and 1) see them. offset = the pair's first row - the first row that query row 0
-// may see; it is even (strip_schedule.h), so that only the first and the last pair of the window are cut.
-struct PairMask {
-  int offset, first_row;                        // first_row: of the pair, in the phase's grid; may be -1
-  FOVEA_HOST_DEVICE bool visible(int radius_y) const { return offset >= 0 && offset <= 2 * radius_y; }
-  FOVEA_HOST_DEVICE bool cut(int radius_y, int rows) const {
-    return offset == 0 || offset == 2 * radius_y || first_row < 0 || first_row + 1 >= rows;
+// How a warp's two query rows (0 and 1) see pairs of key rows. A pair's offset is its first row less the first row that query row 0 may
+// see; it is even (strip_schedule.h), so that only the first and the last pair of the window are cut, and those at the grid's edges.
+struct RowWindow {
+  int last;                                     // offset of the last pair in the window
+  int cut_below, cut_above;                     // offsets strictly between are seen whole
+  int origin, rows;                             // grid row = origin + offset; rows of the grid
+
+  FOVEA_HOST_DEVICE RowWindow(int query_row, int radius_y, int grid_rows)
+      : last(2 * radius_y), origin(query_row - radius_y), rows(grid_rows) {
+    cut_below = larger(0, -1 - origin);
+    cut_above = smaller(last, rows - 1 - origin);
   }
-  FOVEA_HOST_DEVICE bool sees(int query_row, int row, int radius_y, int rows) const {
-    const int distance = offset + row - query_row;
-    return distance >= 0 && distance <= 2 * radius_y && first_row + row >= 0 && first_row + row < rows;
+  FOVEA_HOST_DEVICE bool whole(int offset) const { return offset > cut_below && offset < cut_above; }
+  FOVEA_HOST_DEVICE bool visible(int offset) const { return offset >= 0 && offset <= last; }
+  FOVEA_HOST_DEVICE bool sees(int query_row, int key_row, int offset) const {
+    const int distance = offset + key_row - query_row, row = origin + offset + key_row;
+    return distance >= 0 && distance <= last && row >= 0 && row < rows;
   }
 };
 
