@@ -93,12 +93,16 @@ void Decoder::initialise() {
 
 torch::Tensor Decoder::forward(std::span<const torch::Tensor> features, const torch::Tensor& images) {
   require(features.size() == taps_.size(), "Decoder: one feature map a layer of its config is needed");
+  auto fused = fuse(0, features[0]);
+  for (std::size_t tap = 1; tap < taps_.size(); ++tap) fused = fused + fuse(tap, features[tap]);
+  return decode(fused, images);
+}
+
+torch::Tensor Decoder::decode(const torch::Tensor& fused, const torch::Tensor& images) {
   const auto height = images.size(2), width = images.size(3);
   const auto pixels = pad_to_quarter_grid(images);
   const auto quarter_height = pixels.size(2) / kQuarter, quarter_width = pixels.size(3) / kQuarter;
 
-  auto fused = taps_[0]->forward(features[0]);
-  for (std::size_t tap = 1; tap < taps_.size(); ++tap) fused = fused + taps_[tap]->forward(features[tap]);
   const auto tokens = token_block_->forward(fused.unflatten(1, {height / shape_.patch, width / shape_.patch}).permute({0, 3, 1, 2}));
 
   const auto stem_half = torch::gelu(over_channels(*stem_norm_, stem_half_->forward(pixels)));

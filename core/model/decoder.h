@@ -45,6 +45,11 @@ class Decoder : public torch::nn::Module {
   // normalised. Same dtype as the weights. Returns logits [B, classes, h * patch, w * patch].
   torch::Tensor forward(std::span<const torch::Tensor> features, const torch::Tensor& images);
 
+  // Its two halves, for bands: the sum over config.layers of fuse(i, features after that layer) is what decode() takes, so that a sweep
+  // need not keep the features themselves. fuse: [B, n, C] -> [B, n, width], token by token. decode: fused [B, h * w, width].
+  torch::Tensor fuse(std::size_t tap, const torch::Tensor& features) { return taps_.at(tap)->forward(features); }
+  torch::Tensor decode(const torch::Tensor& fused, const torch::Tensor& images);
+
   // Token rows (and columns) beyond which nothing reaches a token's pixels.
   std::int64_t halo_rows() const;
   // A band, its halo included, must begin at a multiple of this many token rows, and end at one unless it ends with the image, so that

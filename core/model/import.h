@@ -16,14 +16,14 @@ enum class ImportedPositions {
 };
 
 struct ImportOptions {
-  std::string name;                                     // empty: the output folder's name
+  std::string name = "";                                // empty: the output folder's name
   std::string licence = "unknown";                      // of the weights, recorded in config.json
-  std::optional<std::int64_t> heads;                    // none: config.json beside the weights, else 64 channels a head
-  std::optional<std::int64_t> patch;                    // another patch size in pixels: kernels are resampled by least squares
+  std::optional<std::int64_t> heads = {};               // none: config.json beside the weights, else 64 channels a head
+  std::optional<std::int64_t> patch = {};               // another patch size in pixels: kernels are resampled by least squares
   ImportedPositions positions = ImportedPositions::kAsStored;
   double rope_base = 100;                               // for kMeanAndRope
-  std::optional<std::int64_t> global_tokens;            // at least as many as the source has; further ones start as small noise
-  std::optional<std::array<std::int64_t, 2>> window;    // of all layers (height, width; odd); none: dense attention
+  std::optional<std::int64_t> global_tokens = {};       // at least as many as the source has; further ones start as small noise
+  std::optional<std::array<std::int64_t, 2>> window = {};   // of all layers (height, width; odd); none: dense attention
   std::uint64_t seed = 0;                               // of that noise
 };
 

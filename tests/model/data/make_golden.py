@@ -3,7 +3,7 @@
 
     python3 make_golden.py          # needs torch, timm 1.0.29, transformers, safetensors; writes beside itself
 
-timm_tiny.safetensors      a random timm VisionTransformer: width 24, 2 layers, 2 heads, patch 4, 6x6 positions
+timm_tiny.safetensors      a random timm VisionTransformer: width 24, 2 layers, 2 heads, patch 6, 5x5 positions
 dinov2_tiny.safetensors    the same weights under the names of transformers' Dinov2Model
 registers_tiny.safetensors a random timm VisionTransformer with 2 register tokens, whose class token has no position (DINOv2 with registers)
 golden.safetensors         images, and what timm, transformers and the formulas of docs/model-format.md make of them
@@ -19,14 +19,15 @@ from timm.layers import resample_abs_pos_embed
 from transformers import Dinov2Config, Dinov2Model
 
 HERE = pathlib.Path(__file__).parent
-WIDTH, DEPTH, HEADS, PATCH, GRID, EPS = 24, 2, 2, 4, 6, 1e-6
+WIDTH, DEPTH, HEADS, PATCH, GRID, EPS = 24, 2, 2, 6, 5, 1e-6
 ROPE_BASE, WINDOW, GLOBAL_TOKENS = 100.0, (3, 5), 1
 
 
 def timm_model(**extra):
     return timm.models.vision_transformer.VisionTransformer(
         img_size=GRID * PATCH, patch_size=PATCH, embed_dim=WIDTH, depth=DEPTH, num_heads=HEADS, mlp_ratio=2, init_values=0.5,
-        num_classes=0, global_pool='token', dynamic_img_size=True, norm_layer=functools.partial(torch.nn.LayerNorm, eps=EPS), **extra).eval()
+        num_classes=0, global_pool='token', dynamic_img_size=True,
+        norm_layer=functools.partial(torch.nn.LayerNorm, eps=EPS), **extra).eval()
 
 
 def randomise(model):
@@ -42,7 +43,8 @@ def randomise(model):
 def to_dinov2(state):
     names = {'cls_token': 'embeddings.cls_token', 'pos_embed': 'embeddings.position_embeddings',
              'patch_embed.proj.weight': 'embeddings.patch_embeddings.projection.weight',
-             'patch_embed.proj.bias': 'embeddings.patch_embeddings.projection.bias', 'norm.weight': 'layernorm.weight', 'norm.bias': 'layernorm.bias'}
+             'patch_embed.proj.bias': 'embeddings.patch_embeddings.projection.bias',
+             'norm.weight': 'layernorm.weight', 'norm.bias': 'layernorm.bias'}
     parts = {'norm1': 'norm1', 'norm2': 'norm2', 'attn.proj': 'attention.output.dense', 'mlp.fc1': 'mlp.fc1', 'mlp.fc2': 'mlp.fc2'}
     result = {theirs: state[ours] for ours, theirs in names.items()}
     result['embeddings.mask_token'] = torch.zeros(1, WIDTH)
@@ -115,7 +117,7 @@ def resampled_kernels(kernels, size):
     basis = torch.eye(old * old, dtype=torch.float64).view(-1, 1, old, old)
     resized = torch.nn.functional.interpolate(basis, size=(size, size), mode='bilinear', antialias=True).flatten(1)
     answers = kernels.double().flatten(2).flatten(0, 1).T
-    return torch.linalg.lstsq(resized, answers).solution.T.view(*kernels.shape[:2], size, size)
+    return torch.linalg.lstsq(resized, answers, driver='gels').solution.T.view(*kernels.shape[:2], size, size)
 
 
 @torch.no_grad()
@@ -145,8 +147,8 @@ def main():
         golden[f'{name}.windowed_rope.tokens'] = windowed_rope_tokens(model, images.double())
     positions = resample_abs_pos_embed(state['pos_embed'], new_size=[4, 9], num_prefix_tokens=1)
     golden['wide.positions'] = positions[0, 1:]
-    for size in (3, 5):
-        golden[f'kernels.{size}'] = resampled_kernels(state['patch_embed.proj.weight'], size)
+    for size in (4, 8):
+        golden[f'kernels.{size}'] = resampled_kernels(state['patch_embed.proj.weight'], size).float()
 
     save_file(state, HERE / 'timm_tiny.safetensors')
     save_file(dinov2_state, HERE / 'dinov2_tiny.safetensors')
