@@ -33,24 +33,6 @@ struct SharedRows {
   }
 };
 
-// The token in row `index` of a stage's buffers; `stored`: whether the stage has that row at all; token -1: zeros.
-struct StagedToken {
-  bool stored;
-  int token;
-};
-
-__device__ inline StagedToken staged_token(const Halo& halo, const Stage& stage, int index) {
-  int block = index / kBlock, row = 0;
-  if (stage.rows > 1) {
-    row = int(halo.by_blocks_per_row.quotient(unsigned(block)));
-    block -= row * stage.blocks;
-  }
-  if (row >= stage.rows || block >= stage.blocks) return {false, -1};
-  const int column = halo.column_begin + (stage.block + block) * kBlock + index % kBlock;
-  if (column < halo.column_first || column > halo.column_last) return {true, -1};
-  return {true, halo.map.base + (stage.row + row) * halo.map.row_stride + column * halo.map.column_stride};
-}
-
 // A tensor's rows of one (batch, head).
 template <class Element>
 struct Plane {
@@ -62,22 +44,70 @@ struct Plane {
   __device__ const Element* row(int token) const { return data + token * token_stride; }
 };
 
-// All threads of the block copy the stage's rows of two tensors to `first` and `second`.
-template <class Tuning, class Element, int kDim>
-__device__ void copy_stage(const Halo& halo, const Stage& stage, const Plane<Element>& a, const Plane<Element>& b, std::uint32_t first,
-                           std::uint32_t second) {
-  using Rows = SharedRows<Element, kDim>;
-  constexpr int kThreads = Tuning::kWarps * 32, kTokens = Tuning::kStageBlocks * kBlock;
-  const int chunk = int(threadIdx.x) % Rows::kChunks;
-#pragma unroll
-  for (int i = 0; i < (kTokens * Rows::kChunks + kThreads - 1) / kThreads; ++i) {
-    const int index = int(threadIdx.x) / Rows::kChunks + i * (kThreads / Rows::kChunks);
-    const StagedToken staged = staged_token(halo, stage, index);
-    if (index >= kTokens || !staged.stored) continue;
-    const int token = larger(staged.token, 0), element = chunk * (16 / int(sizeof(Element)));
-    copy_16_or_zero(first + Rows::offset(index, chunk), a.row(token) + element, staged.token >= 0);
-    copy_16_or_zero(second + Rows::offset(index, chunk), b.row(token) + element, staged.token >= 0);
+// Where a thread's row of the stages comes from: which token, and whether the stage has that row at all.
+struct StagedToken {
+  int row, token;                               // row: of the stage; token -1: padding, to be zeros
+  __device__ StagedToken(const Halo& halo, const Stage& stage, int index) {
+    int block = index / kBlock;
+    row = 0;
+    if (halo.segments == 1) {
+      row = int(halo.by_blocks_per_row.quotient(unsigned(block)));
+      block -= row * halo.blocks_per_row;
+    }
+    const int column = halo.column_begin + (stage.block + block) * kBlock + index % kBlock;
+    const bool exists = block < stage.blocks && column >= halo.column_first && column <= halo.column_last;
+    token = exists ? halo.map.base + (stage.row + row) * halo.map.row_stride + column * halo.map.column_stride : -1;
   }
-}
+};
+
+// One thread's share of copying the stages of a halo, each a fixed number of rows below the last: its token's place in the rows stays, so
+// that only addresses advance. Neighbouring threads share the chunks of a token.
+template <class Tuning, class Element, int kDim>
+class StageCopier {
+  using Rows = SharedRows<Element, kDim>;
+  static constexpr int kThreads = Tuning::kWarps * 32, kTokens = Tuning::kStageBlocks * kBlock;
+  static constexpr int kChunkElements = 16 / int(sizeof(Element));
+
+ public:
+  static constexpr int kSharers = kThreads > kTokens ? kThreads / kTokens : 1;
+  static_assert(kTokens * kSharers == kThreads && Rows::kChunks % kSharers == 0, "one token a thread, or equal parts of one");
+
+  __device__ void start(const Halo& halo, const Stage& stage, const Plane<Element>& a, const Plane<Element>& b) {
+    const StagedToken staged(halo, stage, slot());
+    row_ = stage.row + staged.row;
+    row_end_ = staged.row < halo.rows_per_stage ? halo.row_last + 1 : row_;
+    read_ = staged.token >= 0;
+    token_ = larger(staged.token, 0);
+    a_ = a.row(token_) + part() * kChunkElements;
+    b_ = b.row(token_) + part() * kChunkElements;
+  }
+  __device__ static int slot() { return int(threadIdx.x) / kSharers; }           // the row of the stage
+  __device__ static int part() { return int(threadIdx.x) % kSharers; }
+  __device__ int token() const { return read_ ? token_ : -1; }
+  __device__ bool stored() const { return row_ < row_end_; }
+
+  __device__ void copy(std::uint32_t first, std::uint32_t second) const {
+    if (!stored()) return;
+#pragma unroll
+    for (int i = 0; i < Rows::kChunks / kSharers; ++i) {
+      const std::uint32_t offset = Rows::offset(slot(), i * kSharers + part());
+      copy_16_or_zero(first + offset, a_ + i * kSharers * kChunkElements, read_);
+      copy_16_or_zero(second + offset, b_ + i * kSharers * kChunkElements, read_);
+    }
+  }
+  __device__ void advance(const Halo& halo, std::int64_t stride_a, std::int64_t stride_b) {
+    const int tokens = halo.rows_per_stage * halo.map.row_stride;
+    row_ += halo.rows_per_stage;
+    token_ += tokens;
+    if (!stored()) return;                      // the pointers stay inside the tensor
+    a_ += tokens * stride_a;
+    b_ += tokens * stride_b;
+  }
+
+ private:
+  const Element *a_, *b_;
+  int row_, row_end_, token_;
+  bool read_;
+};
 
 }  // namespace fovea::kernels::sm80

@@ -85,6 +85,7 @@ __device__ float dot_16_bytes(const uint4& a, const uint4& b, Element type) {
 template <class Element, int kDim>
 class RowsOperand {
  public:
+  RowsOperand() = default;
   __device__ RowsOperand(std::uint32_t rows, int slot0, int slot1) {
     const int lane = threadIdx.x % 32, slot = lane & 16 ? slot1 : slot0;
     address_ = rows + SharedRows<Element, kDim>::offset(slot * kBlock + lane % 8, lane / 8 % 2);

@@ -71,6 +71,7 @@ __device__ inline float dot_16_bytes(const uint4& a, const uint4& b, float) {
 template <int kDim>
 class RowsOperand<float, kDim> {
  public:
+  RowsOperand() = default;
   __device__ RowsOperand(std::uint32_t rows, int slot0, int slot1) {
     const int lane = threadIdx.x % 32;
     address_[0] = rows + SharedRows<float, kDim>::offset(slot0 * kBlock + lane % 8, lane / 8);

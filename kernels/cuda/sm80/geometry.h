@@ -13,7 +13,7 @@
 namespace fovea::kernels::sm80 {
 
 constexpr int kBlock = 8;        // tokens of a block, consecutive in a row: the n of an m16n8 product
-constexpr int kSubtile = 16;     // tokens of a subtile: the m of the product; two rows of 8, or one row of 16 if the tile is one row
+constexpr int kSubtile = 16;     // tokens of a warp: the m of the product; two rows of 8, or one row of 16 if the tile is one row
 
 __host__ __device__ inline int divide_up(int a, int b) { return (a + b - 1) / b; }
 __host__ __device__ inline int smaller(int a, int b) { return a < b ? a : b; }
@@ -89,7 +89,8 @@ struct Halo {
 __host__ __device__ inline void cut_into_stages(Halo& halo, int stage_blocks) {
   halo.blocks_per_row = divide_up(halo.column_last + 1 - halo.column_begin, kBlock);
   halo.segments = divide_up(halo.blocks_per_row, stage_blocks);
-  halo.rows_per_stage = larger(1, stage_blocks / halo.blocks_per_row);
+  const int rows = stage_blocks / halo.blocks_per_row;
+  halo.rows_per_stage = rows > 1 ? rows / 2 * 2 : 1;             // warps take rows by two
   halo.by_blocks_per_row = make_divider(unsigned(halo.blocks_per_row));
   halo.stages = divide_up(halo.row_last + 1 - halo.row_first, halo.rows_per_stage) * halo.segments;
 }

@@ -14,8 +14,7 @@ struct Plan {
   std::int64_t thread_blocks = 0;
 };
 
-// `tokens_per_warp`: 16 a subtile; `warps`: of a thread block.
-Plan make_plan(const AttentionShape& shape, int tokens_per_warp, int warps);
+Plan make_plan(const AttentionShape& shape, int warps);
 
 // Floats of partial results of one pass, `row_floats` for each global token and share of the sequence.
 std::int64_t partial_floats(const AttentionShape& shape, int row_floats);
@@ -28,7 +27,7 @@ inline ConstView as_const(const MutableView& view) { return {view.data, view.bat
 template <class Pass>
 cudaError_t launch(const AttentionShape& shape, Arguments& arguments, cudaStream_t stream) {
   using Tuning = typename Pass::Tuning;
-  const Plan plan = make_plan(shape, Tuning::kSub * kSubtile, Tuning::kWarps);
+  const Plan plan = make_plan(shape, Tuning::kWarps);
   arguments.layout = plan.layout;
   arguments.heads = plan.heads;
   constexpr int kSharedBytes = Tuning::kStages * Pass::kStageBytes;

@@ -29,7 +29,7 @@ __global__ void __launch_bounds__(kDim) merge_outputs(const __grid_constant__ Ar
   const Layout& layout = arguments.layout;
   const MergeWork work(layout);
   constexpr int kRow = kDim + 2;
-  const float* rows = partial_row(arguments.query_partials, layout, work.where, work.token, kRow);
+  const float* rows = partial_rows(arguments.query_partials, layout, work.where, kRow) + work.token * kRow;
   const std::int64_t step = std::int64_t(layout.global_tokens) * kRow;
   float maximum = -INFINITY;
 #pragma unroll 8
@@ -60,10 +60,10 @@ __global__ void __launch_bounds__(3 * kDim) merge_gradients(const __grid_constan
   const int column = threadIdx.x % kDim, which = threadIdx.x / kDim;
   const int row_floats = which == 0 ? kDim : 2 * kDim;
   float* partials = which == 0 ? arguments.query_partials : arguments.key_partials;
-  const float* first = partial_row(partials, layout, work.where, work.token, row_floats) + (which == 2 ? kDim : 0) + column;
+  const float* first = partial_rows(partials, layout, work.where, row_floats) + work.token * row_floats + (which == 2 ? kDim : 0) + column;
   const float sum = sum_of_shares(first, std::int64_t(layout.global_tokens) * row_floats, layout.splits);
   const MutableView& view = which == 0 ? arguments.result : which == 1 ? arguments.grad_key : arguments.grad_value;
-  store_one(result_row<Element>(view, work.where, work.token), column, sum);
+  store_one(result_row<Element>(view, work.where, work.token), column, which == 2 ? sum : sum * arguments.scale);
 }
 
 }  // namespace fovea::kernels::sm80

@@ -3,6 +3,7 @@
 // tokens are met whether queries look for keys or keys for queries.
 #pragma once
 
+#include "kernels/cuda/sm80/mask.cuh"
 #include "kernels/cuda/sm80/products.cuh"
 #include "kernels/cuda/sm80/work.cuh"
 
@@ -34,18 +35,54 @@ __device__ inline std::int64_t row_index(const Layout& layout, const Work& work)
   return (std::int64_t(work.batch) * layout.heads + work.head) * layout.tokens;
 }
 
-// This share's row of partial results for a global token.
-__device__ inline float* partial_row(float* partials, const Layout& layout, const Work& work, int token, int row_floats) {
+// Partial results of a share of the sequence: a row of `row_floats` for each global token.
+__device__ inline float* partial_rows(float* partials, const Layout& layout, const Work& work, int row_floats) {
   const std::int64_t plane = std::int64_t(work.batch) * layout.heads + work.head;
-  return partials + ((plane * layout.splits + work.split) * layout.global_tokens + token) * row_floats;
+  return partials + (plane * layout.splits + work.split) * layout.global_tokens * row_floats;
 }
 
-// Pass: Element, kDim, Tuning {kSub, kWarps, kStageBlocks, kStages, kPairs, kResidentBlocks}; kStageBytes; start(copies of a stage),
-// meet<kCount>(blocks of a stage), finish().
+// Scores are multiplied by |scale| alone, so that the largest product is the largest score; the sign goes to the stationary operand.
+// 1e-30 acts as 0 and keeps 0 * inf away.
+__device__ inline float absolute_scale_log2(float scale) { return fmaxf(fabsf(scale) * kLog2e, 1e-30f); }
+__device__ inline std::uint32_t sign_mask(float scale) { return scale < 0.f ? 0x80008000u : 0u; }
+
+// Lets a pass meet the rectangle, kColumns columns of blocks at a time, two rows (or a longer piece of one row) at once.
+template <int kColumns, class Pass>
+__device__ void meet_columns(Pass& pass, const Stage& stage, const Reach& reach, const WindowMask& mask, bool flat, Rectangle rectangle,
+                             std::uint32_t buffer) {
+  const int first_row = rectangle.row, step = flat ? 2 * kColumns : kColumns;
+  while (rectangle.block_end - rectangle.block > (flat ? 2 : 1) * (kColumns - 1)) {
+    const ColumnBias<kColumns> bias(mask, stage.column + rectangle.block * kBlock, flat);
+#pragma unroll 1
+    for (rectangle.row = first_row; rectangle.row < rectangle.row_end; rectangle.row += flat ? 1 : 2) {
+      const Patch<kColumns> patch = rectangle.template patch<kColumns>(stage, flat);
+      pass.meet(patch, bias, mask, reach, buffer);
+    }
+    rectangle.block += step;
+  }
+  rectangle.row = first_row;
+  if constexpr (kColumns > 1) meet_columns<kColumns - 1>(pass, stage, reach, mask, flat, rectangle, buffer);
+}
+
+// Puts together what the warps that share tokens have, one after the other, and leaves the sum as this share's partial results.
+template <class Pass>
+__device__ void finish_share(Pass& pass, float* gathered, float* partials, const WarpTokens& tokens, const LaneTokens& lane) {
+  for (int part = 0; part < tokens.parts; ++part) {
+    __syncthreads();
+    if (part != tokens.part) continue;
+    if (part > 0) pass.add_partial(gathered, lane);
+    pass.store_partial(part + 1 < tokens.parts ? gathered : partials, lane);
+  }
+}
+
+// Pass: Element, kDim, Tuning {kWarps, kStageBlocks, kStages, kColumns, kResidentBlocks}, kStageBytes, kPartialFloats; streamed tensors;
+// meet(a patch), store(results), store_partial(), add_partial().
 template <class Pass>
 __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResidentBlocks) run_pass(const __grid_constant__ Arguments arguments) {
   using Tuning = typename Pass::Tuning;
+  using Element = typename Pass::Element;
   constexpr int kBlocks = Tuning::kStageBlocks, kStages = Tuning::kStages;
+  static_assert(Tuning::kWarps / 2 * kSubtile * Pass::kPartialFloats * 4 <= kStages * Pass::kStageBytes, "room for the tokens that warps share");
   extern __shared__ __align__(1024) unsigned char shared[];
   __shared__ Work work;
   __shared__ int exists;
@@ -54,43 +91,58 @@ __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResi
   if (!exists) return;
 
   const std::uint32_t buffers = shared_address(shared);
-  const int stages = work.grid.stages + work.globals.stages;
-  auto start_copies = [&](int index) {
+  const int grid_stages = work.grid.stages, stages = grid_stages + work.globals.stages;
+  StageCopier<Tuning, Element, Pass::kDim> copier;
+  const auto start_copies = [&](int index) {
     if (index < stages) {
-      const bool in_grid = index < work.grid.stages;
+      const bool in_grid = index < grid_stages;
       const Halo& halo = in_grid ? work.grid : work.globals;
-      Pass::copy(arguments, work, halo, stage_of(halo, in_grid ? index : index - work.grid.stages, kBlocks),
-                 buffers + index % kStages * Pass::kStageBytes);
+      const ConstView &a = Pass::streamed_first(arguments), &b = Pass::streamed_second(arguments);
+      if (index == 0 || index == grid_stages || halo.segments > 1)
+        copier.start(halo, stage_of(halo, in_grid ? index : index - grid_stages, kBlocks), Plane<Element>(a, work), Plane<Element>(b, work));
+      else
+        copier.advance(halo, a.token_stride, b.token_stride);
+      const std::uint32_t buffer = buffers + index % kStages * Pass::kStageBytes;
+      copier.copy(buffer, buffer + Pass::kOperandBytes);
+      Pass::copy_statistics(arguments, work, copier, buffer);
     }
     commit_copies();                            // one group a stage, empty past the end
   };
-#pragma unroll
+#pragma unroll 1
   for (int i = 0; i < kStages - 1; ++i) start_copies(i);
 
-  const WarpTokens<Tuning::kSub> tokens(work, threadIdx.x / 32);
-  WindowMask<Tuning::kSub> mask(work, tokens, threadIdx.x % 32 / 4);
-  Reach reach = reach_of(work, tokens);
-  Pass pass(arguments, work, tokens);
+  const auto own_tokens = [&] { return WarpTokens(work, threadIdx.x / 32, Tuning::kWarps); };   // again where needed: registers are scarce
+  WindowMask mask(work, own_tokens());
+  Reach reach = reach_of(work, own_tokens());
+  bool flat = work.tile_height == 1;
+  Pass pass(arguments, work, LaneTokens(work, own_tokens()));
+  Stage stage{};
 
 #pragma unroll 1
   for (int index = 0; index < stages; ++index) {
     wait_for_copies<kStages - 2>();
     __syncthreads();                            // the stage has landed, and everybody is done with the one overwritten next
     start_copies(index + kStages - 1);
-    const bool in_grid = index < work.grid.stages;
-    if (index == work.grid.stages) {            // the global tokens come last: every token meets all of them
-      mask.meet_all(work.globals.column_last + 1);
-      if (tokens.exist(work)) reach = {0, 0, 0, work.globals.column_last};
+    if (index < grid_stages) {
+      stage = next_stage(work.grid, stage, index, kBlocks);
+    } else {
+      stage = next_stage(work.globals, stage, index - grid_stages, kBlocks);
+      const int last = work.globals.column_last;                   // the global tokens come last, a single row that every token meets
+      mask.meet_all(last + 1);
+      if (reach.row_first <= reach.row_last) reach = {0, 0, 0, last, 0, last};
+      flat = true;
     }
-    const Halo& halo = in_grid ? work.grid : work.globals;
-    const Stage stage = stage_of(halo, in_grid ? index : index - work.grid.stages, kBlocks);
-    const std::uint32_t buffer = buffers + index % kStages * Pass::kStageBytes;
-    BlockRun run(halo, stage, reach);
-    while (run.left() > 2 * (Tuning::kPairs - 1)) pass.meet(run.template take<2 * Tuning::kPairs>(), mask, buffer);
-    while (run.left() > 0) pass.meet(run.template take<2>(), mask, buffer);
+    Rectangle rectangle(stage, reach);
+    if (work.split >= 0) rectangle.keep_part(stage, own_tokens().part, own_tokens().parts);
+    meet_columns<Tuning::kColumns>(pass, stage, reach, mask, flat, rectangle, buffers + index % kStages * Pass::kStageBytes);
   }
   wait_for_copies<0>();
-  pass.finish(arguments, work, tokens);
+  const WarpTokens tokens = own_tokens();
+  const LaneTokens lane(work, tokens);
+  if (work.split < 0)
+    pass.store(arguments, work, lane);
+  else
+    finish_share(pass, reinterpret_cast<float*>(shared), partial_rows(Pass::partials(arguments), arguments.layout, work, Pass::kPartialFloats), tokens, lane);
 }
 
 }  // namespace fovea::kernels::sm80

@@ -7,7 +7,7 @@ namespace fovea::kernels::sm80 {
 namespace {
 
 constexpr int kMaxTokens = 1 << 30;             // token numbers, and sums of a few of them, are 32-bit
-constexpr std::int64_t kShares = 512;           // of all sequences together: enough to fill a large GPU, few enough for small partials
+constexpr std::int64_t kShares = 160;           // of all sequences together: enough to fill a large GPU, few enough for small partials
 constexpr int kLeastShare = 256, kShareGrain = 64;
 
 int share_tokens(const AttentionShape& shape) {
@@ -16,32 +16,30 @@ int share_tokens(const AttentionShape& shape) {
 }
 
 // Time of a head with tiles of this width, in blocks of 8 streamed tokens: what the warps work on, and what is loaded.
-std::int64_t cost(const Layout& layout, int dilation, int tile_width, int tokens_per_warp) {
+std::int64_t cost(const Layout& layout, int dilation, int tile_width) {
   const Tiling tiling = make_tiling(layout, dilation, tile_width);
-  const int rows = tiling.tile_height == 1 ? 1 : tokens_per_warp / kBlock, columns = tokens_per_warp / rows;
+  const int rows = tiling.tile_height == 1 ? 1 : 2, columns = kSubtile / rows;
   const auto blocks = [&](int height, int width) {
     return std::int64_t(std::min(height + 2 * tiling.y.radius, tiling.y.phase_length(0))) *
            divide_up(std::min(width + 2 * tiling.x.radius, tiling.x.phase_length(0) + kBlock - 1), kBlock);
   };
-  const int warps = layout.tile_tokens / tokens_per_warp;
+  const int warps = layout.tile_tokens / kSubtile;
   return tiling.tiles() * (warps * blocks(rows, columns) + 2 * blocks(tiling.tile_height, tile_width) + 8 * warps);
 }
 
-int tile_width_log2(const Layout& layout, int dilation, int tokens_per_warp) {
+int tile_width_log2(const Layout& layout, int dilation) {
   int best = -1;
   std::int64_t least = 0;
   for (int log2 = 3; (1 << log2) <= layout.tile_tokens; ++log2) {
-    const int height = layout.tile_tokens >> log2;
-    if (height > 1 && height % (tokens_per_warp / kBlock) != 0) continue;     // a warp's subtiles lie below each other
-    const std::int64_t time = cost(layout, dilation, 1 << log2, tokens_per_warp);
-    if (best < 0 || time < least) best = log2, least = time;
+    const std::int64_t time = cost(layout, dilation, 1 << log2);
+    if (best < 0 || time <= least) best = log2, least = time;      // the flatter of two: its warps are busy more of the time
   }
   return best;
 }
 
 }  // namespace
 
-Plan make_plan(const AttentionShape& shape, int tokens_per_warp, int warps) {
+Plan make_plan(const AttentionShape& shape, int warps) {
   Plan plan;
   Layout& layout = plan.layout;
   layout.heads = shape.heads;
@@ -53,12 +51,12 @@ Plan make_plan(const AttentionShape& shape, int tokens_per_warp, int warps) {
   layout.radius_x = (shape.window_width - 1) / 2;
   layout.split_tokens = share_tokens(shape);
   layout.splits = shape.global_tokens > 0 ? divide_up(layout.tokens, layout.split_tokens) : 0;
-  layout.tile_tokens = tokens_per_warp * warps;
+  layout.tile_tokens = kSubtile * warps;
   std::int64_t most_tiles = 0;
   for (int head = 0; head < shape.heads; ++head) {
     plan.heads.dilation[head] = shape.dilation[head];
     const bool same = head > 0 && shape.dilation[head] == shape.dilation[head - 1];
-    const int log2 = same ? plan.heads.tile_width_log2[head - 1] : tile_width_log2(layout, shape.dilation[head], tokens_per_warp);
+    const int log2 = same ? plan.heads.tile_width_log2[head - 1] : tile_width_log2(layout, shape.dilation[head]);
     plan.heads.tile_width_log2[head] = std::uint8_t(log2);
     if (!same) most_tiles = std::max(most_tiles, make_tiling(layout, shape.dilation[head], 1 << log2).tiles());
   }
@@ -83,7 +81,7 @@ const char* shape_unsupported(const AttentionShape& shape, int compute_capabilit
   if (shape.window_height % 2 != 1 || shape.window_width % 2 != 1) return "a window that is not odd";
   for (int head = 0; head < shape.heads; ++head)
     if (shape.dilation[head] < 1) return "a dilation below 1";
-  if (shape.batch * shape.heads > 0 && make_plan(shape, kSubtile, 4).thread_blocks > 0x7fffffff) return "more than 2^31 tiles of 64 tokens";
+  if (shape.batch * shape.heads > 0 && make_plan(shape, 4).thread_blocks > 0x7fffffff) return "more than 2^31 tiles of 64 tokens";
   return nullptr;
 }
 

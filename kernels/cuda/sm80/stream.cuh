@@ -1,4 +1,4 @@
-// What streams past a thread block, stage by stage, and which blocks of a stage a warp needs.
+// What streams past a thread block, stage by stage, and which blocks of a stage a warp meets.
 #pragma once
 
 #include "kernels/cuda/sm80/geometry.h"
@@ -8,6 +8,7 @@ namespace fovea::kernels::sm80 {
 // The part of the halo in one stage of the pipeline: `rows` x `blocks` blocks, stored row by row.
 struct Stage {
   int row, rows, block, blocks;
+  int column;                                   // of the first token of a row
 };
 
 __device__ inline Stage stage_of(const Halo& halo, int index, int stage_blocks) {
@@ -21,122 +22,136 @@ __device__ inline Stage stage_of(const Halo& halo, int index, int stage_blocks) 
   stage.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - stage.row);
   stage.block = segment * stage_blocks;
   stage.blocks = smaller(stage_blocks, halo.blocks_per_row - stage.block);
+  stage.column = halo.column_begin + stage.block * kBlock;
   return stage;
 }
 
-// The stationary tokens of a warp: kSub subtiles, that is 2 * kSub halves of 8 tokens, one below (or beside) the other.
-// Lane l holds token l / 4 of each half, as the rows of an m16n8 accumulator are laid out.
-template <int kSub>
+// The stage after `stage`; index: its number.
+__device__ inline Stage next_stage(const Halo& halo, const Stage& stage, int index, int stage_blocks) {
+  if (index == 0 || halo.segments > 1) return stage_of(halo, index, stage_blocks);
+  Stage next = stage;
+  next.row += halo.rows_per_stage;
+  next.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - next.row);
+  return next;
+}
+
+// The 16 stationary tokens of a warp: two halves of 8, one below the other, or side by side if the tile is a single row.
+// Lane l holds token l / 4 of each half, as the rows of an m16n8 accumulator are laid out. Few tokens are shared by several warps, each
+// of which meets one of `parts` parts of every stage.
 struct WarpTokens {
   int y, x, step_y, step_x;
+  int part = 0, parts = 1;
 
-  __device__ WarpTokens(const Work& work, int warp) {
+  __device__ WarpTokens(const Work& work, int warp, int warps) {
     if (work.tile_height == 1) {
-      y = work.y0, x = work.x0 + warp * kSub * kSubtile, step_y = 0, step_x = kBlock;
+      if (work.split >= 0) {
+        const int holders = divide_up(work.width, kSubtile);
+        parts = larger(1, warps / holders);
+        part = warp / holders;
+        warp = part < parts ? warp % holders : warps;              // a warp too many: behind the last token
+      }
+      y = work.y0, x = work.x0 + warp * kSubtile, step_y = 0, step_x = kBlock;
     } else {
-      const int warps_down = work.tile_height / (2 * kSub);
-      y = work.y0 + warp % warps_down * 2 * kSub, x = work.x0 + warp / warps_down * kBlock, step_y = 1, step_x = 0;
+      const int warps_down = work.tile_height / 2;
+      y = work.y0 + warp % warps_down * 2, x = work.x0 + warp / warps_down * kBlock, step_y = 1, step_x = 0;
     }
   }
   __device__ bool exist(const Work& work) const { return y < work.height && x < work.width; }
-  __device__ int token(const Work& work, int half, int group) const {      // -1: outside the grid
-    const int row = y + half * step_y, column = x + half * step_x + group;
-    if (row >= work.height || column >= work.width) return -1;
-    return work.map.base + row * work.map.row_stride + column * work.map.column_stride;
-  }
 };
 
 // This lane's tokens in the sequence; -1: outside the grid.
-template <int kSub>
 struct LaneTokens {
-  int token[2 * kSub];
-  __device__ LaneTokens(const Work& work, const WarpTokens<kSub>& tokens) {
+  int token[2];
+  __device__ LaneTokens(const Work& work, const WarpTokens& tokens) {
 #pragma unroll
-    for (int half = 0; half < 2 * kSub; ++half) token[half] = tokens.token(work, half, threadIdx.x % 32 / 4);
+    for (int half = 0; half < 2; ++half) {
+      const int row = tokens.y + half * tokens.step_y, column = tokens.x + half * tokens.step_x + int(threadIdx.x) % 32 / 4;
+      const bool exists = row < work.height && column < work.width;
+      token[half] = exists ? work.map.base + row * work.map.row_stride + column * work.map.column_stride : -1;
+    }
   }
 };
 
-// Rows and columns that some token of the warp meets.
-struct Reach {
-  int row_first, row_last, column_first, column_last;
-};
-
-template <int kSub>
-__device__ Reach reach_of(const Work& work, const WarpTokens<kSub>& tokens) {
-  if (!tokens.exist(work)) return {0, -1, 0, -1};
-  const int last = 2 * kSub - 1;
-  return {tokens.y - work.radius_y, tokens.y + last * tokens.step_y + work.radius_y, tokens.x - work.radius_x,
-          tokens.x + last * tokens.step_x + kBlock - 1 + work.radius_x};
-}
-
-// Which streamed tokens each token of this lane meets: columns low .. low + count - 1 of rows row_low + half * step_y .. + row_span.
-template <int kSub>
+// Which columns this lane's two tokens meet: low .. low + count - 1.
 struct WindowMask {
-  int low[2 * kSub];
-  unsigned count[2 * kSub];
-  int row_low, step_y;
-  unsigned row_span;
+  int low[2];
+  unsigned count[2];
 
-  __device__ WindowMask(const Work& work, const WarpTokens<kSub>& tokens, int group) {
+  __device__ WindowMask(const Work& work, const WarpTokens& tokens) {
 #pragma unroll
-    for (int half = 0; half < 2 * kSub; ++half) {
-      const int column = tokens.x + half * tokens.step_x + group;
+    for (int half = 0; half < 2; ++half) {
+      const int column = tokens.x + half * tokens.step_x + int(threadIdx.x) % 32 / 4;
       low[half] = larger(column - work.radius_x, work.grid.column_first);
       count[half] = unsigned(larger(0, smaller(column + work.radius_x, work.grid.column_last) + 1 - low[half]));
     }
-    row_low = tokens.y - work.radius_y;
-    step_y = tokens.step_y;
-    row_span = unsigned(2 * work.radius_y);
   }
-  __device__ void meet_all(int columns) {
-#pragma unroll
-    for (int half = 0; half < 2 * kSub; ++half) low[half] = 0, count[half] = unsigned(columns);
-    row_span = 0xffffffffu;
-  }
-  // How many columns this lane's token in `half` meets in a row; 0 if the row is out of its reach.
-  __device__ unsigned columns_met(int half, int row) const { return unsigned(row - row_low - half * step_y) <= row_span ? count[half] : 0u; }
+  __device__ void meet_all(int columns) { low[0] = low[1] = 0, count[0] = count[1] = unsigned(columns); }
 };
 
-// The next blocks a warp works on. `slot`: where the block lies in the stage; a missing one repeats a slot and is masked by its column.
-template <int kCount>
-struct Blocks {
-  int slot[kCount], row[kCount], column[kCount];
+// Rows and columns that some token of the warp meets; all columns between the inner ones are met by every token of the warp.
+struct Reach {
+  int row_first, row_last, column_first, column_last, inner_first, inner_last;
+  // Halves below each other: the upper one does not meet the last row, the lower one not the first.
+  __device__ bool meets_row(int half, int row, bool flat) const {
+    return row >= row_first + (flat ? 0 : half) && row <= row_last - (flat ? 0 : 1 - half);
+  }
 };
 
-constexpr int kNoColumn = -(1 << 30) - (1 << 29);
+__device__ inline Reach reach_of(const Work& work, const WarpTokens& tokens) {
+  if (!tokens.exist(work)) return {0, -1, 0, -1, 0, -1};
+  const int last = tokens.x + tokens.step_x + kBlock - 1;
+  return {tokens.y - work.radius_y,
+          tokens.y + tokens.step_y + work.radius_y,
+          tokens.x - work.radius_x,
+          last + work.radius_x,
+          larger(last - work.radius_x, work.grid.column_first),
+          smaller(tokens.x + work.radius_x, work.grid.column_last)};
+}
 
-// The blocks of a stage that a warp needs: a rectangle, walked row by row.
-class BlockRun {
- public:
-  __device__ BlockRun(const Halo& halo, const Stage& stage, const Reach& reach)
-      : stage_row_(stage.row), stage_blocks_(stage.blocks), column_(halo.column_begin + stage.block * kBlock) {
-    const int row_first = larger(stage.row, reach.row_first), row_last = smaller(stage.row + stage.rows - 1, reach.row_last);
-    const int last = smaller(stage.blocks - 1, ((reach.column_last - halo.column_begin) >> 3) - stage.block);
-    first_ = larger(0, ((reach.column_first - halo.column_begin) >> 3) - stage.block);
-    end_ = last + 1;
-    row_ = row_first - stage.row;
-    block_ = first_;
-    left_ = larger(0, row_last + 1 - row_first) * larger(0, end_ - first_);
+// 2 x kColumns blocks that a warp meets at once. The second row of blocks lies below the first, or continues it to the right (`flat`).
+template <int kColumns>
+struct Patch {
+  static constexpr int kCount = 2 * kColumns;
+  int slot[kCount];                             // where each block lies in the stage; a missing one repeats another and is masked
+  int row, column;                              // of the first token
+  int rows, blocks;                             // how many rows (of 2), and blocks in a row, are there
+  bool flat;
+
+  __device__ int row_of(int i) const { return flat ? row : row + i / kColumns; }
+  __device__ int column_of(int i) const { return column + kBlock * (flat ? i : i % kColumns); }
+  __device__ bool exists(int i) const { return flat ? i < blocks : i / kColumns < rows; }
+};
+
+// The part of a stage that a warp meets: rows [row, row_end), blocks [block, block_end), numbered inside the stage.
+struct Rectangle {
+  int row, row_end, block, block_end;
+
+  __device__ Rectangle(const Stage& stage, const Reach& reach) {
+    row = larger(0, reach.row_first - stage.row);
+    row_end = smaller(stage.rows, reach.row_last + 1 - stage.row);
+    block = larger(0, (reach.column_first - stage.column) >> 3);
+    block_end = smaller(stage.blocks, ((reach.column_last - stage.column) >> 3) + 1);
   }
-  __device__ int left() const { return left_; }
+  __device__ void keep_part(const Stage& stage, int part, int parts) {              // in pairs, the least a warp works on
+    const int pairs = (stage.blocks + 1) / 2;
+    block = 2 * (pairs * part / parts);
+    block_end = smaller(stage.blocks, 2 * (pairs * (part + 1) / parts));
+  }
 
-  template <int kCount>
-  __device__ Blocks<kCount> take() {
-    Blocks<kCount> blocks;
+  template <int kColumns>
+  __device__ Patch<kColumns> patch(const Stage& stage, bool flat) const {
+    Patch<kColumns> p;
+    p.row = stage.row + row;
+    p.column = stage.column + block * kBlock;
+    p.rows = row_end - row;
+    p.blocks = block_end - block;
+    p.flat = flat;
+    const int first = row * stage.blocks + block, below = p.rows > 1 ? stage.blocks : 0;
 #pragma unroll
-    for (int i = 0; i < kCount; ++i) {
-      blocks.slot[i] = left_ > 0 || i == 0 ? row_ * stage_blocks_ + block_ : blocks.slot[0];
-      blocks.row[i] = stage_row_ + row_;
-      blocks.column[i] = left_ > 0 ? column_ + block_ * kBlock : kNoColumn;
-      --left_;
-      if (++block_ == end_) block_ = first_, ++row_;
-    }
-    return blocks;
+    for (int i = 0; i < 2 * kColumns; ++i)
+      p.slot[i] = first + (flat ? smaller(i, p.blocks - 1) : i % kColumns + (i < kColumns ? 0 : below));
+    return p;
   }
-
- private:
-  int stage_row_, stage_blocks_, column_;
-  int first_, end_, row_, block_, left_;
 };
 
 }  // namespace fovea::kernels::sm80
