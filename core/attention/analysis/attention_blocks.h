@@ -14,8 +14,8 @@ namespace fovea::analysis {
 struct AttentionBlock {
   std::int64_t tiles = 1;
   GridRect queries, keys;            // of the first tile; tile t lies t * queries.width further right
-  at::Tensor probabilities;          // [tiles, heads, queries.area(), G + keys.area()] float32
-  at::Tensor lse;                    // [tiles, heads, queries.area()] float32, natural log
+  at::Tensor probabilities{};        // [tiles, heads, queries.area(), G + keys.area()] float32
+  at::Tensor lse{};                  // [tiles, heads, queries.area()] float32, natural log
   std::int64_t keys_width() const { return keys.width + (tiles - 1) * queries.width; }   // of all tiles together
 };
 

@@ -26,7 +26,7 @@ struct AttentionLayer {
   at::Tensor query, key;      // [N, heads, D]; float32, bfloat16 or float16, any strides with D contiguous, one device
   AttentionPattern pattern;   // a dense layer: dense_pattern()
   double scale = 0;           // 0: 1/sqrt(D)
-  at::Tensor lse;             // [heads, >= G] float32: log-sum-exp of at least the global queries, as the operator returns it. Undefined:
+  at::Tensor lse{};           // [heads, >= G] float32: log-sum-exp of at least the global queries, as the operator returns it. Undefined:
                               // recomputed where needed, one pass over all keys a call; add_global_lse() does that once for all calls
 
   std::int64_t global_tokens() const { return pattern.global_tokens; }

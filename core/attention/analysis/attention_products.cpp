@@ -21,7 +21,7 @@ TokenMap contiguous(const TokenMap& map) {
   return result;
 }
 
-bool any(const at::Tensor& values) { return values.numel() > 0 && values.ne(0).any().item<bool>(); }
+bool has_weight(const at::Tensor& values) { return values.numel() > 0 && values.ne(0).any().item<bool>(); }
 
 void check_map(const AttentionLayer& layer, const TokenMap& map) {
   require(map.grid == layer.pattern.grid && map.globals.size(0) == layer.global_tokens(), "a token map belongs to its layers' grid");
@@ -80,7 +80,7 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
     result = by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
                                : block_sweep::times_attention(r, layer, heads, sums);
   }
-  if (!any(r.globals)) return result;
+  if (!has_weight(r.globals)) return result;
   const auto from_globals = at::matmul(r.globals, global_rows(layer, heads, sums));   // [N]
   const auto globals = layer.global_tokens();
   result.globals = result.globals + from_globals.narrow(0, 0, globals);
@@ -98,7 +98,7 @@ TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const H
   check_layer(layer);
   check_head(layer, heads);
   check_map(layer, c);
-  const auto rect = any(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
+  const auto rect = has_weight(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
   auto result = by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                                   : block_sweep::attention_times(layer, c, rect, heads, sums);
   if (layer.global_tokens() == 0) return result;

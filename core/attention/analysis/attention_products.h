@@ -20,12 +20,12 @@ TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const H
 struct RowStatistics {
   GridRect rect;
   // [heads, rect.height, rect.width] float32
-  at::Tensor lse;             // natural log of the softmax sum
-  at::Tensor entropy;         // natural log
-  at::Tensor global_mass;     // share of attention on global tokens
-  at::Tensor mean_distance;   // tokens; of the attention on grid tokens (0 where there is none), Dosovitskiy et al. 2021, figure 7
+  at::Tensor lse{};           // natural log of the softmax sum
+  at::Tensor entropy{};       // natural log
+  at::Tensor global_mass{};   // share of attention on global tokens
+  at::Tensor mean_distance{}; // tokens; of the attention on grid tokens (0 where there is none), Dosovitskiy et al. 2021, figure 7
   // [heads, G] float32; distance has no meaning for them
-  at::Tensor global_query_lse, global_query_entropy, global_query_global_mass;
+  at::Tensor global_query_lse{}, global_query_entropy{}, global_query_global_mass{};
 };
 RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect);
 

@@ -24,10 +24,10 @@ enum class RolloutDirection {
 // or minimum (rows are then scaled to sum to 1 again), are heuristics. Rollout ignores values, MLPs and signs: it shows where information
 // can come from, not what was used (relevance: Chefer et al. 2021).
 struct RolloutOptions {
-  HeadChoice heads;
+  HeadChoice heads{};
   double attention_share = 0.5;               // a, in [0, 1]
   std::int64_t first_layer = 0;               // 0-based, inclusive
-  std::optional<std::int64_t> last_layer;     // inclusive; the stack's last one if not given
+  std::optional<std::int64_t> last_layer{};   // inclusive; the stack's last one if not given
   RolloutDirection direction = RolloutDirection::kToInput;
 };
 
@@ -38,7 +38,7 @@ TokenMap rollout(const LayerStack& layers, const TokenMap& start, const RolloutO
 
 // How far a token's rollout reaches: the effective receptive field (Luo et al. 2016, here of attention instead of gradients).
 struct ReceptiveField {
-  GridRect bounds;                            // of all tokens with any mass
+  GridRect bounds{};                          // of all tokens with any mass
   std::int64_t support_tokens = 0;
   double global_mass = 0;                     // share of the mass that ends on global tokens
   struct Contour {
@@ -47,7 +47,7 @@ struct ReceptiveField {
     std::int64_t tokens = 0;
     double radius = 0;                        // tokens: of the disc with as many
   };
-  std::vector<Contour> contours;
+  std::vector<Contour> contours{};
 };
 ReceptiveField receptive_field(const TokenMap& rollout_to_input, const std::vector<double>& shares = {0.5, 0.9});
 

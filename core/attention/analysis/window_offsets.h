@@ -16,16 +16,16 @@ struct Offset {
 // One head's window, clipped to what can lie inside the grid.
 struct HeadWindow {
   std::int64_t radius_y = 0, radius_x = 0, dilation = 1;
-  std::vector<std::int32_t> slot;      // [G + offsets]: where its keys lie among the shared ones; globals first, then row by row
-  std::vector<double> distance;        // [G + offsets] tokens; 0 for globals
-  std::vector<double> on_grid;         // [G + offsets] 1; 0 for globals
+  std::vector<std::int32_t> slot{};    // [G + offsets]: where its keys lie among the shared ones; globals first, then row by row
+  std::vector<double> distance{};      // [G + offsets] tokens; 0 for globals
+  std::vector<double> on_grid{};       // [G + offsets] 1; 0 for globals
 };
 
 struct WindowOffsets {
-  std::vector<Offset> shared;          // sorted; slot G + i is shared[i]
-  std::vector<HeadWindow> heads;       // of the chosen heads only
-  std::vector<std::int64_t> head_index;
-  std::vector<std::int32_t> users;     // [G + shared]: heads that look there
+  std::vector<Offset> shared{};        // sorted; slot G + i is shared[i]
+  std::vector<HeadWindow> heads{};     // of the chosen heads only
+  std::vector<std::int64_t> head_index{};
+  std::vector<std::int32_t> users{};   // [G + shared]: heads that look there
   std::int64_t reach_y = 0, reach_x = 0;
   std::int64_t globals = 0;
   std::int64_t slots() const { return globals + static_cast<std::int64_t>(shared.size()); }

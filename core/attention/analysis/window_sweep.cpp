@@ -161,7 +161,7 @@ TokenMap zeros(const AttentionLayer& layer, const GridRect& support) {
 
 struct StatisticsBlock {
   const float* probabilities = nullptr;   // [G + offsets][kLanes]
-  SoftmaxSums sums;
+  SoftmaxSums sums{};
   std::int64_t lanes = 0, place = 0;      // where its first query lies in the statistics' planes
 };
 

@@ -1,0 +1,39 @@
+// What a sparsity pattern would cost: how much of a dense layer's attention falls where the pattern looks. On crops where dense fits.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include "core/attention/analysis/attention_layer.h"
+
+namespace fovea::analysis {
+
+// The share of each grid query's dense attention by where it falls, for all window sizes in one pass: sums by Chebyshev distance,
+// cumulated. So at(radius, globals) costs a look-up.
+struct KeptMass {
+  at::Tensor window;    // [heads, H, W, radii] float32: mass on grid tokens within radius 0, 1, ... steps of the dilation
+  at::Tensor globals;   // [heads, H, W, G] float32: mass on each global token
+  std::int64_t dilation = 1;
+
+  // Mass inside a square window of 2 * radius + 1 (clamped to the grid) and the first `global_tokens` globals: [heads, H, W].
+  at::Tensor at(std::int64_t radius, std::int64_t global_tokens) const;
+  // Averaged over queries, for every radius, all globals kept: [heads, radii] float64.
+  at::Tensor curve() const;
+};
+
+// layer: any pattern; its queries and keys are attended densely. Work and memory for time: quadratic in the tokens, chunk by chunk.
+// Caveat: masses of one layer with the dense model's features. A model trained or run with the pattern has other features; see
+// compare_rows() and, for what comes out in the end, AttentionProbe::compare_patterns().
+KeptMass kept_mass(const AttentionLayer& layer, std::int64_t dilation = 1);
+
+// For the same queries and keys, the pattern's row p' is the dense row p cut to what is kept and scaled up by 1 / m, m the kept mass.
+// Then distances need no second pass:
+//     total variation |p - p'|_1 / 2 = 1 - m
+//     Jensen-Shannon (natural log)   = (m ln(2m / (1 + m)) + (1 - m) ln 2 + ln(2 / (1 + m))) / 2,   at most ln 2
+at::Tensor total_variation_of_kept(const at::Tensor& kept);
+at::Tensor jensen_shannon_of_kept(const at::Tensor& kept);
+
+// Rows of two layers on one grid, each with its own pattern, queries and keys: a dense and a sparse run of a model (hybrids included).
+struct RowDistances { at::Tensor total_variation, jensen_shannon; };   // [heads, H, W] float32
+RowDistances compare_rows(const AttentionLayer& a, const AttentionLayer& b);
+
+}  // namespace fovea::analysis

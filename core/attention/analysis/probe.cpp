@@ -1,0 +1,174 @@
+#include "core/attention/analysis/probe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <fstream>
+
+#include "core/attention/analysis/features.h"
+#include "core/base/error.h"
+
+namespace fovea::analysis {
+namespace {
+
+bool has_dense_layer(const EncoderConfig& encoder) {
+  return std::any_of(encoder.attention.begin(), encoder.attention.end(), [](const auto& layer) { return layer.dense; });
+}
+
+std::string gigabytes(std::int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof(text), "%.1f GB", static_cast<double>(bytes) / 1e9);
+  return text;
+}
+
+}  // namespace
+
+std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder) {
+  std::array<std::int64_t, 2> halo{0, 0};
+  for (const auto& layer : encoder.attention) {
+    if (layer.dense) continue;
+    const auto dilation = *std::max_element(layer.dilation.begin(), layer.dilation.end());
+    for (std::size_t axis = 0; axis < 2; ++axis) halo[axis] += dilation * ((layer.window[axis] - 1) / 2);
+  }
+  return halo;
+}
+
+std::string region_caveat(const EncoderConfig& encoder) {
+  if (has_dense_layer(encoder)) return "dense layers saw the region alone";
+  if (encoder.positions == Positions::kLearned) return "learned positions are those of an image of the region's size";
+  if (encoder.global_tokens > 0) return "global tokens saw the region and its halo alone";
+  return "";
+}
+
+std::int64_t probe_bytes(const EncoderConfig& encoder, std::int64_t tokens, torch::Dtype dtype) {
+  // Kept: the residual stream before every block and after the last, q and k of every layer. In passing: q, k, v, MLP, their sums.
+  const auto channels = (encoder.depth + 1) * encoder.width + 2 * encoder.depth * encoder.width + 6 * encoder.width + 2 * encoder.mlp_width;
+  return tokens * channels * static_cast<std::int64_t>(torch::elementSize(dtype));
+}
+
+std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t bytes, torch::Dtype dtype) {
+  const auto tokens = static_cast<double>(bytes) / static_cast<double>(probe_bytes(encoder, 1, dtype));
+  return static_cast<std::int64_t>(std::sqrt(std::max(tokens, 0.0))) * encoder.patch;
+}
+
+std::int64_t available_memory_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string key, unit;
+  std::int64_t kibibytes = 0;
+  while (file >> key >> kibibytes) {
+    if (key == "MemAvailable:") return kibibytes * 1024;
+    std::getline(file, unit);
+  }
+  throw Error(ErrorKind::kEnvironment, "/proc/meminfo: MemAvailable is missing");
+}
+
+void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name) {
+  if (!model.device().is_cpu()) return;   // a GPU says itself what it cannot hold
+  const auto& encoder = model.config().encoder;
+  const auto needed = probe_bytes(encoder, tokens, model.dtype()), free = available_memory_bytes();
+  if (needed <= free) return;
+  const auto side = std::to_string(largest_side_that_fits(encoder, free, model.dtype()));
+  throw Error(ErrorKind::kEnvironment, name + ": layers of " + std::to_string(tokens) + " tokens need " + gigabytes(needed) + ", " + gigabytes(free) +
+                                           " are free: a crop of " + side + " x " + side + " pixels would fit");
+}
+
+AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name, Progress& progress,
+                               std::stop_token stop)
+    : model_(std::move(model)) {
+  require(rgb.dim() == 3 && rgb.size(0) == 3, "AttentionProbe: rgb must be [3, H, W]");
+  torch::NoGradGuard no_grad;
+  const auto& encoder = model_->config().encoder;
+  rows_ = (rgb.size(1) + encoder.patch - 1) / encoder.patch;
+  columns_ = (rgb.size(2) + encoder.patch - 1) / encoder.patch;
+  const TokenRows tokens{.global_tokens = encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
+  require_fits(*model_, tokens.count(), name);
+  rgb_ = rgb.unsqueeze(0).to(model_->device());
+  auto x = model_->encoder().tokenize(model_->preprocess(rgb_));
+  inputs_.push_back(x);
+  for (std::int64_t layer = 0; layer < encoder.depth; ++layer) {
+    throw_if_stopped(stop);
+    progress.report("encoder", layer, encoder.depth);
+    x = model_->encoder().block(layer).forward(x, tokens);
+    inputs_.push_back(x);
+  }
+  progress.report("encoder", encoder.depth, encoder.depth);
+  layers_.resize(static_cast<std::size_t>(encoder.depth));
+}
+
+void AttentionProbe::check_exists(std::int64_t layer) const {
+  if (layer >= 0 && layer < depth()) return;
+  throw Error(ErrorKind::kUsage, "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(depth() - 1));
+}
+
+Qkv AttentionProbe::project(std::int64_t layer) const {
+  torch::NoGradGuard no_grad;
+  const TokenRows tokens{.global_tokens = model_->config().encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
+  return model_->encoder().block(layer).project_qkv(inputs_[static_cast<std::size_t>(layer)], tokens);
+}
+
+const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
+  check_exists(layer);
+  auto& known = layers_[static_cast<std::size_t>(layer)];
+  if (known.query.defined()) return known;
+  const auto qkv = project(layer);
+  const auto& attention = model_->config().encoder.attention[static_cast<std::size_t>(layer)];
+  const auto globals = model_->config().encoder.global_tokens;
+  // Copies, so that the values of a packed projection are not kept with them.
+  AttentionLayer fresh{.query = qkv.query[0].contiguous().clone(), .key = qkv.key[0].contiguous().clone(),
+                       .pattern = attention.dense ? dense_pattern(grid(), globals)
+                                                  : AttentionPattern{.grid = grid(), .global_tokens = globals, .window = attention.window,
+                                                                     .dilation = attention.dilation}};
+  add_global_lse(fresh);
+  return known = std::move(fresh);
+}
+
+LayerStack AttentionProbe::stack() {
+  return {depth(), [this](std::int64_t index) { return layer(index); }};
+}
+
+torch::Tensor AttentionProbe::values(std::int64_t layer) {
+  check_exists(layer);
+  return project(layer).value[0];
+}
+
+torch::Tensor AttentionProbe::output_weight(std::int64_t layer) const {
+  check_exists(layer);
+  const auto parameters = model_->encoder().named_parameters();
+  const auto prefix = "blocks." + std::to_string(layer) + ".";
+  const auto weight = parameters[prefix + "attention.out.weight"].detach();
+  const auto* scale = parameters.find(prefix + "scale1");
+  return scale == nullptr ? weight : weight * scale->detach().unsqueeze(1);
+}
+
+torch::Tensor AttentionProbe::raw_features(std::int64_t layer) const {
+  check_exists(layer);
+  return inputs_[static_cast<std::size_t>(layer) + 1][0];
+}
+
+torch::Tensor AttentionProbe::features(std::int64_t layer) const {
+  torch::NoGradGuard no_grad;
+  return model_->encoder().norm(raw_features(layer));
+}
+
+AttentionProbe::PatternEffect AttentionProbe::pattern_effect(const std::vector<LayerAttention>& attention) {
+  torch::NoGradGuard no_grad;
+  require(static_cast<std::int64_t>(attention.size()) == depth(), "pattern_effect: one attention a layer");
+  auto config = model_->config();
+  config.encoder.attention = attention;
+  SegmentationModel variant(config, Initialisation::kNone);
+  const auto own = model_->named_parameters();
+  for (auto& parameter : variant.named_parameters()) parameter.value().set_data(own[parameter.key()].data());   // shared, not copied
+  variant.eval();
+  const std::array<std::int64_t, 1> last{depth()};
+  const auto sparse = variant.encoder().forward(variant.preprocess(rgb_), last)[0][0];
+  const auto globals = config.encoder.global_tokens;
+  const auto cosine = cosine_of_pairs(features(depth() - 1), sparse);
+  PatternEffect effect{.cosine = cosine.narrow(0, globals, rows_ * columns_).view({rows_, columns_})};
+  effect.mean_cosine = effect.cosine.mean().item<double>();
+  if (model_->decoder() != nullptr) {
+    effect.changed = (model_->forward(rgb_).argmax(1) != variant.forward(rgb_).argmax(1))[0];
+    effect.changed_share = effect.changed.to(torch::kDouble).mean().item<double>();
+  }
+  return effect;
+}
+
+}  // namespace fovea::analysis

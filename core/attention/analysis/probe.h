@@ -1,0 +1,74 @@
+// A model looked into: runs the encoder on an image and answers questions about its layers.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <cstdint>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "core/attention/analysis/attention_layer.h"
+#include "core/base/progress.h"
+#include "core/model/segmentation_model.h"
+
+namespace fovea::analysis {
+
+// Grid tokens that the encoder's layers, all together, look past the token they compute: a region with this halo is computed exactly
+// where nothing sees everything. Rows and rollouts from tokens of the region need no more.
+std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder);   // rows, columns
+
+// Why numbers of a region (with its halo, as an image of its own) differ from those of the whole image; empty if they do not.
+std::string region_caveat(const EncoderConfig& encoder);
+
+// Bytes that probing an image of so many tokens keeps, and the side in pixels of the largest square that fits a budget.
+std::int64_t probe_bytes(const EncoderConfig& encoder, std::int64_t tokens, torch::Dtype dtype);
+std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t bytes, torch::Dtype dtype);
+
+// Error{kEnvironment} unless probing so many tokens fits into the memory: "NAME: ...: a crop of 4060 x 4060 pixels would fit".
+void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name);
+
+// Memory that this machine can give now; of the CPU.
+std::int64_t available_memory_bytes();
+
+class AttentionProbe {
+ public:
+  // Runs the encoder on rgb [3, H, W] uint8 in one piece and keeps the input of every block; queries and keys of a layer are projected
+  // when first asked for, and then kept. Errors: those of require_fits(); Error{kCancelled}.
+  AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name, Progress& progress,
+                 std::stop_token stop);
+
+  const SegmentationModel& model() const { return *model_; }
+  std::array<std::int64_t, 2> grid() const { return {rows_, columns_}; }
+  std::int64_t depth() const { return static_cast<std::int64_t>(inputs_.size()) - 1; }
+
+  // 0-based. Error{kUsage} for a layer that does not exist.
+  const AttentionLayer& layer(std::int64_t layer);
+  LayerStack stack();
+  torch::Tensor values(std::int64_t layer);                 // [N, heads, D]
+  torch::Tensor output_weight(std::int64_t layer) const;    // [C, heads * D]: the projection after attention, LayerScale included
+  torch::Tensor features(std::int64_t layer) const;         // [N, C] after this block and the final LayerNorm
+  torch::Tensor raw_features(std::int64_t layer) const;     // [N, C] after this block
+
+  // What another attention pattern would do to this image: the same weights run with it.
+  struct PatternEffect {
+    torch::Tensor cosine;                  // [H, W] float32: of the last features, sparse against this model's own
+    double mean_cosine = 0;
+    torch::Tensor changed{};               // [H_pixels, W_pixels] bool: predicted class differs; undefined for a backbone
+    double changed_share = 0;
+  };
+  PatternEffect pattern_effect(const std::vector<LayerAttention>& attention);
+
+ private:
+  void check_exists(std::int64_t layer) const;
+  Qkv project(std::int64_t layer) const;
+
+  std::shared_ptr<SegmentationModel> model_;
+  torch::Tensor rgb_;                      // [1, 3, H, W] uint8, on the model's device
+  std::int64_t rows_ = 0, columns_ = 0;
+  std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
+  std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
+};
+
+}  // namespace fovea::analysis

@@ -1,0 +1,118 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/attention/analysis/attention_products.h"
+#include "core/attention/analysis/rollout.h"
+#include "core/base/error.h"
+#include "tests/analysis/dense_oracle.h"
+
+namespace fovea::analysis {
+namespace {
+
+using namespace test;
+
+constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
+
+std::vector<AttentionLayer> random_layers(const OracleCase& shape, std::int64_t depth) {
+  std::vector<AttentionLayer> layers;
+  for (std::int64_t i = 0; i < depth; ++i) layers.push_back(random_layer(shape, 20 + i));
+  return layers;
+}
+
+LayerStack stack_of(const std::vector<AttentionLayer>& layers) {
+  return {static_cast<std::int64_t>(layers.size()), [&layers](std::int64_t l) { return layers.at(static_cast<std::size_t>(l)); }};
+}
+
+std::vector<at::Tensor> matrices_of(const std::vector<AttentionLayer>& layers) {
+  std::vector<at::Tensor> matrices;
+  for (const auto& layer : layers) matrices.push_back(dense_attention_matrix(layer));
+  return matrices;
+}
+
+// B_last ... B_first, written out.
+at::Tensor dense_rollout(const std::vector<at::Tensor>& matrices, const HeadChoice& heads, double share) {
+  const auto identity = at::eye(matrices.front().size(1), at::kDouble);
+  auto product = identity;
+  for (const auto& matrix : matrices) {
+    const auto mixed = share * dense_fused(matrix, heads, RowSums::kOne) + (1 - share) * identity;
+    product = at::matmul(mixed, product);
+  }
+  return product;
+}
+
+class RolloutAgainstDense : public ::testing::TestWithParam<OracleCase> {};
+
+TEST_P(RolloutAgainstDense, RowsAndColumns) {
+  const auto layers = random_layers(GetParam(), 3);
+  const auto& layer = layers.front();
+  const auto token = layer.global_tokens() + layer.width() / 2;
+  const auto matrices = matrices_of(layers);
+  for (const auto& heads : all_choices(layer)) {
+    for (const double share : {0.5, 0.8}) {
+      const auto expected = dense_rollout(matrices, heads, share);
+      if (!expected.isfinite().all().item<bool>()) continue;   // minimum of heads that share no key at all
+      const auto at = token_map(layer, 0, layer.width() / 2);
+      const auto to_input = rollout(stack_of(layers), at, {.heads = heads, .attention_share = share});
+      EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
+      const auto from_input = rollout(stack_of(layers), at, {.heads = heads, .attention_share = share, .direction = RolloutDirection::kFromInput});
+      EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, RolloutAgainstDense, ::testing::ValuesIn(oracle_cases()));
+
+TEST(Rollout, OfGlobalTokens) {
+  for (const auto& shape : oracle_cases()) {
+    if (shape.globals == 0) continue;
+    const auto layers = random_layers(shape, 2);
+    const auto expected = dense_rollout(matrices_of(layers), {}, 0.5);
+    EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), global_map(layers.front(), 0), {})), expected[0]), kRelativeBound) << shape.name();
+  }
+}
+
+TEST(Rollout, HybridLayersAndSingleLayers) {
+  const OracleCase window{.height = 12, .width = 14, .globals = 1, .heads = 2}, dense{.height = 12, .width = 14, .globals = 1, .heads = 2, .dense = true};
+  const std::vector<AttentionLayer> layers{random_layer(window, 1), random_layer(dense, 2), random_layer(window, 3)};
+  const auto start = token_map(layers[0], 5, 6);
+  EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), start, {})), dense_rollout(matrices_of(layers), {}, 0.5)[1 + 5 * 14 + 6]), kRelativeBound);
+  const auto one = rollout(stack_of(layers), start, {.attention_share = 1.0, .first_layer = 1, .last_layer = 1});
+  EXPECT_LE(relative_error(as_vector(one), dense_attention_matrix(layers[1]).mean(0)[1 + 5 * 14 + 6]), kRelativeBound);
+}
+
+TEST(Rollout, SupportGrowsByTheWindowALayer) {
+  const auto layers = random_layers({.height = 60, .width = 60, .window = {5, 7}}, 3);
+  const auto result = rollout(stack_of(layers), token_map(layers[0], 30, 20), {});
+  EXPECT_EQ(result.support, (GridRect{24, 11, 13, 19}));
+  const auto field = receptive_field(result);
+  EXPECT_EQ(field.bounds, result.support);
+  EXPECT_EQ(field.support_tokens, 13 * 19);
+}
+
+TEST(Rollout, BadQuestionsAreOneSentence) {
+  const auto layers = random_layers({.height = 4, .width = 4}, 2);
+  const auto message = [&](const RolloutOptions& options) -> std::string {
+    try { rollout(stack_of(layers), token_map(layers[0], 0, 0), options); } catch (const Error& error) { return error.what(); }
+    return "no error";
+  };
+  EXPECT_EQ(message({.last_layer = 2}), "layer 2 does not exist: the model has layers 0 to 1");
+  EXPECT_EQ(message({.first_layer = 1, .last_layer = 0}), "the first layer of a rollout must not lie above its last");
+  EXPECT_EQ(message({.attention_share = 1.5}), "the share of attention must lie in 0 ... 1");
+}
+
+TEST(ReceptiveField, ContoursHoldTheirShare) {
+  auto layer = random_layer({.height = 10, .width = 10, .globals = 1}, 1);
+  auto map = box_map(layer, {2, 3, 1, 4});
+  map.values = at::tensor({0.1f, 0.4f, 0.2f, 0.1f}).view({1, 4});
+  map.globals[0] = 0.2f;
+  const auto field = receptive_field(map, {0.5, 0.9});
+  EXPECT_NEAR(field.global_mass, 0.2, 1e-6);
+  ASSERT_EQ(field.contours.size(), 2u);
+  EXPECT_EQ(field.contours[0].tokens, 1);                     // 0.4 of 0.8
+  EXPECT_EQ(field.contours[1].tokens, 4);                     // 0.4 + 0.2 = 0.75 of it; both tokens of 0.1 are equal
+  EXPECT_NEAR(field.contours[0].radius, std::sqrt(1 / M_PI), 1e-12);
+}
+
+}  // namespace
+}  // namespace fovea::analysis
