@@ -28,12 +28,16 @@ AttentionResult forward(const AttentionCall& call) {
   return result;
 }
 
-// The gradients of the CPU come from the reference's recomputation.
 std::string backward_unsupported(const AttentionCall& call) {
   if (std::string reason = device_unsupported(call); !reason.empty()) return reason;
-  return reference_backend::backward_unsupported(call);
+  const char* reason = kernels::cpu::backward_unsupported(backward_parameters(call));
+  return reason ? reason : "";
 }
 
-AttentionGradients backward(const AttentionGradientCall& call) { return reference_backend::backward(call); }
+AttentionGradients backward(const AttentionGradientCall& call) {
+  const PreparedBackward prepared = prepare_backward(call);
+  kernels::cpu::attention_backward(prepared.parameters, run_on_torch_threads);
+  return prepared.gradients;
+}
 
 }  // namespace fovea::cpu_backend

@@ -23,7 +23,7 @@ struct BlockTask {
 std::size_t forward_block_floats(const AttentionShape& shape, std::int64_t halo_tokens);
 void forward_block(const AttentionForward& parameters, const BlockTask& task, float* scratch);
 
-// The global queries against the tokens [first_token, first_token + tokens): un-normalised partial results.
+// The global tokens of one head against the tokens [first_token, first_token + tokens): un-normalised partial results.
 struct GlobalSlice {
   std::int64_t batch = 0;
   int head = 0;
@@ -40,5 +40,19 @@ struct GlobalMerge {
   std::int64_t slices = 0;
 };
 void merge_global_slices(const AttentionForward& parameters, const GlobalMerge& merge, const float* partials, float* scratch);
+
+// --- backward. delta: [B, heads, N], filled by compute_delta over all tokens first ---------------------------------------------------
+
+void compute_delta(const AttentionBackward& parameters, const GlobalSlice& slice, float* delta);
+
+// Writes the gradients of the block's tokens. scratch: backward_block_floats(shape, halo tokens) floats.
+std::size_t backward_block_floats(const AttentionShape& shape, std::int64_t halo_tokens);
+void backward_block(const AttentionBackward& parameters, const float* delta, const BlockTask& task, float* scratch);
+
+// What the tokens of a slice give to the gradients of the global tokens: partial sums, global_gradient_floats(shape) of them.
+std::size_t global_gradient_floats(const AttentionShape& shape);
+std::size_t backward_slice_floats(const AttentionShape& shape);
+void backward_global_slice(const AttentionBackward& parameters, const float* delta, const GlobalSlice& slice, float* scratch, float* sums);
+void merge_global_gradients(const AttentionBackward& parameters, const GlobalMerge& merge, const float* sums, float* scratch);
 
 }  // namespace fovea::kernels::cpu

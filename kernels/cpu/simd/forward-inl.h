@@ -6,35 +6,11 @@
 #define FOVEA_KERNELS_CPU_SIMD_FORWARD_INL_H_
 #endif
 
-#include "kernels/cpu/simd/grid-inl.h"
+#include "kernels/cpu/simd/globals-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fovea::kernels::cpu {
 namespace HWY_NAMESPACE {
-
-constexpr float kLog2E = 1.44269504088896340736f;
-// Tokens that the global queries take at a time.
-constexpr std::size_t kGlobalStep = 256;
-
-template <class Element, class View>
-HWY_INLINE auto* head_of(const View& view, std::int64_t batch, int head) {
-  using Pointer = std::conditional_t<std::is_same_v<View, ConstView>, const Element*, Element*>;
-  return static_cast<Pointer>(view.data) + batch * view.batch_stride + head * view.head_stride;
-}
-
-HWY_INLINE float* lse_of(const AttentionForward& parameters, std::int64_t batch, int head) {
-  return parameters.lse + (batch * parameters.shape.heads + head) * parameters.shape.tokens();
-}
-
-// Calls body with a null pointer of the element type.
-template <class Body>
-HWY_INLINE void with_element_type(DataType dtype, const Body& body) {
-  switch (dtype) {
-    case DataType::kFloat32: return body(static_cast<float*>(nullptr));
-    case DataType::kBFloat16: return body(static_cast<BFloat16*>(nullptr));
-    case DataType::kFloat16: return body(static_cast<Float16*>(nullptr));
-  }
-}
 
 std::size_t forward_block_floats(const AttentionShape& shape, std::int64_t halo_tokens) {
   const std::size_t padded = padded_depth(shape.head_dim);
@@ -53,24 +29,23 @@ HWY_INLINE void forward_block_of(const AttentionForward& parameters, const Block
   Arena arena(scratch);
   const auto tokens = static_cast<std::size_t>(halo.height() * halo.width() + shape.global_tokens);
   const PackedTokens packed = take_tokens(arena, tokens + kTokenGroup, padded);
-  pack_halo(head_of<Element>(parameters.key, task.batch, task.head), parameters.key.token_stride, shape, grid, halo, packed.capacity,
-            packed.keys);
-  pack_halo(head_of<Element>(parameters.value, task.batch, task.head), parameters.value.token_stride, shape, grid, halo, packed.capacity,
-            packed.values);
+  pack_halo(head_of<Element>(parameters.key, task.batch, task.head), parameters.key.token_stride, shape, grid, halo, packed.keys);
+  pack_halo(head_of<Element>(parameters.value, task.batch, task.head), parameters.value.token_stride, shape, grid, halo, packed.values);
   float* rows = arena.take(kLanes * padded);
   float* centre = arena.take(padded * kLanes);
   float* scores = arena.take(kChunkTokens * kLanes);
   const Partial partial = partial_at(arena.take(partial_floats(padded)), padded);
   const WindowBias bias = take_window_bias(arena, halo, shape);
+  Chunk chunk(kChunkTokens);
 
   for_each_tile(task, [&](const TilePositions& tile) {
     const LaneTokens lanes = lane_tokens(task, grid, tile);
     load_columns(head_of<Element>(parameters.query, task.batch, task.head), parameters.query.token_stride, lanes, depth,
                  parameters.scale * kLog2E, rows, centre);
     clear(partial, padded);
-    for_each_chunk(shape, halo, tile, bias, [&](const Chunk& chunk) { attend(packed, centre, chunk, scores, partial); });
+    for_each_chunk(shape, halo, tile, bias, chunk, [&] { attend(packed, centre, chunk, scores, partial); });
     finish(partial, depth, lanes, head_of<Element>(parameters.output, task.batch, task.head), parameters.output.token_stride,
-           lse_of(parameters, task.batch, task.head), rows);
+           parameters.lse + sequence_offset(shape, task.batch, task.head), rows);
   });
 }
 
@@ -80,20 +55,6 @@ void forward_block(const AttentionForward& parameters, const BlockTask& task, fl
   });
 }
 
-HWY_INLINE std::size_t global_groups(const AttentionShape& shape) {
-  return hwy::DivCeil(static_cast<std::size_t>(shape.global_tokens), kLanes);
-}
-
-HWY_INLINE LaneTokens global_lanes(const AttentionShape& shape, std::size_t group) {
-  LaneTokens lanes;
-  for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const auto token = static_cast<std::int64_t>(group * kLanes + lane);
-    lanes.token[lane] = std::min<std::int64_t>(token, shape.global_tokens - 1);
-    lanes.stored[lane] = token < shape.global_tokens;
-  }
-  return lanes;
-}
-
 std::size_t global_partial_floats(const AttentionShape& shape) {
   return global_groups(shape) * partial_floats(padded_depth(shape.head_dim));
 }
@@ -101,7 +62,7 @@ std::size_t global_partial_floats(const AttentionShape& shape) {
 std::size_t global_slice_floats(const AttentionShape& shape) {
   const std::size_t padded = padded_depth(shape.head_dim);
   return 2 * (kGlobalStep + kTokenGroup) * padded + (global_groups(shape) + 1) * padded * kLanes +
-         (kChunkTokens + kGlobalStep + 1) * kLanes + partial_floats(padded) + 16 * 16;
+         kChunkTokens * kLanes + slice_bias_floats() + partial_floats(padded) + 16 * 16;
 }
 
 template <class Element>
@@ -114,32 +75,20 @@ HWY_INLINE void forward_global_slice_of(const AttentionForward& parameters, cons
   float* rows = arena.take(kLanes * padded);
   float* centres = arena.take(groups * padded * kLanes);
   float* scores = arena.take(kChunkTokens * kLanes);
-  float* bias = arena.take(kGlobalStep * kLanes);
-  float* no_bias = arena.take(kLanes);
-  std::memset(no_bias, 0, kLanes * sizeof(float));
+  const SliceBias bias = take_slice_bias(arena);
   for (std::size_t group = 0; group < groups; ++group) {
     load_columns(head_of<Element>(parameters.query, slice.batch, slice.head), parameters.query.token_stride, global_lanes(shape, group),
                  depth, parameters.scale * kLog2E, rows, centres + group * padded * kLanes);
     clear(partial_at(partials + group * partial_floats(padded), padded), padded);
   }
-  const std::int32_t anywhere[kLanes] = {};
-  for (std::int64_t done = 0; done < slice.tokens;) {
-    const auto count = static_cast<std::size_t>(std::min<std::int64_t>(slice.tokens - done, kGlobalStep));
-    const auto pack = [&](const ConstView& view, float* panels) {
-      const Element* head = head_of<Element>(view, slice.batch, slice.head) + (slice.first_token + done) * view.token_stride;
-      pack_tokens(head, view.token_stride, count, depth, {panels, packed.capacity, 0});
-      clear_tokens(kTokenGroup, padded, {panels, packed.capacity, count});
-    };
-    pack(parameters.key, packed.keys);
-    pack(parameters.value, packed.values);
-    fill_bias(anywhere, kGlobalStep, 0, count, bias);
-    Chunk chunk;
-    chunk.add({.first = 0, .count = count, .column_bias = bias, .row_bias = no_bias});
+  for_each_global_step(slice, [&](std::int64_t first, std::size_t count) {
+    pack_step<Element>(parameters.key, slice, first, count, depth, packed.keys);
+    pack_step<Element>(parameters.value, slice, first, count, depth, packed.values);
+    const Chunk chunk = step_chunk(bias, count);
     for (std::size_t group = 0; group < groups; ++group) {
       attend(packed, centres + group * padded * kLanes, chunk, scores, partial_at(partials + group * partial_floats(padded), padded));
     }
-    done += static_cast<std::int64_t>(count);
-  }
+  });
 }
 
 void forward_global_slice(const AttentionForward& parameters, const GlobalSlice& slice, float* scratch, float* partials) {
@@ -177,7 +126,7 @@ HWY_INLINE void merge_global_slices_of(const AttentionForward& parameters, const
       merge_partial(partial_at(const_cast<float*>(partials) + offset, padded), padded, sum);
     }
     finish(sum, depth, global_lanes(shape, group), head_of<Element>(parameters.output, task.batch, task.head),
-           parameters.output.token_stride, lse_of(parameters, task.batch, task.head), rows);
+           parameters.output.token_stride, parameters.lse + sequence_offset(shape, task.batch, task.head), rows);
   }
 }
 

@@ -28,16 +28,16 @@ HWY_INLINE SubGrid sub_grid_of(const AttentionShape& shape, const BlockTask& tas
 // Packs the halo row by row, then the global tokens, then a group of zeros that the last run's padding may read.
 template <class Element>
 HWY_INLINE void pack_halo(const Element* head, std::int64_t token_stride, const AttentionShape& shape, const SubGrid& grid,
-                          const Halo& halo, std::size_t capacity, float* panels) {
+                          const Halo& halo, const Panels& panels) {
   const auto depth = static_cast<std::size_t>(shape.head_dim);
   const auto width = static_cast<std::size_t>(halo.width());
   std::size_t packed = 0;
   for (std::int64_t y = halo.y0; y < halo.y1; ++y, packed += width) {
-    pack_tokens(head + grid.token(y, halo.x0) * token_stride, grid.column_step * token_stride, width, depth, {panels, capacity, packed});
+    pack_tokens(head + grid.token(y, halo.x0) * token_stride, grid.column_step * token_stride, width, depth, {panels.data, panels.capacity, packed});
   }
   const auto globals = static_cast<std::size_t>(shape.global_tokens);
-  pack_tokens(head, token_stride, globals, depth, {panels, capacity, packed});
-  clear_tokens(kTokenGroup, hwy::RoundUpTo(depth, kPanel), {panels, capacity, packed + globals});
+  pack_tokens(head, token_stride, globals, depth, {panels.data, panels.capacity, packed});
+  clear_tokens(kTokenGroup, hwy::RoundUpTo(depth, kPanel), {panels.data, panels.capacity, packed + globals});
 }
 
 // The positions of a tile's tokens in the sub-grid. Lanes beyond the block repeat its last row or column.
@@ -102,10 +102,10 @@ HWY_INLINE WindowBias take_window_bias(Arena& arena, const Halo& halo, const Att
   return bias;
 }
 
-// Calls step(chunk) with the runs that the tile's window and the global tokens make, a chunk at a time.
+// Calls step() each time that the runs of the tile's window and of the global tokens have filled the chunk, and for the last of them.
 template <class Step>
 HWY_INLINE void for_each_chunk(const AttentionShape& shape, const Halo& halo, const TilePositions& tile, const WindowBias& bias,
-                               const Step& step) {
+                               Chunk& chunk, const Step& step) {
   const std::int64_t reach_y = (shape.window_height - 1) / 2, reach_x = (shape.window_width - 1) / 2;
   const std::int64_t y0 = std::max(tile.y0 - reach_y, halo.y0), y1 = std::min(tile.y1 + reach_y, halo.y1);
   const std::int64_t x0 = std::max(tile.x0 - reach_x, halo.x0), x1 = std::min(tile.x1 + reach_x, halo.x1);
@@ -113,12 +113,12 @@ HWY_INLINE void for_each_chunk(const AttentionShape& shape, const Halo& halo, co
   fill_bias(tile.y, reach_y, y0, static_cast<std::size_t>(y1 - y0), bias.rows);
   fill_bias(tile.x, reach_x, x0, columns, bias.columns);
 
-  Chunk chunk;
+  const auto flush = [&] {
+    step();
+    chunk.size = chunk.tokens = 0;
+  };
   const auto add = [&](const Run& run) {
-    if (!chunk.fits(run.count)) {
-      step(chunk);
-      chunk.size = chunk.tokens = 0;
-    }
+    if (!chunk.fits(run.count)) flush();
     chunk.add(run);
   };
   if (shape.global_tokens > 0) {
@@ -127,12 +127,12 @@ HWY_INLINE void for_each_chunk(const AttentionShape& shape, const Halo& halo, co
   }
   for (std::int64_t y = y0; y < y1; ++y) {
     const auto row = static_cast<std::size_t>((y - halo.y0) * halo.width() + x0 - halo.x0);
-    for (std::size_t x = 0; x < columns; x += kChunkTokens) {
-      add({.first = row + x, .count = std::min(columns - x, kChunkTokens), .column_bias = bias.columns + x * kLanes,
+    for (std::size_t x = 0; x < columns; x += chunk.limit) {
+      add({.first = row + x, .count = std::min(columns - x, chunk.limit), .column_bias = bias.columns + x * kLanes,
            .row_bias = bias.rows + static_cast<std::size_t>(y - y0) * kLanes});
     }
   }
-  step(chunk);
+  flush();
 }
 
 // Calls body(tile) for every tile of the block.

@@ -26,7 +26,7 @@ struct ScoreRows {
   const float* tokens;        // panels, at the first token
   std::size_t capacity, padded;
   const float* centre;        // [padded][lanes]
-  const float* column_bias;   // [tokens][lanes]
+  const float* column_bias;   // [tokens][lanes], or nullptr: no bias at all
   const float* row_bias;      // [lanes]
   float* scores;              // [tokens][lanes]
 };
@@ -35,9 +35,14 @@ template <std::size_t kTokens>
 HWY_INLINE FloatVector score_rows(const ScoreRows& rows) {
   const FloatTag tag;
   FloatVector accumulator[kTokens];
-  const FloatVector row_bias = hn::Load(tag, rows.row_bias);
+  if (rows.column_bias) {
+    const FloatVector row_bias = hn::Load(tag, rows.row_bias);
 #pragma GCC unroll 32
-  for (std::size_t t = 0; t < kTokens; ++t) accumulator[t] = hn::Add(row_bias, hn::Load(tag, rows.column_bias + t * kLanes));
+    for (std::size_t t = 0; t < kTokens; ++t) accumulator[t] = hn::Add(row_bias, hn::Load(tag, rows.column_bias + t * kLanes));
+  } else {
+#pragma GCC unroll 32
+    for (std::size_t t = 0; t < kTokens; ++t) accumulator[t] = hn::Zero(tag);
+  }
   const float* HWY_RESTRICT tokens = rows.tokens;
   const float* HWY_RESTRICT centre = rows.centre;
   for (std::size_t d = 0; d < rows.padded; d += kPanel, tokens += rows.capacity * kPanel, centre += kPanel * kLanes) {

@@ -16,8 +16,9 @@ HWY_BEFORE_NAMESPACE();
 namespace fovea::kernels::cpu {
 namespace HWY_NAMESPACE {
 
-// Scores of a chunk stay in the L1 cache. A 17 x 17 window and 8 global tokens fit in one.
+// Scores of a chunk stay in the L1 cache. A 17 x 17 window and 8 global tokens fit in one; the backward pass keeps two tables of them.
 constexpr std::size_t kChunkTokens = 512;
+constexpr std::size_t kBackwardChunkTokens = 256;
 // Tokens are scored in groups: a run's end is padded to one, and the padding hidden.
 constexpr std::size_t kTokenGroup = 4;
 // Added to hidden scores. Finite, so that a chunk in which a query sees nothing gives weights that the next maximum scales to zero.
@@ -41,15 +42,20 @@ class Arena {
   float* next_;
 };
 
-struct PackedTokens {
-  float* keys;     // panels
-  float* values;   // panels
+// Panels of one kind of rows.
+struct Panels {
+  float* data;
   std::size_t capacity, padded;
 };
 
+// What a tile meets. For queries: keys and values. For keys, in the backward pass: queries, and gradients of their outputs.
+struct PackedTokens {
+  Panels keys, values;
+};
+
 HWY_INLINE PackedTokens take_tokens(Arena& arena, std::size_t capacity, std::size_t padded) {
-  float* keys = arena.take(capacity * padded);
-  return {keys, arena.take(capacity * padded), capacity, padded};
+  const Panels keys{arena.take(capacity * padded), capacity, padded};
+  return {keys, {arena.take(capacity * padded), capacity, padded}};
 }
 
 // Neighbouring packed tokens. Those after count, up to the next multiple of kTokenGroup, are read and must be hidden by the bias.
@@ -59,11 +65,13 @@ struct Run {
   const float* row_bias;      // [lanes]
 };
 
-// The runs of one softmax step.
+// The runs of one step, at most `limit` tokens.
 struct Chunk {
+  explicit Chunk(std::size_t chunk_limit) : limit(chunk_limit) {}
+  std::size_t limit;
   Run runs[kChunkTokens / kTokenGroup];
   std::size_t size = 0, tokens = 0;
-  bool fits(std::size_t count) const { return tokens + padded_tokens(count) <= kChunkTokens; }
+  bool fits(std::size_t count) const { return tokens + padded_tokens(count) <= limit; }
   void add(const Run& run) {
     runs[size++] = run;
     tokens += padded_tokens(run.count);
@@ -102,31 +110,52 @@ HWY_INLINE FloatVector score_group(std::size_t tokens, const ScoreRows& rows) {
   }
 }
 
-// Scores of a run, in groups of nearly equal size that fill the registers. Returns the greater of `maximum` and the scores.
-HWY_INLINE FloatVector score_run(const PackedTokens& tokens, const float* centre, const Run& run, float* scores, FloatVector maximum) {
-  std::size_t left = padded_tokens(run.count);
-  for (std::size_t done = 0; left > 0;) {
-    const std::size_t group = padded_tokens(hwy::DivCeil(left, hwy::DivCeil(left, kScoreRows)));
-    maximum = hn::Max(maximum, score_group(group, {.tokens = tokens.keys + (run.first + done) * kPanel, .capacity = tokens.capacity,
-                                                   .padded = tokens.padded, .centre = centre,
-                                                   .column_bias = run.column_bias + done * kLanes, .row_bias = run.row_bias,
-                                                   .scores = scores + done * kLanes}));
-    done += group;
-    left -= group;
+enum class Bias { kWindow, kNone };
+
+// scores[t][lane] = bias + tokens[t] . centre[lane] for all tokens t of a chunk, in groups of nearly equal size that fill the registers.
+// Returns the greatest score and `maximum`.
+HWY_INLINE FloatVector score_chunk(const Panels& tokens, const float* centre, const Chunk& chunk, Bias bias, float* scores,
+                                   FloatVector maximum) {
+  for (std::size_t r = 0; r < chunk.size; ++r) {
+    const Run& run = chunk.runs[r];
+    std::size_t left = padded_tokens(run.count);
+    for (std::size_t done = 0; left > 0;) {
+      const std::size_t group = padded_tokens(hwy::DivCeil(left, hwy::DivCeil(left, kScoreRows)));
+      maximum = hn::Max(maximum, score_group(group, {.tokens = tokens.data + (run.first + done) * kPanel, .capacity = tokens.capacity,
+                                                     .padded = tokens.padded, .centre = centre,
+                                                     .column_bias = bias == Bias::kNone ? nullptr : run.column_bias + done * kLanes,
+                                                     .row_bias = run.row_bias, .scores = scores}));
+      scores += group * kLanes;
+      done += group;
+      left -= group;
+    }
   }
   return maximum;
+}
+
+// sums[depth][lane] = factor[lane] * sums[depth][lane] + sum over the chunk's tokens of tokens[t][depth] * weights[t][lane].
+HWY_INLINE void add_chunk(const Panels& tokens, const Chunk& chunk, const float* weights, FloatVector factor, float* sums) {
+  const FloatTag tag;
+  for (std::size_t d = 0; d < tokens.padded; d += kDepthRows) {
+    FloatVector accumulator[kDepthRows];
+    float* rows = sums + d * kLanes;
+    for (std::size_t i = 0; i < kDepthRows; ++i) accumulator[i] = hn::Mul(factor, hn::Load(tag, rows + i * kLanes));
+    const float* panel = tokens.data + d / kPanel * tokens.capacity * kPanel + d % kPanel;
+    const float* weight = weights;
+    for (std::size_t r = 0; r < chunk.size; ++r) {
+      const std::size_t count = padded_tokens(chunk.runs[r].count);
+      add_weighted(panel + chunk.runs[r].first * kPanel, weight, count, accumulator);
+      weight += count * kLanes;
+    }
+    for (std::size_t i = 0; i < kDepthRows; ++i) hn::Store(accumulator[i], tag, rows + i * kLanes);
+  }
 }
 
 // One step of the softmax: `centre` holds the tile's queries [padded][lanes], scaled by scale * log2(e). scores: kChunkTokens * lanes.
 HWY_NOINLINE void attend(const PackedTokens& tokens, const float* centre, const Chunk& chunk, float* scores, const Partial& partial) {
   const FloatTag tag;
   const FloatVector old_maximum = hn::Load(tag, partial.maximum);
-  FloatVector maximum = old_maximum;
-  float* row = scores;
-  for (std::size_t r = 0; r < chunk.size; ++r) {
-    maximum = score_run(tokens, centre, chunk.runs[r], row, maximum);
-    row += padded_tokens(chunk.runs[r].count) * kLanes;
-  }
+  const FloatVector maximum = score_chunk(tokens.keys, centre, chunk, Bias::kWindow, scores, old_maximum);
   const FloatVector correction = exp2_nonpositive(hn::Sub(old_maximum, maximum));
   FloatVector total = hn::Mul(correction, hn::Load(tag, partial.total));
   for (std::size_t t = 0; t < chunk.tokens; ++t) {
@@ -136,18 +165,7 @@ HWY_NOINLINE void attend(const PackedTokens& tokens, const float* centre, const 
   }
   hn::Store(maximum, tag, partial.maximum);
   hn::Store(total, tag, partial.total);
-  for (std::size_t d = 0; d < tokens.padded; d += kDepthRows) {
-    FloatVector sums[kDepthRows];
-    for (std::size_t i = 0; i < kDepthRows; ++i) sums[i] = hn::Mul(correction, hn::Load(tag, partial.sums + (d + i) * kLanes));
-    const float* values = tokens.values + d / kPanel * tokens.capacity * kPanel + d % kPanel;
-    const float* weights = scores;
-    for (std::size_t r = 0; r < chunk.size; ++r) {
-      const std::size_t count = padded_tokens(chunk.runs[r].count);
-      add_weighted(values + chunk.runs[r].first * kPanel, weights, count, sums);
-      weights += count * kLanes;
-    }
-    for (std::size_t i = 0; i < kDepthRows; ++i) hn::Store(sums[i], tag, partial.sums + (d + i) * kLanes);
-  }
+  add_chunk(tokens.values, chunk, scores, correction, partial.sums);
 }
 
 // The sequence's token in each lane; lanes without one of their own repeat another's and store nothing.
@@ -169,27 +187,26 @@ HWY_INLINE void load_columns(const Element* head, std::int64_t token_stride, con
   }
 }
 
-// Columns [padded][lanes] to the lanes' tokens.
+// Columns [padded][lanes], times a factor for each lane, to the lanes' tokens. The columns are lost.
 template <class Element>
-HWY_INLINE void store_columns(const float* columns, std::size_t depth, const LaneTokens& lanes, Element* head, std::int64_t token_stride,
-                              float* rows) {
+HWY_INLINE void store_columns(float* columns, std::size_t depth, FloatVector factor, const LaneTokens& lanes, Element* head,
+                              std::int64_t token_stride, float* rows) {
+  const FloatTag tag;
   const std::size_t padded = hwy::RoundUpTo(depth, kPanel);
+  for (std::size_t d = 0; d < padded; ++d) hn::Store(hn::Mul(factor, hn::Load(tag, columns + d * kLanes)), tag, columns + d * kLanes);
   transpose(columns, padded, kLanes, rows);
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     if (lanes.stored[lane]) store_row(rows + lane * padded, depth, head + lanes.token[lane] * token_stride);
   }
 }
 
-// Normalises a tile's result in place and stores output and lse.
+// Normalises a tile's result and stores output and lse.
 template <class Element>
 HWY_INLINE void finish(const Partial& partial, std::size_t depth, const LaneTokens& lanes, Element* output, std::int64_t token_stride,
                        float* lse, float* rows) {
   const FloatTag tag;
   const FloatVector inverse = hn::Div(hn::Set(tag, 1.0f), hn::Load(tag, partial.total));
-  for (std::size_t d = 0; d < hwy::RoundUpTo(depth, kPanel); ++d) {
-    hn::Store(hn::Mul(inverse, hn::Load(tag, partial.sums + d * kLanes)), tag, partial.sums + d * kLanes);
-  }
-  store_columns(partial.sums, depth, lanes, output, token_stride, rows);
+  store_columns(partial.sums, depth, inverse, lanes, output, token_stride, rows);
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     if (!lanes.stored[lane]) continue;
     lse[lanes.token[lane]] = static_cast<float>(partial.maximum[lane] * kLn2 + std::log(static_cast<double>(partial.total[lane])));
