@@ -1,6 +1,5 @@
 // Class maps as palette PNG and as tiled BigTIFF.
 #include <algorithm>
-#include <cmath>
 #include <string>
 
 #include "core/base/files.h"
@@ -51,7 +50,8 @@ class TiffMaskWriter final : public MaskWriter {
   explicit TiffMaskWriter(const MaskWriterOptions& options)
       : options_(options), tiff_({.path = options.path, .width = options.width, .height = options.height, .bands = 1,
                                   .georeference = options.georeference, .nodata = options.nodata, .palette = padded_palette(options),
-                                  .class_names = options.class_names, .overviews = OverviewKind::kMajority}) {}
+                                  .class_names = options.class_names, .overviews = OverviewKind::kMajority,
+                                  .layout = options.format == MaskFormat::kCog ? TiffLayout::kCloudOptimized : TiffLayout::kTiled}) {}
   void append(const ImageU8& rows) override {
     check_rows(options_, rows);
     tiff_.append(rows);

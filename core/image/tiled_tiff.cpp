@@ -3,6 +3,7 @@
 #include <cpl_string.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "core/base/files.h"
 #include "core/image/gdal_support.h"
@@ -11,23 +12,25 @@
 namespace fovea {
 namespace {
 
-constexpr std::int64_t kTile = 512;
+// Rows of tiles of several bands are held at once: smaller tiles keep that in bounds.
+std::int64_t tile_side(const TiledTiffOptions& options) { return options.bands == 1 ? 512 : 256; }
 
 }  // namespace
 
 struct TiledTiff::State {
   TiledTiffOptions options;
-  AtomicFile file;
-  gdal::DatasetPtr dataset;   // after the file: closed before the temporary is removed
-  ImageU8 pending;            // rows of the current row of tiles
+  std::int64_t tile;
+  std::optional<AtomicFile> file;   // what is written by tiles
+  gdal::DatasetPtr dataset;         // after the file: closed before the temporary is removed
+  ImageU8 pending;                  // rows of the current row of tiles
   std::int64_t pending_rows = 0, rows_written = 0;
 
-  explicit State(const TiledTiffOptions& o) : options(o), file(o.path) {}
+  explicit State(const TiledTiffOptions& o) : options(o), tile(tile_side(o)), file(o.path) {}
 
   // The scope is the calling function's, never a member: it belongs to a thread, and a writer may move between threads.
   [[noreturn]] void fail(const gdal::ErrorScope& errors) {
     dataset.reset();
-    fail_write(options.path, write_failure_reason(file.path(), errors.reason(file.path(), "GDAL gave no reason")));
+    fail_write(options.path, write_failure_reason(file->path(), errors.reason(file->path(), "GDAL gave no reason")));
   }
   void check(const gdal::ErrorScope& errors) { if (errors.failed()) fail(errors); }
 
@@ -35,13 +38,13 @@ struct TiledTiff::State {
     const gdal::ErrorScope errors;
     CPLStringList creation;
     creation.SetNameValue("TILED", "YES");
-    creation.SetNameValue("BLOCKXSIZE", std::to_string(kTile).c_str());
-    creation.SetNameValue("BLOCKYSIZE", std::to_string(kTile).c_str());
+    creation.SetNameValue("BLOCKXSIZE", std::to_string(tile).c_str());
+    creation.SetNameValue("BLOCKYSIZE", std::to_string(tile).c_str());
     creation.SetNameValue("COMPRESS", "DEFLATE");
     creation.SetNameValue("BIGTIFF", "YES");
     creation.SetNameValue("INTERLEAVE", "BAND");   // a reader that wants one class decodes one
     GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
-    dataset.reset(driver->Create(file.path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands, GDT_Byte,
+    dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands, GDT_Byte,
                                  creation.List()));
     if (!dataset) fail(errors);
     gdal::set_georeference(*dataset, options.georeference, options.path);
@@ -85,11 +88,33 @@ struct TiledTiff::State {
 
   void build_overviews() {
     std::vector<int> factors;
-    for (int factor = 2; std::max(options.width, options.height) * 2 / factor > kTile; factor *= 2) factors.push_back(factor);
+    for (int factor = 2; std::max(options.width, options.height) * 2 / factor > tile; factor *= 2) factors.push_back(factor);
     if (factors.empty()) return;
     const gdal::ErrorScope errors;
     const char* method = options.overviews == OverviewKind::kMajority ? "MODE" : "AVERAGE";
     if (dataset->BuildOverviews(method, static_cast<int>(factors.size()), factors.data(), 0, nullptr, nullptr, nullptr, nullptr) != CE_None) fail(errors);
+  }
+
+  // A cloud-optimised file has its overviews first, so it is a copy of the finished tiled one.
+  void copy_cloud_optimized() {
+    AtomicFile copy(options.path);
+    CPLStringList creation;
+    creation.SetNameValue("COMPRESS", "DEFLATE");
+    creation.SetNameValue("BLOCKSIZE", std::to_string(tile).c_str());
+    creation.SetNameValue("BIGTIFF", "YES");
+    creation.SetNameValue("OVERVIEWS", "FORCE_USE_EXISTING");
+    {
+      const gdal::ErrorScope errors;
+      const gdal::DatasetPtr source = gdal::open(file->path(), "GTiff");
+      GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("COG");
+      gdal::DatasetPtr written;
+      if (source) written.reset(driver->CreateCopy(copy.path().c_str(), source.get(), FALSE, creation.List(), nullptr, nullptr));
+      const bool complete = written != nullptr;
+      written.reset();
+      if (!complete || errors.failed()) fail_write(options.path, write_failure_reason(copy.path(), errors.reason(copy.path(), "GDAL gave no reason")));
+    }
+    file.reset();
+    copy.commit();
   }
 };
 
@@ -98,7 +123,7 @@ TiledTiff::TiledTiff(const TiledTiffOptions& options) {
   require(options.bands > 0 && (options.palette.empty() || options.bands == 1), "a palette belongs to a single band");
   gdal::initialise();
   state_ = std::make_unique<State>(options);
-  state_->pending = ImageU8(options.width, std::min(kTile, options.height), options.bands);
+  state_->pending = ImageU8(options.width, std::min(state_->tile, options.height), options.bands);
   state_->create();
 }
 
@@ -126,7 +151,8 @@ void TiledTiff::finish() {
     state.dataset.reset();   // the last bytes are written here
     state.check(errors);
   }
-  state.file.commit();
+  if (state.options.layout == TiffLayout::kCloudOptimized) state.copy_cloud_optimized();
+  else state.file->commit();
 }
 
 }  // namespace fovea

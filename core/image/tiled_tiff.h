@@ -14,7 +14,7 @@
 namespace fovea {
 
 enum class OverviewKind { kMajority, kAverage };   // how 2x2 samples of one level become one of the next
-enum class TiffLayout { kTiled, kCloudOptimized };
+enum class TiffLayout { kTiled, kCloudOptimized };   // the latter needs twice the disk while it is written
 
 struct TiledTiffOptions {
   std::filesystem::path path;

@@ -17,7 +17,8 @@ struct Colour {
   bool operator==(const Colour&) const = default;
 };
 
-enum class MaskFormat { kPng, kTiff };   // 8-bit palette PNG; tiled, compressed BigTIFF with colour table and georeference
+// 8-bit palette PNG; tiled, compressed BigTIFF with colour table, overviews and georeference; the same laid out for range requests (COG).
+enum class MaskFormat { kPng, kTiff, kCog };
 
 // A class map written by bands of rows from top to bottom; finish() makes it appear. Destroyed before, it leaves nothing behind.
 class MaskWriter {
@@ -34,7 +35,7 @@ struct MaskWriterOptions {
   std::int64_t width = 0, height = 0;
   std::vector<Colour> palette = {};             // one entry a class; indices beyond it are not written by the caller
   std::vector<std::string> class_names = {};    // stored in the TIFF as metadata items CLASS_0, CLASS_1, ...
-  GeoReference georeference = {};               // used by kTiff
+  GeoReference georeference = {};               // used by kTiff and kCog
   int nodata = -1;                         // class index that means "no data", -1 for none
 };
 std::unique_ptr<MaskWriter> create_mask_writer(const MaskWriterOptions& options);

@@ -1,0 +1,32 @@
+// A text that grows piece by piece and appears whole or not at all.
+#pragma once
+
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "core/base/files.h"
+
+namespace fovea {
+
+class GrowingTextFile {
+ public:
+  // Errors of all: Error{kEnvironment} "TARGET: cannot write: ...".
+  explicit GrowingTextFile(const std::filesystem::path& target);
+  void append(std::string_view text);
+  void commit();
+
+ private:
+  struct Closer {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+  };
+  std::filesystem::path target_;
+  AtomicFile atomic_;
+  std::unique_ptr<std::FILE, Closer> file_;   // after the atomic file: closed before that removes it
+};
+
+// The shortest decimal that reads back as the same double.
+std::string to_json_number(double value);
+
+}  // namespace fovea
