@@ -2,49 +2,9 @@
 // over more than the one-maximum softmax can hold (softmax.cuh). One launch; usually the second part has nothing to do.
 #pragma once
 
-#include "kernels/cuda/sm90/epilogue.cuh"
-#include "kernels/cuda/sm90/finish_arguments.h"
+#include "kernels/cuda/sm90/merge.cuh"
 
 namespace fovea::kernels::sm90 {
-
-constexpr int kFinishWarps = kFinishThreads / 32;
-
-template <class Element>
-__device__ __forceinline__ typename Element::Type* output_row(const FinishArguments& a, int plane, std::int64_t token) {
-  return static_cast<typename Element::Type*>(a.output.data) + plane / a.heads * a.output.batch_stride + token * a.output.token_stride +
-         plane % a.heads * a.output.head_stride;
-}
-
-// One global query of one plane, in the order of the slots, so that every run gives the same bits. Warps take slots in turn.
-template <class Element>
-__device__ __forceinline__ void merge(const FinishArguments& a, int plane, int query) {
-  __shared__ float shared[kFinishWarps][130];
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, columns = a.partials.columns;
-  float shift = kUnseenShift, sum = 0.0f, values[4] = {};
-  const auto add = [&](const float* row) {
-    const float other = row[columns], to = fminf(shift, other);
-    const float mine = exp2f(to - shift), theirs = exp2f(to - other);
-    sum = sum * mine + row[columns + 1] * theirs;
-    for (int i = 0; i < 4; ++i)
-      if (lane + 32 * i < columns) values[i] = values[i] * mine + row[lane + 32 * i] * theirs;
-    shift = to;
-  };
-  for (int first = warp * 32; first < a.partials.slots; first += kFinishThreads) {
-    const int slot = first + lane;
-    unsigned found = __ballot_sync(~0u, slot < a.partials.slots && a.partials.directory[slot] == plane);
-    for (; found; found &= found - 1) add(a.partials.data + a.partials.row(first + __ffs(found) - 1, query, a.global_tokens));
-  }
-  for (int i = 0; i < 4; ++i)
-    if (lane + 32 * i < columns) shared[warp][lane + 32 * i] = values[i];
-  if (lane == 0) shared[warp][columns] = shift, shared[warp][columns + 1] = sum;
-  __syncthreads();
-  if (warp != 0) return;
-  for (int other = 1; other < kFinishWarps; ++other) add(shared[other]);
-  auto* destination = output_row<Element>(a, plane, query);
-  for (int i = 0; i < 4; ++i)
-    if (lane + 32 * i < a.head_dim) destination[lane + 32 * i] = typename Element::Type(values[i] / sum);
-  if (lane == 0) a.output.lse[plane * a.tokens + query] = kLn2 * (log2f(sum) - shift);
-}
 
 // A grid query's row by one warp, plainly: 32 keys at a time, a lane each for the scores, then all lanes for the weighted values.
 template <class Element>

@@ -32,9 +32,9 @@ struct ForwardConfig {
   static constexpr bool kHasRider = kHeadDim == 64;
   static constexpr int kThreads = 128 * (kWarpgroups + 1 + (kHasRider ? 1 : 0));
   // setmaxnreg: the roles together get what the kernel starts with (5 x 96 or 4 x 128 a thread), never more: it would wait for ever.
-  static constexpr int kConsumerRegisters = kHasRider ? 128 : 160;
+  static constexpr int kConsumerRegisters = kHasRider ? 120 : 152;
   static constexpr int kRiderRegisters = 72;
-  static constexpr int kProducerRegisters = kHasRider ? 24 : 32;
+  static constexpr int kProducerRegisters = kHasRider ? 48 : 56;
 
   static constexpr int kQueryOffset = 0;
   static constexpr int kRiderQueryOffset = kQueryOffset + kQueryBuffers * kQueryBytes;

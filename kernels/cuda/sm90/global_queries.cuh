@@ -4,6 +4,8 @@
 #include "kernels/cuda/sm90/copies.cuh"
 #include "kernels/cuda/sm90/shared_memory.cuh"
 #include "kernels/cuda/sm90/softmax.cuh"
+#include "kernels/cuda/sm90/weights.cuh"
+#include "kernels/cuda/sm90/wgmma.cuh"
 
 namespace fovea::kernels::sm90 {
 

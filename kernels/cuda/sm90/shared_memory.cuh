@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/ptx.cuh"
 #include "kernels/cuda/sm90/forward_arguments.h"
+#include "kernels/cuda/sm90/strip_stream.h"
 
 namespace fovea::kernels::sm90 {
 

@@ -6,11 +6,7 @@
 // of a K-major operand adds 32 bytes, stepping 16 keys of V (MN-major) adds 16 rows.
 #pragma once
 
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
-#include <cstdint>
-
+#include "kernels/cuda/sm90/element.cuh"
 #include "kernels/cuda/sm90/forward_arguments.h"
 
 namespace fovea::kernels::sm90 {
@@ -31,26 +27,6 @@ __device__ __forceinline__ void products_settle(float (&d)[kCount]) {
 #pragma unroll
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
-
-struct BFloat16 {
-  using Type = __nv_bfloat16;
-  static constexpr bool kWideRange = true;      // float32's range: weights may be far from 1
-  __device__ static __forceinline__ std::uint32_t pack(float low, float high) {
-    std::uint32_t r;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-    return r;
-  }
-};
-
-struct Float16 {
-  using Type = __half;
-  static constexpr bool kWideRange = false;     // at most 65504
-  __device__ static __forceinline__ std::uint32_t pack(float low, float high) {
-    std::uint32_t r;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
-    return r;
-  }
-};
 
 #define FOVEA_D8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
 #define FOVEA_L8 "%0, %1, %2, %3, %4, %5, %6, %7"
@@ -81,7 +57,7 @@ __device__ __forceinline__ void scores_product(float (&d)[24], std::uint32_t a, 
 }
 #undef FOVEA_SCORES_48
 
-
+// The same with A in registers.
 #define FOVEA_SCORES_R16(TYPE)                                                                                             \
   asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%12, %13};\nsetp.ne.b32 p, %14, 0;\n" \
                "wgmma.mma_async.sync.aligned.m64n16k16.f32." TYPE "." TYPE " {" FOVEA_L8 "}, {%8, %9, %10, %11}, b, p, 1, 1, 0;\n}\n" \
@@ -119,41 +95,5 @@ __device__ __forceinline__ void values_product(float (&d)[32], const std::uint32
 #undef FOVEA_L8
 #undef FOVEA_L24
 #undef FOVEA_L32
-
-// The query tile as the A operand: registers for one half of columns, shared memory for two, for which there are no registers.
-template <class Element, int kHalves>
-struct QueryOperand {
-  std::uint32_t base;
-  __device__ __forceinline__ void load(std::uint32_t address) { base = descriptor(address); }
-  template <std::uint32_t kKeyHigh, int kCount>
-  __device__ __forceinline__ void score(float (&s)[kCount], std::uint32_t keys, std::uint32_t half_distance) const {
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half) {
-      const std::uint32_t a = base + half * descriptor_distance(kQueryRows * kSwizzleBytes), b = keys + half * half_distance;
-      if (half == 0) scores_product<Element, kKeyHigh, 0>(s, a, b); else scores_product<Element, kKeyHigh, 1>(s, a, b);
-#pragma unroll
-      for (int k = 1; k < 4; ++k) scores_product<Element, kKeyHigh, 1>(s, a + 2 * k, b + 2 * k);
-    }
-  }
-};
-template <class Element>
-struct QueryOperand<Element, 1> {
-  std::uint32_t fragments[4][4];
-  __device__ __forceinline__ void load(std::uint32_t address) {
-    const int lane = threadIdx.x % 32, row = threadIdx.x / 32 % 4 * 16 + lane % 16;
-#pragma unroll
-    for (int k = 0; k < 4; ++k) {
-      const std::uint32_t a = address + row * kSwizzleBytes + ((k * 2 + lane / 16) ^ (row & 7)) * 16;
-      asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
-                   : "=r"(fragments[k][0]), "=r"(fragments[k][1]), "=r"(fragments[k][2]), "=r"(fragments[k][3]) : "r"(a) : "memory");
-    }
-  }
-  template <std::uint32_t kKeyHigh, int kCount>
-  __device__ __forceinline__ void score(float (&s)[kCount], std::uint32_t keys, std::uint32_t) const {
-    scores_product<Element, kKeyHigh, 0>(s, fragments[0], keys);
-#pragma unroll
-    for (int k = 1; k < 4; ++k) scores_product<Element, kKeyHigh, 1>(s, fragments[k], keys + 2 * k);
-  }
-};
 
 }  // namespace fovea::kernels::sm90

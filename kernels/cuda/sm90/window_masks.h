@@ -6,7 +6,7 @@
 
 #include <cstdint>
 
-#include "kernels/cuda/sm90/strip_schedule.h"
+#include "kernels/cuda/sm90/strip_stream.h"
 
 namespace fovea::kernels::sm90 {
 

@@ -1,0 +1,93 @@
+// The segments of strips that one CTA works through, in order. Plain integers, tested on the host.
+#pragma once
+
+#include "kernels/cuda/sm90/strip_schedule.h"
+
+namespace fovea::kernels::sm90 {
+
+struct Segment {
+  int batch, head, group;
+  bool first_of_head;                           // exactly one segment of a (batch, head) says so
+  int phase_y, phase_x, rows, columns;          // of the phase; the coordinates below are the phase's
+  int x0, tile_begin, tile_end;                 // empty: the CTA's work is done
+  int pair_begin, pair_end, column_begin, panels;
+};
+
+class StripStream {
+ public:
+  FOVEA_HOST_DEVICE StripStream(const Schedule& schedule, int cta) : schedule_(schedule), cta_(cta) { enter_group(); }
+
+  // The next segment; false and an empty one at the end. A (batch, head)'s segments follow one another only within a strip.
+  FOVEA_HOST_DEVICE bool next(Segment& segment) {
+    for (;;) {
+      if (tile_ < tile_end_ && locate(segment)) return true;
+      if (tile_ < tile_end_) continue;
+      if (group_ == schedule_.group_count) break;
+      take_strip();
+    }
+    segment.tile_begin = segment.tile_end = 0;
+    return false;
+  }
+
+ private:
+  FOVEA_HOST_DEVICE void enter_group() {
+    if (group_ == schedule_.group_count) return;
+    const DilationGroup& group = schedule_.groups[group_];
+    wave_ = 0;
+    rest_ = group.share * cta_ + smaller(cta_, group.extra);
+    rest_end_ = rest_ + group.share + (cta_ < group.extra ? 1 : 0);
+  }
+
+  FOVEA_HOST_DEVICE void take_strip() {
+    const DilationGroup& group = schedule_.groups[group_];
+    if (wave_ < group.whole) {
+      strip_ = wave_++ * schedule_.ctas + cta_;
+      tile_ = 0;
+      tile_end_ = group.tiles_y;
+    } else if (rest_ < rest_end_) {
+      strip_ = group.whole * schedule_.ctas + rest_ / group.tiles_y;
+      tile_ = rest_ % group.tiles_y;
+      tile_end_ = smaller(group.tiles_y, tile_ + rest_end_ - rest_);
+      rest_ += tile_end_ - tile_;
+    } else {
+      ++group_;
+      enter_group();
+    }
+  }
+
+  // Decodes the strip and cuts off the next segment; false if these tiles lie outside their phase, which may be shorter than the longest.
+  FOVEA_HOST_DEVICE bool locate(Segment& segment) {
+    const DilationGroup& group = schedule_.groups[group_];
+    int rest = strip_;
+    segment.x0 = rest % group.tiles_x * kTile;
+    rest /= group.tiles_x;
+    segment.phase_x = rest % group.x.phases();
+    rest /= group.x.phases();
+    segment.phase_y = rest % group.y.phases();
+    rest /= group.y.phases();
+    segment.head = schedule_.head_order[group.first_head + rest % group.heads];
+    segment.batch = rest / group.heads;
+    segment.group = group_;
+    segment.rows = group.y.length(segment.phase_y);
+    segment.columns = group.x.length(segment.phase_x);
+    segment.tile_begin = tile_;
+    const int limit = group.y.radius > kRollingRadius ? tile_ + kWarpgroups : tile_end_;
+    segment.tile_end = smaller(smaller(tile_end_, limit), divide_up(segment.rows, kTile));
+    tile_ = smaller(tile_end_, limit);
+    if (segment.x0 >= segment.columns || segment.tile_begin >= segment.tile_end) return false;
+    segment.first_of_head = segment.x0 + segment.phase_x + segment.phase_y + segment.tile_begin == 0;
+    segment.pair_begin = first_pair(segment.tile_begin, group.y.radius);
+    segment.pair_end = end_pair(segment.tile_end - 1, group.y.radius, segment.rows);
+    segment.column_begin = larger(0, segment.x0 - divide_up(group.x.radius, kTile) * kTile);
+    const int column_end = smaller(segment.columns, segment.x0 + kTile + group.x.radius);
+    segment.panels = divide_up(column_end - segment.column_begin, kPanelColumns);
+    return true;
+  }
+
+  const Schedule& schedule_;
+  int cta_;
+  int group_ = 0, wave_ = 0, rest_ = 0, rest_end_ = 0;
+  int strip_ = 0, tile_ = 0, tile_end_ = 0;
+};
+
+}  // namespace fovea::kernels::sm90
