@@ -5,8 +5,8 @@
 
 The output names its tensors as transformers' Dinov2Model does; `fovea import BACKBONE.safetensors -o FOLDER` makes a model folder of it.
 
-torch's ONNX export keeps the names of biases, norms and embeddings. Weights of linear layers become anonymous and are stored transposed: the
-MatMul node that reads one tells the layer by its own name. So do the nodes that read the two parts of the position embedding.
+torch's ONNX export keeps the names of biases, norms and embeddings. Weights of linear layers become anonymous and are stored transposed:
+the MatMul node that reads one tells the layer by its own name. So do the nodes that read the two parts of the position embedding.
 
 Needs the packages of scripts/requirements/onnx.txt (`scripts/setup.sh onnx` puts them into .deps/onnx).
 """
@@ -60,16 +60,15 @@ def collect(graph):
     for node in graph.node:
         layer = layer_of(node) + '.'
         anonymous = [name for name in node.input if name in initializers and name.startswith('onnx::')]
-        if not layer.startswith(prefix) or not anonymous:
-            continue
-        if node.op_type == 'MatMul' and node.input[1] in anonymous:
+        if layer.startswith(f'{prefix}encoder.') and node.op_type == 'MatMul' and node.input[1] in anonymous:
             tensors[f'{layer[len(prefix):]}weight'] = numpy_helper.to_array(initializers[node.input[1]]).T
         elif layer == f'{prefix}embeddings.' and node.op_type in ('Concat', 'Reshape'):
             for array in (numpy_helper.to_array(initializers[name]) for name in anonymous):
                 if array.dtype.kind == 'f' and array.ndim == 3:
                     (class_position if array.shape[1] == 1 else grid_positions).append(array)
     if len(class_position) != 1 or len(grid_positions) != 1:
-        raise ImportFailure(f'{len(class_position)} positions of the class token and {len(grid_positions)} of the grid, expected one of each')
+        found = f'{len(class_position)} positions of the class token and {len(grid_positions)} of the grid'
+        raise ImportFailure(f'{found}, expected one of each')
     tensors['embeddings.position_embeddings'] = numpy.concatenate([class_position[0], grid_positions[0]], axis=1)
     return {name: numpy.ascontiguousarray(array, dtype=numpy.float32) for name, array in sorted(tensors.items())}
 
