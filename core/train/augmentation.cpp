@@ -23,6 +23,7 @@ ColourShift plan_colour(RandomStream& random, const AugmentationConfig& config) 
   shift.brightness = around(0, config.brightness);
   shift.saturation = around(1, config.saturation);
   for (double& gain : shift.channel_gain) gain = around(1, config.channel_gain);
+  shift.swap_red_blue = random.uniform() < config.swap_red_blue;
   return shift;
 }
 
@@ -48,6 +49,7 @@ torch::Tensor cut_image(const LabelledImage& image, const CropPlan& plan, const 
   if (plan.canvas.width != options.crop || plan.canvas.height != options.crop) {
     x = at::replication_pad2d(x, margins(plan.canvas, options.crop));
   }
+  if (plan.colour.swap_red_blue) x = x.flip({1});
   return turn(x, plan);
 }
 

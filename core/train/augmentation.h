@@ -19,6 +19,7 @@ struct ColourShift {
   double brightness = 0;                          // added, fraction of 255
   double saturation = 1;                          // about the pixel's grey value
   std::array<double, 3> channel_gain{1, 1, 1};
+  bool swap_red_blue = false;                     // before all others
 };
 
 // One crop. A window of source pixels, resized to `canvas` inside the crop; the crop around it (only where the region is smaller than

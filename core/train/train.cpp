@@ -44,8 +44,16 @@ std::shared_ptr<SegmentationModel> start_model(const TrainingConfig& config) {
   return config.model.is_null() ? initial : start_from_backbone(target, *initial);
 }
 
-double mean(const std::vector<double>& values) {
-  return values.empty() ? 0 : std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+// Mean over the last steps in the log; their number is that of a reading.
+double last_loss(const std::vector<json>& events) {
+  double sum = 0;
+  std::int64_t count = 0;
+  for (auto event = events.rbegin(); event != events.rend() && count < kStepsBetweenReadings; ++event) {
+    if ((*event)["event"] != "step") continue;
+    sum += event->value("loss", 0.0);
+    ++count;
+  }
+  return count == 0 ? 0 : sum / static_cast<double>(count);
 }
 
 [[noreturn]] void refuse_step(std::int64_t step, float loss, float grad_norm) {
@@ -74,6 +82,7 @@ class Run {
   void read_pending();
   void validate();
   void save();
+  [[noreturn]] void stop_here();
   void save_trained_model();
   bool due(std::int64_t every) const { return every > 0 && steps_done_ % every == 0; }
   double seconds() const { return seconds_before_ + std::chrono::duration<double>(Clock::now() - begin_).count(); }
@@ -97,7 +106,6 @@ class Run {
   Clock::time_point begin_ = Clock::now(), last_reading_ = begin_;
   std::optional<TrainingLog> log_;
   std::vector<PendingStep> pending_;
-  std::vector<double> last_losses_;
   std::optional<Evaluation> evaluation_;
 };
 
@@ -197,12 +205,10 @@ void Run::read_pending() {
   const auto values = torch::stack(scalars).to(torch::kCPU);
   const double interval = std::chrono::duration<double>(Clock::now() - last_reading_).count();
   const double images_per_s = static_cast<double>(config_.batch) * static_cast<double>(pending_.size()) / std::max(interval, 1e-9);
-  last_losses_.clear();
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     const auto& step = pending_[i];
     const float loss = values.data_ptr<float>()[2 * i], norm = values.data_ptr<float>()[2 * i + 1];
     if (!std::isfinite(loss) || !std::isfinite(norm)) refuse_step(step.steps_done, loss, norm);
-    last_losses_.push_back(loss);
     log_->append({{"event", "step"}, {"step", step.steps_done}, {"loss", loss}, {"rate_factor", step.rate_factor}, {"grad_norm", norm},
                   {"images_per_s", images_per_s}, {"seconds", seconds()}});
   }
@@ -215,10 +221,15 @@ void Run::validate() {
   const UseAverage averaged(average_);
   EvaluationTiling tiling;
   tiling.max_tiles = config_.validation_tiles;
-  evaluation_ = in_precision([&] { return evaluate(*model_, *validation_, tiling, progress_, stop_); });
+  try {
+    evaluation_ = in_precision([&] { return evaluate(*model_, *validation_, tiling, progress_, stop_); });
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kCancelled) throw;
+    return;                       // whoever called looks at stop_ next, and saves the steps first
+  }
   json event = to_json(*evaluation_);
   event.erase("confusion");
-  event.update({{"event", "validation"}, {"step", steps_done_}});
+  event.update({{"event", "validation"}, {"step", steps_done_}, {"evaluation_seconds", evaluation_->seconds}, {"seconds", seconds()}});
   log_->append(event);
   last_reading_ = Clock::now();   // the pause is not the training's
 }
@@ -247,15 +258,17 @@ void Run::save_trained_model() {
   save_model(trained, model_path(), torch::kFloat16);
 }
 
+void Run::stop_here() {
+  save();
+  throw Error(ErrorKind::kCancelled, "stopped after step " + std::to_string(steps_done_) + ": the same command goes on from " +
+                                         checkpoint_path().string());
+}
+
 TrainingResult Run::train() {
   const std::int64_t reading = device_.is_cuda() ? kStepsBetweenReadings : 1;
   progress_.report("training", steps_done_, config_.steps);
   while (steps_done_ < config_.steps) {
-    if (stop_.stop_requested()) {
-      save();
-      throw Error(ErrorKind::kCancelled, "stopped after step " + std::to_string(steps_done_) + ": the same command goes on from " +
-                                             checkpoint_path().string());
-    }
+    if (stop_.stop_requested()) stop_here();
     take_step();
     if (due(reading)) read_pending();
     progress_.report("training", steps_done_, config_.steps);
@@ -266,11 +279,12 @@ TrainingResult Run::train() {
       validate();
     }
   }
-  save();        // before the last validation, which may be stopped
+  save();
   validate();
+  if (stop_.stop_requested()) stop_here();   // a model is saved with its scores, or not yet
   save_trained_model();
   write_file_atomically(config_.output / "curves.svg", plot_training(log_->events(), model_->config().name));
-  return {steps_done_, mean(last_losses_), seconds(), std::move(evaluation_), model_path()};
+  return {steps_done_, last_loss(log_->events()), seconds(), std::move(evaluation_), model_path()};
 }
 
 }  // namespace

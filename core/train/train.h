@@ -21,7 +21,7 @@ enum class TrainingStart {
 
 struct TrainingResult {
   std::int64_t steps = 0;
-  double last_loss = 0;                      // mean over the last steps of this call
+  double last_loss = 0;                      // mean over the last ten steps
   double seconds = 0;                        // of training and validation, earlier calls included
   std::optional<Evaluation> validation;      // of the averaged weights, at the end
   std::filesystem::path model;               // the trained model's folder: output/model, float16

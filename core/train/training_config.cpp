@@ -174,7 +174,8 @@ void parse_loss(const Reader& top, LossConfig& loss) {
 void parse_augmentation(const Reader& top, AugmentationConfig& augmentation) {
   if (!top.find("augmentation")) return;
   const Reader reader =
-      top.object("augmentation", {"scale", "flips", "quarter_turns", "brightness", "contrast", "saturation", "channel_gain"});
+      top.object("augmentation", {"scale", "flips", "quarter_turns", "brightness", "contrast", "saturation", "channel_gain",
+                                  "swap_red_blue"});
   reader.set("scale", augmentation.scale, 0.1, 10);
   if (augmentation.scale[0] > augmentation.scale[1]) reader.fail("scale", "must hold the smaller number first");
   reader.set("flips", augmentation.flips);
@@ -183,6 +184,7 @@ void parse_augmentation(const Reader& top, AugmentationConfig& augmentation) {
   reader.set("contrast", augmentation.contrast, 0, 1);
   reader.set("saturation", augmentation.saturation, 0, 1);
   reader.set("channel_gain", augmentation.channel_gain, 0, 1);
+  reader.set("swap_red_blue", augmentation.swap_red_blue, 0, 1);
 }
 
 void parse_run(const Reader& reader, TrainingConfig& config) {
@@ -305,7 +307,8 @@ json to_json(const TrainingConfig& config) {
                 {"jaccard_weight", config.loss.jaccard_weight}}},
       {"augmentation", {{"scale", augmentation.scale}, {"flips", augmentation.flips}, {"quarter_turns", augmentation.quarter_turns},
                         {"brightness", augmentation.brightness}, {"contrast", augmentation.contrast},
-                        {"saturation", augmentation.saturation}, {"channel_gain", augmentation.channel_gain}}}};
+                        {"saturation", augmentation.saturation}, {"channel_gain", augmentation.channel_gain},
+                        {"swap_red_blue", augmentation.swap_red_blue}}}};
   if (!config.initial_model.empty()) value["initial_model"] = config.initial_model;
   if (!config.model.is_null()) value["model"] = config.model;
   return value;

@@ -34,6 +34,7 @@ struct AugmentationConfig {
   double brightness = 0.15;                    // +- fraction of the full range, added
   double contrast = 0.25, saturation = 0.25;   // +- fraction
   double channel_gain = 0.08;                  // +- fraction, each of red, green, blue by itself
+  double swap_red_blue = 0;                    // chance that red and blue change places: for images whose channel order cannot be relied on
 };
 
 struct OptimiserConfig {

@@ -14,8 +14,15 @@ constexpr std::int64_t kCrop = 32;
 
 AugmentationConfig geometry_only() {
   AugmentationConfig config;
-  config.brightness = config.contrast = config.saturation = config.channel_gain = 0;
+  config.brightness = config.contrast = config.saturation = config.channel_gain = config.swap_red_blue = 0;
   return config;
+}
+
+CropPlan plain_plan(const Rect& window) {
+  CropPlan plan;
+  plan.window = window;
+  plan.canvas = {0, 0, kCrop, kCrop};
+  return plan;
 }
 
 // One image whose mask is its red channel in 8 broad steps: whatever happens to one must happen to the other.
@@ -28,7 +35,8 @@ class Augmentation : public testing::Test {
     const auto red = label * kGrey;
     test::write_packed(folder_.path() / "set.safetensors", {{"a", {torch::stack({red, red, red}, 2).contiguous(), label.contiguous()}}});
     NoProgress progress;
-    set_.emplace(std::vector<DataSource>{{folder_.path() / "set.safetensors", {}, {}}}, LabelRange{kSteps, 255}, progress, std::stop_token());
+    const std::vector<DataSource> sources{{folder_.path() / "set.safetensors", {}, {}}};
+    set_.emplace(sources, LabelRange{kSteps, 255}, progress, std::stop_token());
   }
   Batch cut(const CropPlan& plan) const { return cut_batch(*set_, {plan}, {.crop = kCrop, .ignore_index = 255, .device = torch::kCPU}); }
 
@@ -63,7 +71,9 @@ TEST_F(Augmentation, EachOrientationIsTheOneThePlanNames) {
   const auto rgb = source.image.narrow(0, window.y, kCrop).narrow(1, window.x, kCrop).permute({2, 0, 1}).to(torch::kFloat32);
   for (const bool flip : {false, true}) {
     for (int turns = 0; turns < 4; ++turns) {
-      CropPlan plan{.image = 0, .window = window, .canvas = {0, 0, kCrop, kCrop}, .flip = flip, .quarter_turns = turns, .colour = {}};
+      CropPlan plan = plain_plan(window);
+      plan.flip = flip;
+      plan.quarter_turns = turns;
       const auto batch = cut(plan);
       const auto place = [&](const torch::Tensor& x) { return torch::rot90(flip ? x.flip({-1}) : x, turns, {-2, -1}); };
       EXPECT_TRUE(torch::equal(batch.masks[0], place(plain)));
@@ -105,25 +115,50 @@ TEST_F(Augmentation, ARegionSmallerThanTheWindowIsSurroundedByUnlabelledPixels) 
 }
 
 TEST_F(Augmentation, ShrinkingAveragesWhatItLeavesOut) {
-  // Columns 0, 255, 0, 255, ... shrunk to half: plain bilinear sampling at pixel pairs also gives 127.5, so the ratio is 3.
-  const auto stripes = (torch::arange(96).remainder(3).eq(1).to(torch::kUInt8) * 255).view({1, 96, 1}).expand({96, 96, 3}).contiguous();
+  // Every third column is white, and the crop a third as wide: its samples fall on the white columns, or on black ones.
+  const auto white = torch::arange(96).remainder(3).eq(1).to(torch::kUInt8) * 255;
+  const auto stripes = white.view({1, 96, 1}).expand({96, 96, 3}).contiguous();
   test::write_packed(folder_.path() / "stripes.safetensors", {{"s", {stripes, torch::zeros({96, 96}, torch::kUInt8)}}});
   NoProgress progress;
-  set_.emplace(std::vector<DataSource>{{folder_.path() / "stripes.safetensors", {}, {}}}, LabelRange{1, 255}, progress, std::stop_token());
-  const auto batch = cut({.image = 0, .window = {0, 0, 96, 96}, .canvas = {0, 0, kCrop, kCrop}, .flip = false, .quarter_turns = 0, .colour = {}});
+  const std::vector<DataSource> sources{{folder_.path() / "stripes.safetensors", {}, {}}};
+  set_.emplace(sources, LabelRange{1, 255}, progress, std::stop_token());
+  const auto batch = cut(plain_plan({0, 0, 96, 96}));
   const auto inner = batch.images[0].narrow(2, 2, kCrop - 4);
   EXPECT_LT(inner.max().item<float>(), 255 * 0.7) << "sampling every third column would keep the stripes at full contrast";
   EXPECT_GT(inner.mean().item<float>(), 255 / 3.0 * 0.95);
 }
 
 TEST_F(Augmentation, ColourShiftsAreThoseOfTheirDefinition) {
-  CropPlan plan{.image = 0, .window = {0, 0, kCrop, kCrop}, .canvas = {0, 0, kCrop, kCrop}, .flip = false, .quarter_turns = 0, .colour = {}};
+  CropPlan plan = plain_plan({0, 0, kCrop, kCrop});
   const auto plain = cut(plan).images;
   plan.colour = {.contrast = 1.2, .brightness = 0.1, .saturation = 0.5, .channel_gain = {1.1, 1, 0.9}};
   const auto mean = plain.mean();
   const auto grey = (plain - mean) * 1.2 + mean + 25.5;   // the sample is grey: saturation leaves it as it is
   const auto expected = (grey * torch::tensor({1.1, 1.0, 0.9}).view({1, 3, 1, 1})).clamp(0, 255);
   EXPECT_LE((cut(plan).images - expected).abs().max().item<float>(), 255 * 16 * std::numeric_limits<float>::epsilon());
+}
+
+TEST_F(Augmentation, SwapExchangesRedAndBlueAndNothingElse) {
+  const auto colours = torch::tensor({10, 20, 30}, torch::kUInt8).view({1, 1, 3}).expand({64, 64, 3}).contiguous();
+  test::write_packed(folder_.path() / "flat.safetensors", {{"f", {colours, torch::zeros({64, 64}, torch::kUInt8)}}});
+  NoProgress progress;
+  set_.emplace(std::vector<DataSource>{{folder_.path() / "flat.safetensors", {}, {}}}, LabelRange{1, 255}, progress, std::stop_token());
+  CropPlan plan = plain_plan({0, 0, kCrop, kCrop});
+  const auto plain = cut(plan).images;
+  plan.colour.swap_red_blue = true;
+  EXPECT_TRUE(torch::equal(cut(plan).images, plain.flip({1})));
+  EXPECT_FALSE(torch::equal(plain, plain.flip({1})));
+}
+
+TEST_F(Augmentation, SwapIsDrawnAsOftenAsTheConfigSays) {
+  AugmentationConfig config = geometry_only();
+  config.swap_red_blue = 0.25;
+  int swapped = 0;
+  for (std::uint64_t crop = 0; crop < 4000; ++crop) {
+    RandomStream random(3, 0, crop);
+    swapped += plan_crop(random, 0, {0, 0, 64, 64}, kCrop, config).colour.swap_red_blue ? 1 : 0;
+  }
+  EXPECT_NEAR(swapped, 1000, 5 * 27.4);   // five deviations of a binomial(4000, 1/4)
 }
 
 TEST(RandomStream, IsAFunctionOfSeedAndCounters) {

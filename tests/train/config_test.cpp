@@ -113,7 +113,8 @@ TEST(ModelToTrain, TakesTheInitialModelAndWhatTheRecipeChanges) {
 
   auto config = parse_training_config(minimal(), "r.json");
   config.initial_model = (folder.path() / "backbone").string();
-  EXPECT_EQ(test::error_of([&] { model_to_train(config); }), "model tiny: has no decoder, and cannot label pixels: give its classes under model");
+  EXPECT_EQ(test::error_of([&] { model_to_train(config); }),
+            "model tiny: has no decoder, and cannot label pixels: give its classes under model");
   config.model = {{"name", "mine"}, {"classes", {{{"name", "cell"}, {"colour", {1, 2, 3}}}}}, {"sources", {{{"what", "data"}}}}};
   const auto target = model_to_train(config);
   EXPECT_EQ(target.name, "mine");

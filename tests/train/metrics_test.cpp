@@ -11,7 +11,7 @@
 namespace fovea {
 namespace {
 
-torch::Tensor bytes(std::initializer_list<std::int64_t> values) { return torch::tensor(std::vector<std::int64_t>(values)).to(torch::kUInt8); }
+torch::Tensor bytes(const std::vector<std::int64_t>& values) { return torch::tensor(values).to(torch::kUInt8); }
 
 TEST(ConfusionMatrix, CountsAndScoresByHand) {
   ConfusionMatrix matrix(4);
@@ -100,7 +100,8 @@ TEST(Loss, SoftJaccardByHand) {
   const double zero = 0.5 / (0.25 + 0.5 + 1 - 0.5), one = 0.75 / (0.75 + 0.5 + 1 - 0.75);
   LossConfig config;
   config.jaccard_weight = 1;
-  EXPECT_NEAR(segmentation_loss({logits, masks, {}, 255}, config).item<double>(), 1 - (zero + one) / 2, 4 * std::numeric_limits<float>::epsilon());
+  const double loss = segmentation_loss({logits, masks, {}, 255}, config).item<double>();
+  EXPECT_NEAR(loss, 1 - (zero + one) / 2, 4 * std::numeric_limits<float>::epsilon());
 }
 
 TEST(Loss, ABatchWithoutLabelsCostsNothingAndHasFiniteGradients) {

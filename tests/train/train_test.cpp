@@ -15,6 +15,12 @@ namespace {
 
 using nlohmann::json;
 
+// These tensors are too small to share: on a busy machine two threads wait for each other fifty times longer than one works.
+class OneThread final : public testing::Environment {
+  void SetUp() override { torch::set_num_threads(1); }
+};
+[[maybe_unused]] const auto* const one_thread = testing::AddGlobalTestEnvironment(new OneThread);
+
 // Requests a stop once training has done so many steps.
 class StopAfter final : public Progress {
  public:
@@ -68,7 +74,7 @@ TEST_F(Training, AStoppedAndResumedRunRepeatsTheLossesBitByBit) {
   ASSERT_EQ(expected.size(), 6u);
   ASSERT_EQ(resumed.size(), 6u);
   for (std::size_t i = 0; i < expected.size(); ++i) {
-    for (const auto key : {"step", "loss", "grad_norm", "rate_factor"}) EXPECT_EQ(resumed[i][key], expected[i][key]) << key << " of line " << i;
+    for (const auto key : {"step", "loss", "grad_norm", "rate_factor"}) EXPECT_EQ(resumed[i][key], expected[i][key]) << key << " " << i;
   }
   EXPECT_EQ(read_text_file(whole.output / "model" / "model.safetensors"), read_text_file(parts.output / "model" / "model.safetensors"));
 }
@@ -90,6 +96,28 @@ TEST_F(Training, StepsAfterTheLastCheckpointAreTakenAgain) {
   ASSERT_EQ(resumed.size(), log.size());
   for (std::size_t i = 0; i < log.size(); ++i) EXPECT_EQ(resumed[i]["loss"], log[i]["loss"]);
   EXPECT_EQ(read_text_file(again.output / "model" / "model.safetensors"), expected);
+}
+
+TEST_F(Training, AStopDuringValidationLosesNoStep) {
+  auto config = test::tiny_recipe(folder_.path());
+  config.validation = config.train;
+  config.validation_every = 2;
+  class StopInValidation final : public Progress {
+   public:
+    explicit StopInValidation(std::stop_source& source) : source_(source) {}
+    void report(std::string_view stage, std::int64_t, std::int64_t) override {
+      if (stage == "evaluating") source_.request_stop();
+    }
+
+   private:
+    std::stop_source& source_;
+  };
+  std::stop_source stop;
+  StopInValidation progress(stop);
+  const auto message = test::error_of([&] { run_training(config, TrainingStart::kCheckpoint, progress, stop.get_token()); });
+  EXPECT_EQ(message.find("stopped after step 2: "), 0u) << message;
+  EXPECT_EQ(train(config).steps, 6);
+  EXPECT_EQ(read_log(config.output / "log.jsonl", "step").size(), 6u);
 }
 
 TEST_F(Training, LearnsASyntheticTask) {
@@ -147,8 +175,9 @@ TEST_F(Training, ACheckpointOfAnotherRecipeIsRefusedOrForgotten) {
   train(config);
   config.optimiser.rate = 5e-3;
   const auto checkpoint = (config.output / "checkpoint.safetensors").string();
-  EXPECT_EQ(test::error_of([&] { train(config); }), checkpoint + ": was made with optimiser/rate 0.001, the recipe says 0.005: start from the "
-                                                                 "beginning, or in another output folder");
+  EXPECT_EQ(test::error_of([&] { train(config); }),
+            checkpoint + ": was made with optimiser/rate 0.001, the recipe says 0.005: start from the beginning, or in another output "
+                         "folder");
   EXPECT_EQ(train(config, TrainingStart::kBeginning).steps, 2);
   EXPECT_EQ(read_log(config.output / "log.jsonl", "step").size(), 2u);
   write_file_atomically(checkpoint, "not a checkpoint");

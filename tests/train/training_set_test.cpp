@@ -38,7 +38,8 @@ TEST_F(PackedSet, IsReadAsItWasWritten) {
   }
   const auto part = a.mask.narrow(0, 0, 24).narrow(1, 16, 32);
   for (std::int64_t c = 0; c < 2; ++c) {
-    EXPECT_EQ(set.class_pixels()[static_cast<std::size_t>(c)], part.eq(c).sum().item<std::int64_t>() + b.mask.eq(c).sum().item<std::int64_t>());
+    const auto expected = part.eq(c).sum().item<std::int64_t>() + b.mask.eq(c).sum().item<std::int64_t>();
+    EXPECT_EQ(set.class_pixels()[static_cast<std::size_t>(c)], expected);
   }
   EXPECT_EQ(set.size_bytes(), (48 * 64 + 40 * 56) * 4);
 }
@@ -67,7 +68,8 @@ TEST_F(PackedSet, FaultsAreNamed) {
   EXPECT_EQ(refusal_of({{"a.mask", scene.mask}}), file + ": a.mask: no a.image beside it");
   EXPECT_EQ(refusal_of({{"a", scene.mask}}), file + ": a: must be named X.image or X.mask");
   EXPECT_EQ(refusal_of({{"a.image", scene.mask}, {"a.mask", scene.mask}}), file + ": a.image: must be U8 of shape [height, width, 3]");
-  EXPECT_EQ(refusal_of({{"a.image", scene.image}, {"a.mask", scene.mask.to(torch::kInt32)}}), file + ": a.mask: must be U8 of shape [height, width]");
+  EXPECT_EQ(refusal_of({{"a.image", scene.image}, {"a.mask", scene.mask.to(torch::kInt32)}}),
+            file + ": a.mask: must be U8 of shape [height, width]");
   EXPECT_EQ(refusal_of({{"a.image", scene.image}, {"a.mask", scene.mask.narrow(0, 0, 29)}}), file + ": a.mask: 40x29, its image 40x30");
   EXPECT_THROW(read({folder_.path() / "absent.safetensors", {}, {}}), Error);
 }
