@@ -103,7 +103,8 @@ class CocoWriter final : public MaskWriter {
       const bool known = row[x] < options_.class_names.size() || row[x] == options_.ignore_index;
       require(known, "a class index beyond the classes");
       runs.push_back({static_cast<std::uint32_t>(rows_), row[x]});
-      if (++run_count_ > kMaxRuns) fail_write(options_.path, "more than 134217728 runs, which COCO output keeps in memory; use TIFF or PNG");
+      if (++run_count_ > kMaxRuns)
+        fail_write(options_.path, "more than 134217728 runs, which COCO output keeps in memory; use TIFF or PNG");
     }
   }
 
@@ -115,9 +116,11 @@ class CocoWriter final : public MaskWriter {
       for (std::size_t i = 0; i < runs.size(); ++i) {
         const std::int64_t top = runs[i].start, bottom = i + 1 < runs.size() ? runs[i + 1].start : options_.height;
         const auto index = runs[i].index;
-        masks[index].add(x * static_cast<std::uint64_t>(options_.height) + static_cast<std::uint64_t>(top), static_cast<std::uint64_t>(bottom - top));
+        masks[index].add(x * static_cast<std::uint64_t>(options_.height) + static_cast<std::uint64_t>(top),
+                         static_cast<std::uint64_t>(bottom - top));
         Box& box = boxes[index];
-        box = {std::min(box.left, static_cast<std::int64_t>(x)), std::min(box.top, top), static_cast<std::int64_t>(x) + 1, std::max(box.bottom, bottom)};
+        box = {std::min(box.left, static_cast<std::int64_t>(x)), std::min(box.top, top), static_cast<std::int64_t>(x) + 1,
+               std::max(box.bottom, bottom)};
       }
       std::vector<Run>().swap(runs);
     }

@@ -19,9 +19,9 @@ struct CocoWriterOptions {
   int ignore_index = -1;                   // class that gets no annotation, -1: none
 };
 
-// One annotation a class that occurs, as in COCO-Stuff: category_id is the class index + 1. COCO runs down the columns while rows arrive, so
-// the vertical runs are kept: 8 bytes each, at most 2^27 of them (1 GiB), else Error{kEnvironment}. That is about twice the number of
-// border pixels: 100 megapixels of land cover take some 20 MiB.
+// One annotation a class that occurs, as in COCO-Stuff: category_id is the class index + 1. COCO runs down the columns while rows arrive,
+// so the vertical runs are kept: 8 bytes each, at most 2^27 of them (1 GiB), else Error{kEnvironment}. A column has one more run than
+// changes of class: masks of real images need some megabytes, noise needs 8 bytes a pixel.
 // append() takes class indices as a mask writer does. Errors: Error{kEnvironment} "PATH: cannot write: ...".
 std::unique_ptr<MaskWriter> create_coco_writer(const CocoWriterOptions& options);
 

@@ -13,8 +13,8 @@
 namespace fovea::gdal {
 namespace {
 
-// Blocks that neighbouring windows share are worth keeping; more than this only grows the process. Covers a row of 512-pixel RGB tiles of an
-// image 160,000 pixels wide.
+// Blocks that neighbouring windows share are worth keeping; more than this only grows the process. Covers a row of 512-pixel RGB tiles
+// of an image 160,000 pixels wide.
 constexpr GIntBig kBlockCacheBytes = GIntBig{256} << 20;
 
 // Values set here win over environment variables of the same name.

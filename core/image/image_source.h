@@ -55,8 +55,9 @@ class ImageSource {
   virtual ImageU8 read_valid(Rect rect, int level = 0) = 0;
 };
 
-// Opens a file by content, not by extension (docs/formats.md). Error{kInput}: not an image of an allowed format, limits exceeded, 0 pixels,
-// a number of bands or bits that is not supported, damaged, unreadable. Only the header is read: damage behind it is the first read's error.
+// Opens a file by content, not by extension (docs/formats.md). Error{kInput}: not an image of an allowed format, limits exceeded,
+// 0 pixels, a number of bands or bits that is not supported, damaged, unreadable. Only the header is read: damage behind it is an error of
+// the read that meets it. Formats without windows are decoded whole by the first read and kept.
 std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const ImageLimits& limits = {});
 
 // Whether a folder walk takes this file: its extension (any case) is one of the readable formats'.

@@ -158,7 +158,8 @@ struct JpegEncoder::State {
 
 JpegEncoder::JpegEncoder(const Options& options) : state_(std::make_unique<State>()) {
   require(options.channels == 1 || options.channels == 3, "a JPEG has 1 or 3 channels");
-  require(options.width > 0 && options.height > 0 && options.width <= kMaxSide && options.height <= kMaxSide, "a JPEG's side is 1 to 65500");
+  require(options.width > 0 && options.height > 0 && options.width <= kMaxSide && options.height <= kMaxSide,
+          "a JPEG's side is 1 to 65500");
   state_->options = options;
   prepare(state_->errors);
   state_->codec.err = &state_->errors.base;

@@ -17,7 +17,9 @@ namespace fovea {
 ImageU8 read_index_mask(const std::filesystem::path& path, const ImageLimits& limits) {
   const FileHeader header = read_file_header(path);
   RasterSource source(path, header, limits);
-  return Orientation::from_exif(header.orientation).apply(source.read_indices());
+  ImageU8 stored = source.read_indices();
+  const auto orientation = Orientation::from_exif(header.orientation);
+  return orientation.is_identity() ? std::move(stored) : orientation.apply(stored);
 }
 
 ImageU8 blend_overlay(const ImageU8& rgb, const ImageU8& mask, const std::vector<Colour>& palette, float opacity, int ignore_index) {
@@ -47,7 +49,12 @@ ImageU8 blend_overlay(const ImageU8& rgb, const ImageU8& mask, const std::vector
 void write_jpeg(const std::filesystem::path& path, const ImageU8& rgb, int quality) {
   AtomicFile file(path);
   {
-    JpegEncoder encoder({.path = file.path(), .target = path, .width = rgb.width(), .height = rgb.height(), .channels = rgb.channels(), .quality = quality});
+    JpegEncoder encoder({.path = file.path(),
+                         .target = path,
+                         .width = rgb.width(),
+                         .height = rgb.height(),
+                         .channels = rgb.channels(),
+                         .quality = quality});
     encoder.append(rgb);
     encoder.finish();
   }

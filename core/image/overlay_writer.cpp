@@ -47,7 +47,8 @@ class JpegOverlayWriter final : public OverlayWriter {
     ImageU8 row(width, 1, 3);
     for (std::int64_t x = 0; x < width; ++x) {
       const std::int64_t count = std::min(factor_, options_.width - x * factor_) * rows_in_sums_;
-      for (std::int64_t c = 0; c < 3; ++c) row.row(0)[x * 3 + c] = static_cast<std::uint8_t>((sums_[static_cast<std::size_t>(x * 3 + c)] + count / 2) / count);
+      for (std::int64_t c = 0; c < 3; ++c)
+        row.row(0)[x * 3 + c] = static_cast<std::uint8_t>((sums_[static_cast<std::size_t>(x * 3 + c)] + count / 2) / count);
     }
     encoder_.append(row);
     std::ranges::fill(sums_, 0);

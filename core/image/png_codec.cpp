@@ -73,7 +73,8 @@ struct PngEncoder::State {
 };
 
 PngEncoder::PngEncoder(const Options& options) : state_(std::make_unique<State>()) {
-  require(options.width > 0 && options.height > 0 && options.width <= kMaxSide && options.height <= kMaxSide, "a PNG's side is 1 to 2^31 - 1");
+  require(options.width > 0 && options.height > 0 && options.width <= kMaxSide && options.height <= kMaxSide,
+          "a PNG's side is 1 to 2^31 - 1");
   require(options.channels == 1 || options.channels == 3 || options.channels == 4, "a PNG has 1, 3 or 4 channels here");
   require(options.palette.empty() || (options.channels == 1 && options.palette.size() <= 256), "a palette has at most 256 colours");
   require(options.transparent_index < static_cast<int>(options.palette.size()), "the transparent index is not in the palette");

@@ -58,7 +58,9 @@ class Placement {
   }
 
   // Whether what runs clockwise in pixels' numbers runs counterclockwise in those of the file.
-  bool mirrors() const { return geotransform_ && (*geotransform_)[1] * (*geotransform_)[5] - (*geotransform_)[2] * (*geotransform_)[4] < 0; }
+  bool mirrors() const {
+    return geotransform_ && (*geotransform_)[1] * (*geotransform_)[5] - (*geotransform_)[2] * (*geotransform_)[4] < 0;
+  }
 
  private:
   void read_reference(const std::string& wkt) {
@@ -123,7 +125,8 @@ Polygons valid_polygons(const Rings& rings) {
   const std::function<void(const OGRGeometry&)> collect = [&](const OGRGeometry& geometry) {
     const auto type = wkbFlatten(geometry.getGeometryType());
     if (type == wkbPolygon) result.emplace_back(geometry.toPolygon()->clone());
-    else if (type == wkbMultiPolygon || type == wkbGeometryCollection) for (const auto* part : *geometry.toGeometryCollection()) collect(*part);
+    else if (type == wkbMultiPolygon || type == wkbGeometryCollection)
+      for (const auto* part : *geometry.toGeometryCollection()) collect(*part);
   };
   if (repaired) collect(*repaired);
   return result;
@@ -184,7 +187,10 @@ class FeatureSink final : public OGRLayer {
     const auto i = static_cast<std::size_t>(index);
     const std::string name = i < options_.class_names.size() ? options_.class_names[i] : "class " + std::to_string(index);
     const Colour colour = i < options_.palette.size() ? options_.palette[i] : Colour{};
-    const nlohmann::json value = {{"class", index}, {"name", name}, {"area_pixels", static_cast<std::int64_t>(area)}, {"objectType", "annotation"},
+    const nlohmann::json value = {{"class", index},
+                                  {"name", name},
+                                  {"area_pixels", static_cast<std::int64_t>(area)},
+                                  {"objectType", "annotation"},
                                   {"classification", {{"name", name}, {"color", {colour.red, colour.green, colour.blue}}}}};
     return value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
   }
@@ -237,7 +243,8 @@ class GeoJsonWriter final : public MaskWriter {
     const auto y = static_cast<int>(rows_), width = static_cast<int>(rows.width()), height = static_cast<int>(rows.height());
     // GDAL only reads from it.
     auto* samples = const_cast<std::uint8_t*>(rows.samples().data());
-    const CPLErr result = spool_->GetRasterBand(1)->RasterIO(GF_Write, 0, y, width, height, samples, width, height, GDT_Byte, 0, 0, nullptr);
+    const CPLErr result =
+        spool_->GetRasterBand(1)->RasterIO(GF_Write, 0, y, width, height, samples, width, height, GDT_Byte, 0, 0, nullptr);
     if (result != CE_None || errors.failed()) fail(errors);
     junctions_.append(rows);
     rows_ += rows.height();
@@ -247,7 +254,8 @@ class GeoJsonWriter final : public MaskWriter {
     require(rows_ == options_.height, "the mask lacks rows");
     junctions_.finish();
     file_.append("{\"type\":\"FeatureCollection\",");
-    if (!placement_.crs_name().empty()) file_.append("\"crs\":{\"type\":\"name\",\"properties\":{\"name\":\"" + placement_.crs_name() + "\"}},");
+    if (!placement_.crs_name().empty())
+      file_.append("\"crs\":{\"type\":\"name\",\"properties\":{\"name\":\"" + placement_.crs_name() + "\"}},");
     file_.append("\"features\":[");
     FeatureSink sink(options_, junctions_, file_, placement_);
     const gdal::ErrorScope errors;
@@ -280,7 +288,8 @@ class GeoJsonWriter final : public MaskWriter {
 }  // namespace
 
 std::unique_ptr<MaskWriter> create_polygon_writer(const PolygonWriterOptions& options) {
-  require(options.width > 0 && options.height > 0 && options.width < INT32_MAX && options.height < INT32_MAX, "a mask's side is 1 to 2^31 - 2");
+  require(options.width > 0 && options.height > 0 && options.width < INT32_MAX && options.height < INT32_MAX,
+          "a mask's side is 1 to 2^31 - 2");
   require(options.simplify_pixels >= 0, "a tolerance is not negative");
   gdal::initialise();
   return std::make_unique<GeoJsonWriter>(options);

@@ -30,9 +30,9 @@ struct PolygonWriterOptions {
 };
 
 // One feature a 4-connected region, holes included, with properties class, name, area_pixels (before simplification), and objectType and
-// classification as QuPath reads them. A border between two regions is simplified once, so that neighbours neither overlap nor part; regions
-// thinner than the tolerance may vanish. Memory: the regions' borders that are still open, 4 bytes a point where three regions meet and some
-// 16 bytes a region; the class map itself waits in a compressed temporary beside `path`.
+// classification as QuPath reads them. A border between two regions is simplified once, so that neighbours neither overlap nor part;
+// regions thinner than the tolerance may vanish. Memory: the regions' borders that are still open, 4 bytes a point where three regions
+// meet and some 16 bytes a region; the class map itself waits in a compressed temporary beside `path`.
 // append() takes class indices as a mask writer does; finish() traces. Errors: Error{kEnvironment} "PATH: cannot write: ...".
 std::unique_ptr<MaskWriter> create_polygon_writer(const PolygonWriterOptions& options);
 

@@ -8,8 +8,13 @@ namespace {
 class TiffProbabilityWriter final : public ProbabilityWriter {
  public:
   explicit TiffProbabilityWriter(const ProbabilityWriterOptions& options)
-      : tiff_({.path = options.path, .width = options.width, .height = options.height, .bands = static_cast<int>(options.class_names.size()),
-               .georeference = options.georeference, .class_names = options.class_names, .overviews = OverviewKind::kAverage}) {}
+      : tiff_({.path = options.path,
+               .width = options.width,
+               .height = options.height,
+               .bands = static_cast<int>(options.class_names.size()),
+               .georeference = options.georeference,
+               .class_names = options.class_names,
+               .overviews = OverviewKind::kAverage}) {}
   void append(const ImageU8& rows) override { tiff_.append(rows); }
   void finish() override { tiff_.finish(); }
 

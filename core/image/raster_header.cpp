@@ -15,7 +15,9 @@ std::string_view readable_name(std::string_view driver) {
   return driver == "GTiff" ? "TIFF" : driver == "JP2OpenJPEG" ? "JPEG 2000" : driver == "WEBP" ? "WebP" : driver;
 }
 
-std::string describe_size(std::int64_t width, std::int64_t height) { return std::to_string(width) + " x " + std::to_string(height) + " pixels"; }
+std::string describe_size(std::int64_t width, std::int64_t height) {
+  return std::to_string(width) + " x " + std::to_string(height) + " pixels";
+}
 
 std::string in_gib(double bytes) {
   char text[32];
@@ -31,7 +33,8 @@ RasterSource::RasterSource(const std::filesystem::path& path, const FileHeader& 
   if (header.jpeg_components > 0 && header.jpeg_bits != 8) fail(std::to_string(header.jpeg_bits) + " bits a sample, expected 8");
   const gdal::ErrorScope errors;
   dataset_ = gdal::open(path, header.driver);
-  if (!dataset_) fail("damaged or unsupported " + std::string(readable_name(header.driver)) + " file: " + errors.reason(path, "it cannot be opened"));
+  if (!dataset_)
+    fail("damaged or unsupported " + std::string(readable_name(header.driver)) + " file: " + errors.reason(path, "it cannot be opened"));
   info_.format = header.driver;
   info_.width = dataset_->GetRasterXSize(), info_.height = dataset_->GetRasterYSize();
   check_size(info_.width, info_.height, limits);

@@ -84,7 +84,8 @@ BasicImage<Sample> RasterSource::stored(Rect rect, int level) {
   BasicImage<Sample> image(rect.width, rect.height, channels);
   const gdal::ErrorScope errors;
   const auto pixel_bytes = static_cast<GSpacing>(channels * sizeof(Sample));
-  const auto x = static_cast<int>(rect.x), y = static_cast<int>(rect.y), width = static_cast<int>(rect.width), height = static_cast<int>(rect.height);
+  const auto x = static_cast<int>(rect.x), y = static_cast<int>(rect.y), width = static_cast<int>(rect.width),
+             height = static_cast<int>(rect.height);
   // Through the dataset where that is possible: pixel-interleaved files are then decoded once, not once a band.
   GDALDataset* source = level == 0 ? dataset_.get() : band(plan_.bands[0], level).GetDataset();
   CPLErr result = CE_None;
@@ -94,7 +95,8 @@ BasicImage<Sample> RasterSource::stored(Rect rect, int level) {
   } else {
     for (int c = 0; c < channels && result == CE_None; ++c) {
       result = band(plan_.bands[static_cast<std::size_t>(c)], level)
-                   .RasterIO(GF_Read, x, y, width, height, image.samples().data() + c, width, height, kType, pixel_bytes, pixel_bytes * width, nullptr);
+                   .RasterIO(GF_Read, x, y, width, height, image.samples().data() + c, width, height, kType, pixel_bytes,
+                             pixel_bytes * width, nullptr);
     }
   }
   if (result != CE_None || errors.failed()) fail("truncated or damaged: " + errors.reason(path_, "pixels cannot be read"));
@@ -137,7 +139,8 @@ ImageU8 RasterSource::valid_samples(Rect rect, int level) {
   ImageU8 valid(rect.width, rect.height, 1);
   ImageU8 one(rect.width, rect.height, 1);
   const gdal::ErrorScope errors;
-  const auto x = static_cast<int>(rect.x), y = static_cast<int>(rect.y), width = static_cast<int>(rect.width), height = static_cast<int>(rect.height);
+  const auto x = static_cast<int>(rect.x), y = static_cast<int>(rect.y), width = static_cast<int>(rect.width),
+             height = static_cast<int>(rect.height);
   const auto read = [&](GDALRasterBand& source) {
     const CPLErr result = source.RasterIO(GF_Read, x, y, width, height, one.samples().data(), width, height, GDT_Byte, 0, 0, nullptr);
     if (result != CE_None || errors.failed()) fail("truncated or damaged: " + errors.reason(path_, "the mask cannot be read"));
@@ -160,8 +163,8 @@ ImageU8 RasterSource::valid_samples(Rect rect, int level) {
   return valid;
 }
 
-// 16-bit files rarely use 16 bits. The range is 0 to the smallest 2^n - 1 that holds 99.9% of a fixed sample of the file's pixels with data:
-// it depends on nothing but the file, and files of one sensor get the same one.
+// 16-bit files rarely use 16 bits. The range is 0 to the smallest 2^n - 1, n >= 8, that holds 99.9% of a fixed sample of the file's pixels
+// with data: it depends on nothing but the file, and files of one sensor get the same one.
 void RasterSource::find_significant_bits() {
   if (plan_.significant_bits != 0) return;
   constexpr std::int64_t kGrid = 5, kSide = 256;
@@ -186,7 +189,8 @@ void RasterSource::find_significant_bits() {
   }
   int bits = 16;
   std::int64_t above = 0;
-  while (bits > 8 && (above + count_of_bits[static_cast<std::size_t>(bits)]) * 1000 <= total) above += count_of_bits[static_cast<std::size_t>(bits--)];
+  while (bits > 8 && (above + count_of_bits[static_cast<std::size_t>(bits)]) * 1000 <= total)
+    above += count_of_bits[static_cast<std::size_t>(bits--)];
   plan_.significant_bits = bits;
 }
 

@@ -44,8 +44,8 @@ struct TiledTiff::State {
     creation.SetNameValue("BIGTIFF", "YES");
     creation.SetNameValue("INTERLEAVE", "BAND");   // a reader that wants one class decodes one
     GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
-    dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands, GDT_Byte,
-                                 creation.List()));
+    dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands,
+                                 GDT_Byte, creation.List()));
     if (!dataset) fail(errors);
     gdal::set_georeference(*dataset, options.georeference, options.path);
     describe();
@@ -58,7 +58,8 @@ struct TiledTiff::State {
       GDALColorTable table;
       for (std::size_t i = 0; i < options.palette.size(); ++i) {
         const Colour& colour = options.palette[i];
-        const GDALColorEntry entry{colour.red, colour.green, colour.blue, static_cast<short>(static_cast<int>(i) == options.nodata ? 0 : 255)};
+        const GDALColorEntry entry{colour.red, colour.green, colour.blue,
+                                   static_cast<short>(static_cast<int>(i) == options.nodata ? 0 : 255)};
         table.SetColorEntry(static_cast<int>(i), &entry);
       }
       first.SetColorTable(&table);
@@ -76,8 +77,9 @@ struct TiledTiff::State {
     if (pending_rows == 0) return;
     const gdal::ErrorScope errors;
     const auto width = static_cast<int>(options.width), rows = static_cast<int>(pending_rows);
-    const CPLErr result = dataset->RasterIO(GF_Write, 0, static_cast<int>(rows_written), width, rows, pending.samples().data(), width, rows, GDT_Byte,
-                                            options.bands, nullptr, options.bands, static_cast<GSpacing>(options.bands) * width, 1, nullptr);
+    const CPLErr result =
+        dataset->RasterIO(GF_Write, 0, static_cast<int>(rows_written), width, rows, pending.samples().data(), width, rows, GDT_Byte,
+                          options.bands, nullptr, options.bands, static_cast<GSpacing>(options.bands) * width, 1, nullptr);
     if (result != CE_None) fail(errors);
     // Now, so that a full disk is noticed at this row and GDAL's cache does not fill with tiles that are done.
     for (int number = 1; number <= options.bands; ++number) dataset->GetRasterBand(number)->FlushCache(false);
@@ -92,7 +94,8 @@ struct TiledTiff::State {
     if (factors.empty()) return;
     const gdal::ErrorScope errors;
     const char* method = options.overviews == OverviewKind::kMajority ? "MODE" : "AVERAGE";
-    if (dataset->BuildOverviews(method, static_cast<int>(factors.size()), factors.data(), 0, nullptr, nullptr, nullptr, nullptr) != CE_None) fail(errors);
+    if (dataset->BuildOverviews(method, static_cast<int>(factors.size()), factors.data(), 0, nullptr, nullptr, nullptr, nullptr) != CE_None)
+      fail(errors);
   }
 
   // A cloud-optimised file has its overviews first, so it is a copy of the finished tiled one.
@@ -111,7 +114,8 @@ struct TiledTiff::State {
       if (source) written.reset(driver->CreateCopy(copy.path().c_str(), source.get(), FALSE, creation.List(), nullptr, nullptr));
       const bool complete = written != nullptr;
       written.reset();
-      if (!complete || errors.failed()) fail_write(options.path, write_failure_reason(copy.path(), errors.reason(copy.path(), "GDAL gave no reason")));
+      if (!complete || errors.failed())
+        fail_write(options.path, write_failure_reason(copy.path(), errors.reason(copy.path(), "GDAL gave no reason")));
     }
     file.reset();
     copy.commit();
@@ -119,7 +123,8 @@ struct TiledTiff::State {
 };
 
 TiledTiff::TiledTiff(const TiledTiffOptions& options) {
-  require(options.width > 0 && options.height > 0 && options.width <= INT32_MAX && options.height <= INT32_MAX, "a TIFF's side is 1 to 2^31 - 1");
+  require(options.width > 0 && options.height > 0 && options.width <= INT32_MAX && options.height <= INT32_MAX,
+          "a TIFF's side is 1 to 2^31 - 1");
   require(options.bands > 0 && (options.palette.empty() || options.bands == 1), "a palette belongs to a single band");
   gdal::initialise();
   state_ = std::make_unique<State>(options);

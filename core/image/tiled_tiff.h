@@ -23,7 +23,8 @@ struct TiledTiffOptions {
   GeoReference georeference = {};
   int nodata = -1;                        // -1: none
   std::vector<Colour> palette = {};            // of a single band, empty: none
-  std::vector<std::string> class_names = {};   // stored as metadata items CLASS_0, CLASS_1, ...; with several bands also as their descriptions
+  std::vector<std::string> class_names =
+      {};  // stored as metadata items CLASS_0, CLASS_1, ...; with several bands also as their descriptions
   OverviewKind overviews = OverviewKind::kAverage;
   TiffLayout layout = TiffLayout::kTiled;
 };

@@ -40,7 +40,7 @@ struct MaskWriterOptions {
 };
 std::unique_ptr<MaskWriter> create_mask_writer(const MaskWriterOptions& options);
 
-// A whole small mask [height, width, 1] of class indices, for masks that people drew: 8-bit grey or palette PNG/TIFF, the indices as stored.
+// A whole small mask [height, width, 1] of class indices, for masks that people drew: 8-bit grey or palette, the indices as stored.
 ImageU8 read_index_mask(const std::filesystem::path& path, const ImageLimits& limits = {});
 
 // The image with the class colours laid over it (opacity 0..1); where the mask is ignore_index the image shows through. [H, W, 3].

@@ -57,7 +57,8 @@ std::string read_everything(const std::filesystem::path& path) {
     line = "read     " + read_everything(path);
   } catch (const fovea::Error& error) {
     const std::string message = error.what();
-    const bool good = error.kind() == fovea::ErrorKind::kInput && message.starts_with(path.string() + ": ") && message.find('\n') == std::string::npos;
+    const bool good =
+        error.kind() == fovea::ErrorKind::kInput && message.starts_with(path.string() + ": ") && message.find('\n') == std::string::npos;
     line = (good ? "refused  " : "bad message  ") + message;
   } catch (const std::exception& error) {
     line = std::string("bad message  ") + error.what();
@@ -82,7 +83,8 @@ int main(int argc, char** argv) {
   if (argc > 2) limits.seconds = static_cast<unsigned>(std::atoi(argv[2]));
   if (argc > 3) limits.mebibytes = std::atol(argv[3]);
   std::vector<std::filesystem::path> files;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[1])) if (entry.is_regular_file()) files.push_back(entry.path());
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(argv[1]))
+    if (entry.is_regular_file()) files.push_back(entry.path());
   std::ranges::sort(files);
   std::map<std::string, int> tally;
   for (const auto& path : files) {

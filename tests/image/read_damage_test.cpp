@@ -47,10 +47,17 @@ TEST(ReadDamage, UnreadablePermissions) {
 // Cut at many places, among them inside the header and right before the end: an error each time, whatever the codec says.
 TEST(ReadDamage, TruncatedAnywhere) {
   const TemporaryFolder folder;
-  const struct { const char* driver; std::vector<std::string> options; double last_cut; } formats[] = {
-      {"PNG", {}, 0.98},         {"JPEG", {}, 0.97},          {"JPEG", {"PROGRESSIVE=YES"}, 0.9},        {"BMP", {}, 0.99},
-      {"GTiff", {}, 0.98},       {"GTiff", {"TILED=YES", "COMPRESS=DEFLATE"}, 0.98},                      {"GTiff", {"TILED=YES", "COMPRESS=JPEG"}, 0.98},
-      {"WEBP", {"LOSSLESS=YES"}, 0.97},                       {"JP2OpenJPEG", {"REVERSIBLE=YES", "QUALITY=100"}, 0.97},
+  const struct { const char* driver; std::vector<std::string> options; double last_cut;
+  } formats[] = {
+      {"PNG", {}, 0.98},
+      {"JPEG", {}, 0.97},
+      {"JPEG", {"PROGRESSIVE=YES"}, 0.9},
+      {"BMP", {}, 0.99},
+      {"GTiff", {}, 0.98},
+      {"GTiff", {"TILED=YES", "COMPRESS=DEFLATE"}, 0.98},
+      {"GTiff", {"TILED=YES", "COMPRESS=JPEG"}, 0.98},
+      {"WEBP", {"LOSSLESS=YES"}, 0.97},
+      {"JP2OpenJPEG", {"REVERSIBLE=YES", "QUALITY=100"}, 0.97},
   };
   for (const auto& format : formats) {
     const auto path = folder / "image";
@@ -118,7 +125,8 @@ TEST(ReadDamage, LimitsHold) {
   EXPECT_NO_THROW(read_whole(path, {.max_decoded_bytes = 300 * 200 * 3}));
   const auto progressive = folder / "photo.jpg";   // its decoder keeps two bytes a coefficient besides
   write_raster({.path = progressive, .driver = "JPEG", .options = {"PROGRESSIVE=YES"}}, make_pattern(300, 200, 3, 8));
-  EXPECT_TRUE(refusal(progressive, {.max_decoded_bytes = 300 * 200 * 9 - 1}).starts_with("300 x 200 pixels that only decode in one piece of "));
+  EXPECT_TRUE(
+      refusal(progressive, {.max_decoded_bytes = 300 * 200 * 9 - 1}).starts_with("300 x 200 pixels that only decode in one piece of "));
   EXPECT_NO_THROW(read_whole(progressive, {.max_decoded_bytes = 300 * 200 * 9}));
 }
 

@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::int64_t kWidth = 299, kHeight = 211;   // no multiple of a tile, an MCU or a strip
 constexpr Rect kWhole{0, 0, kWidth, kHeight};
-const std::vector<Rect> kWindows = {{0, 0, 1, 1}, {kWidth - 1, kHeight - 1, 1, 1}, {100, 50, 77, 103}, {0, 127, kWidth, 2}, {255, 0, 2, kHeight}};
+const std::vector<Rect> kWindows = {
+    {0, 0, 1, 1}, {kWidth - 1, kHeight - 1, 1, 1}, {100, 50, 77, 103}, {0, 127, kWidth, 2}, {255, 0, 2, kHeight}};
 
 void expect_reads_as(const std::filesystem::path& path, const ImageU8& expected) {
   const auto image = open_image(path);
@@ -60,7 +61,8 @@ std::vector<Case> all_cases() {
   for (const auto& layout : kLayouts) {
     for (const int bands : {1, 3, 4}) {
       for (const int bits : {8, 16}) {
-        const bool no_such_bmp = layout.driver == "BMP" && (bits != 8 || bands == 4), no_such_webp = layout.driver == "WEBP" && (bits != 8 || bands == 1);
+        const bool no_such_bmp = layout.driver == "BMP" && (bits != 8 || bands == 4),
+                   no_such_webp = layout.driver == "WEBP" && (bits != 8 || bands == 1);
         if (!no_such_bmp && !no_such_webp) cases.push_back({layout, bands, bits});
       }
     }
@@ -96,8 +98,9 @@ ImageU8 decoded_by_gdal(const std::filesystem::path& path) {
   ImageU8 image(dataset->GetRasterXSize(), dataset->GetRasterYSize(), 3);
   for (int c = 0; c < 3; ++c) {
     const auto width = static_cast<int>(image.width()), height = static_cast<int>(image.height());
-    EXPECT_EQ(dataset->GetRasterBand(bands == 1 ? 1 : c + 1)->RasterIO(GF_Read, 0, 0, width, height, image.samples().data() + c, width, height, GDT_Byte,
-                                                                       3, 3 * width, nullptr), CE_None);
+    EXPECT_EQ(dataset->GetRasterBand(bands == 1 ? 1 : c + 1)
+                  ->RasterIO(GF_Read, 0, 0, width, height, image.samples().data() + c, width, height, GDT_Byte, 3, 3 * width, nullptr),
+              CE_None);
   }
   return image;
 }
@@ -231,7 +234,8 @@ TEST(ReadLevels, OverviewsAreLevels) {
   for (std::int64_t y = 0; y < 64; y += 9) {
     for (std::int64_t x = 0; x < 128; x += 7) {
       bool found = false;
-      for (std::int64_t k = 0; k < 16; ++k) found |= std::equal(level.row(y) + x * 3, level.row(y) + x * 3 + 3, full.row(y * 4 + k / 4) + (x * 4 + k % 4) * 3);
+      for (std::int64_t k = 0; k < 16; ++k)
+        found |= std::equal(level.row(y) + x * 3, level.row(y) + x * 3 + 3, full.row(y * 4 + k / 4) + (x * 4 + k % 4) * 3);
       EXPECT_TRUE(found) << x << ", " << y;
     }
   }
@@ -288,7 +292,8 @@ TEST(ReadSidecars, OnlyOverviewsAndWorldFilesCount) {
   const TemporaryFolder folder;
   const auto path = folder / "photo.png";
   write_raster({.path = path, .driver = "PNG"}, make_pattern(20, 10, 3, 8));
-  write_bytes(folder / "photo.png.aux.xml", "<PAMDataset><PAMRasterBand band=\"1\"><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>");
+  write_bytes(folder / "photo.png.aux.xml",
+              "<PAMDataset><PAMRasterBand band=\"1\"><NoDataValue>7</NoDataValue></PAMRasterBand></PAMDataset>");
   write_bytes(folder / "photo.pgw", "0.5\n0\n0\n-0.5\n100.25\n200.75\n");
   const auto info = open_image(path)->info();
   EXPECT_FALSE(info.nodata.has_value());
@@ -296,8 +301,10 @@ TEST(ReadSidecars, OnlyOverviewsAndWorldFilesCount) {
 }
 
 TEST(HasImageExtension, KnowsTheFormatsInAnyCase) {
-  for (const char* name : {"a.png", "a.JPG", "b/c.Jpeg", "x.tif", "x.TIFF", "x.btf", "x.jp2", "x.j2k", "x.bmp", "x.webp"}) EXPECT_TRUE(has_image_extension(name));
-  for (const char* name : {"a", "png", "a.txt", "a.tif.aux.xml", "a.vrt", "a.png/b", ".png"}) EXPECT_FALSE(has_image_extension(name)) << name;
+  for (const char* name : {"a.png", "a.JPG", "b/c.Jpeg", "x.tif", "x.TIFF", "x.btf", "x.jp2", "x.j2k", "x.bmp", "x.webp"})
+    EXPECT_TRUE(has_image_extension(name));
+  for (const char* name : {"a", "png", "a.txt", "a.tif.aux.xml", "a.vrt", "a.png/b", ".png"})
+    EXPECT_FALSE(has_image_extension(name)) << name;
 }
 
 }  // namespace

@@ -79,7 +79,8 @@ void write_raster(const RasterFile& file, const ImageU16& samples) {
     GDALColorTable table;
     for (std::size_t i = 0; i < file.palette.size(); ++i) {
       const auto& row = file.palette[i];
-      const GDALColorEntry entry{static_cast<short>(row[0]), static_cast<short>(row[1]), static_cast<short>(row[2]), static_cast<short>(row[3])};
+      const GDALColorEntry entry{static_cast<short>(row[0]), static_cast<short>(row[1]), static_cast<short>(row[2]),
+                                 static_cast<short>(row[3])};
       table.SetColorEntry(static_cast<int>(i), &entry);
     }
     memory->GetRasterBand(1)->SetColorTable(&table);
@@ -96,8 +97,9 @@ void write_raster(const RasterFile& file, const ImageU16& samples) {
   check(written != nullptr, "CreateCopy");
   if (file.overviews.empty()) return;
   written.reset(GDALDataset::Open(file.path.c_str(), GDAL_OF_RASTER | GDAL_OF_UPDATE));
-  check(written && written->BuildOverviews("NEAREST", static_cast<int>(file.overviews.size()), const_cast<int*>(file.overviews.data()), 0, nullptr,
-                                           nullptr, nullptr, nullptr) == CE_None, "overviews");
+  check(written && written->BuildOverviews("NEAREST", static_cast<int>(file.overviews.size()), const_cast<int*>(file.overviews.data()), 0,
+                                           nullptr, nullptr, nullptr, nullptr) == CE_None,
+        "overviews");
 }
 
 ImageU8 expected_rgb(const ImageU16& samples, int significant_bits) {

@@ -67,7 +67,8 @@ TEST_P(WriteMask, ComesBack) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Formats, WriteMask, ::testing::Combine(::testing::Values(MaskFormat::kPng, MaskFormat::kTiff), ::testing::Values(-1, 4, 255)));
+INSTANTIATE_TEST_SUITE_P(Formats, WriteMask,
+                         ::testing::Combine(::testing::Values(MaskFormat::kPng, MaskFormat::kTiff), ::testing::Values(-1, 4, 255)));
 
 TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
   const TemporaryFolder folder;

@@ -42,7 +42,8 @@ ImageU8 make_shapes(std::int64_t width, std::int64_t height) {
 
 template <class Writer>
 void append_by_bands(Writer& writer, const ImageU8& image, std::int64_t rows) {
-  for (std::int64_t y = 0; y < image.height(); y += rows) writer.append(crop_of(image, {0, y, image.width(), std::min(rows, image.height() - y)}));
+  for (std::int64_t y = 0; y < image.height(); y += rows)
+    writer.append(crop_of(image, {0, y, image.width(), std::min(rows, image.height() - y)}));
 }
 
 PolygonWriterOptions polygon_options(const std::filesystem::path& path, const ImageU8& mask) {
@@ -69,8 +70,8 @@ struct Drawn {
 // What the file's polygons cover, drawn by GDAL: a pixel belongs to the polygon that holds its centre; 255: to none.
 Drawn draw(const std::filesystem::path& path, std::int64_t width, std::int64_t height) {
   const auto file = open_vectors(path);
-  const gdal::DatasetPtr canvas(GetGDALDriverManager()->GetDriverByName("MEM")->Create("", static_cast<int>(width), static_cast<int>(height), 1, GDT_Byte,
-                                                                                       nullptr));
+  const gdal::DatasetPtr canvas(
+      GetGDALDriverManager()->GetDriverByName("MEM")->Create("", static_cast<int>(width), static_cast<int>(height), 1, GDT_Byte, nullptr));
   canvas->GetRasterBand(1)->Fill(255);
   double identity[] = {0, 1, 0, 0, 0, 1};
   canvas->SetGeoTransform(identity);
@@ -80,15 +81,19 @@ Drawn draw(const std::filesystem::path& path, std::int64_t width, std::int64_t h
     int band = 1;
     double value = feature->GetFieldAsInteger("class");
     OGRGeometryH handle = OGRGeometry::ToHandle(const_cast<OGRGeometry*>(geometry));
-    EXPECT_EQ(GDALRasterizeGeometries(GDALDataset::ToHandle(canvas.get()), 1, &band, 1, &handle, nullptr, nullptr, &value, nullptr, nullptr, nullptr), CE_None);
+    EXPECT_EQ(GDALRasterizeGeometries(GDALDataset::ToHandle(canvas.get()), 1, &band, 1, &handle, nullptr, nullptr, &value, nullptr, nullptr,
+                                      nullptr),
+              CE_None);
     ++drawn.regions;
     drawn.invalid += !geometry->IsValid();
     drawn.area += OGR_G_Area(handle);
     if (wkbFlatten(geometry->getGeometryType()) == wkbPolygon) drawn.holes += geometry->toPolygon()->getNumInteriorRings();
   }
   drawn.mask = ImageU8(width, height, 1);
-  EXPECT_EQ(canvas->GetRasterBand(1)->RasterIO(GF_Read, 0, 0, static_cast<int>(width), static_cast<int>(height), drawn.mask.samples().data(),
-                                               static_cast<int>(width), static_cast<int>(height), GDT_Byte, 0, 0, nullptr), CE_None);
+  EXPECT_EQ(
+      canvas->GetRasterBand(1)->RasterIO(GF_Read, 0, 0, static_cast<int>(width), static_cast<int>(height), drawn.mask.samples().data(),
+                                         static_cast<int>(width), static_cast<int>(height), GDT_Byte, 0, 0, nullptr),
+      CE_None);
   return drawn;
 }
 
@@ -321,7 +326,8 @@ TEST(WriteProbabilities, BandsComeBackWithTheirNames) {
   ImageU8 probabilities(301, 270, 3);
   for (std::size_t i = 0; i < probabilities.samples().size(); ++i) probabilities.samples()[i] = static_cast<std::uint8_t>(i * 31 / 7);
   const GeoReference georeference{.geotransform = std::array{10.0, 0.25, 0.0, 20.0, 0.0, -0.25}, .projection_wkt = wkt_of(32632)};
-  const auto writer = create_probability_writer({.path = path, .width = 301, .height = 270, .class_names = kNames, .georeference = georeference});
+  const auto writer =
+      create_probability_writer({.path = path, .width = 301, .height = 270, .class_names = kNames, .georeference = georeference});
   append_by_bands(*writer, probabilities, 100);
   writer->finish();
   EXPECT_EQ(folder.names(), std::vector<std::string>{"b_probs.tif"});
