@@ -1,6 +1,6 @@
 // attention_cuda_check: the CUDA back ends against a float64 oracle on awkward and on sampled cases, and their timings. Needs a GPU.
 //
-//   attention_cuda_check [--backend sm80] [--samples 300] [--seed 1] [--small] [--time]
+//   attention_cuda_check [--backend sm80|sm90] [--samples 300] [--seed 1] [--small] [--time]
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
