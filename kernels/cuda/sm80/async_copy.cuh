@@ -48,14 +48,9 @@ struct Plane {
 struct StagedToken {
   int row, token;                               // row: of the stage; token -1: padding, to be zeros
   __device__ StagedToken(const Halo& halo, const Stage& stage, int index) {
-    int block = index / kBlock;
-    row = 0;
-    if (halo.segments == 1) {
-      row = int(halo.by_blocks_per_row.quotient(unsigned(block)));
-      block -= row * halo.blocks_per_row;
-    }
-    const int column = halo.column_begin + (stage.block + block) * kBlock + index % kBlock;
-    const bool exists = block < stage.blocks && column >= halo.column_first && column <= halo.column_last;
+    row = int(unsigned(index / kBlock) / unsigned(stage.blocks));
+    const int column = stage.column + (index / kBlock - row * stage.blocks) * kBlock + index % kBlock;
+    const bool exists = column >= halo.column_first && column <= halo.column_last;
     token = exists ? halo.map.base + (stage.row + row) * halo.map.row_stride + column * halo.map.column_stride : -1;
   }
 };
@@ -75,7 +70,7 @@ class StageCopier {
   __device__ void start(const Halo& halo, const Stage& stage, const Plane<Element>& a, const Plane<Element>& b) {
     const StagedToken staged(halo, stage, slot());
     row_ = stage.row + staged.row;
-    row_end_ = staged.row < halo.rows_per_stage ? halo.row_last + 1 : row_;
+    row_end_ = staged.row < halo.rows_per_stage ? halo.row_last + 1 : row_;        // behind the stage: nothing to copy, ever
     read_ = staged.token >= 0;
     token_ = larger(staged.token, 0);
     a_ = a.row(token_) + part() * kChunkElements;

@@ -12,14 +12,15 @@ class QueryGradientPass {
   using Element = ElementType;
   using Tuning = TuningType;
   static constexpr int kDim = kHeadDim;
-  static constexpr int kOperandBytes = Tuning::kStageBlocks * kBlock * SharedRows<Element, kDim>::kRowBytes;
+  static constexpr int kBlockBytes = kBlock * SharedRows<Element, kDim>::kRowBytes;
+  static constexpr int kOperandBytes = (Tuning::kStageBlocks + kNearBlocks) * kBlockBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;          // keys, then values
   static constexpr int kPartialFloats = kDim;
 
   __device__ static const ConstView& streamed_first(const Arguments& arguments) { return arguments.key; }
   __device__ static const ConstView& streamed_second(const Arguments& arguments) { return arguments.value; }
   template <class Copier>
-  __device__ static void copy_statistics(const Arguments&, const Work&, const Copier&, std::uint32_t) {}
+  __device__ static void copy_statistics(const Arguments&, const Work&, const Copier&, std::uint32_t, int) {}
   __device__ static float* partials(const Arguments& arguments) { return arguments.query_partials; }
 
   __device__ QueryGradientPass(const Arguments& arguments, const Work& work, const LaneTokens& lane)
@@ -92,9 +93,9 @@ class KeyGradientPass {
   using Element = ElementType;
   using Tuning = TuningType;
   static constexpr int kDim = kHeadDim;
-  static constexpr int kStageTokens = Tuning::kStageBlocks * kBlock;
-  static constexpr int kOperandBytes = kStageTokens * SharedRows<Element, kDim>::kRowBytes;
-  static constexpr int kStatisticBytes = kStageTokens * 4;
+  static constexpr int kBlockBytes = kBlock * SharedRows<Element, kDim>::kRowBytes;
+  static constexpr int kOperandBytes = (Tuning::kStageBlocks + kNearBlocks) * kBlockBytes;
+  static constexpr int kStatisticBytes = (Tuning::kStageBlocks + kNearBlocks) * kBlock * 4;
   // queries, output gradients, lse, delta; a multiple of 1024 bytes, so that rows stay aligned with their swizzle
   static constexpr int kStageBytes = (2 * kOperandBytes + 2 * kStatisticBytes + 1023) / 1024 * 1024;
   static constexpr int kPartialFloats = 2 * kDim;                // of the key, of the value
@@ -102,10 +103,10 @@ class KeyGradientPass {
   __device__ static const ConstView& streamed_first(const Arguments& arguments) { return arguments.query; }
   __device__ static const ConstView& streamed_second(const Arguments& arguments) { return arguments.grad_output; }
   template <class Copier>
-  __device__ static void copy_statistics(const Arguments& arguments, const Work& work, const Copier& copier, std::uint32_t buffer) {
+  __device__ static void copy_statistics(const Arguments& arguments, const Work& work, const Copier& copier, std::uint32_t buffer, int first_row) {
     if (!copier.stored()) return;
     const std::int64_t index = row_index(arguments.layout, work) + larger(copier.token(), 0);
-    const std::uint32_t destination = buffer + 2 * kOperandBytes + copier.slot() * 4;
+    const std::uint32_t destination = buffer + 2 * kOperandBytes + (first_row + copier.slot()) * 4;
     if (copier.part() == 0) copy_4_or_zero(destination, arguments.lse + index, copier.token() >= 0);
     if (copier.part() == Copier::kSharers - 1) copy_4_or_zero(destination + kStatisticBytes, arguments.delta + index, copier.token() >= 0);
   }

@@ -11,14 +11,15 @@ class ForwardPass {
   using Element = ElementType;
   using Tuning = TuningType;
   static constexpr int kDim = kHeadDim;
-  static constexpr int kOperandBytes = Tuning::kStageBlocks * kBlock * SharedRows<Element, kDim>::kRowBytes;
+  static constexpr int kBlockBytes = kBlock * SharedRows<Element, kDim>::kRowBytes;
+  static constexpr int kOperandBytes = (Tuning::kStageBlocks + kNearBlocks) * kBlockBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;          // keys, then values
   static constexpr int kPartialFloats = kDim + 2;                // weighted sum, maximum (base 2), sum
 
   __device__ static const ConstView& streamed_first(const Arguments& arguments) { return arguments.key; }
   __device__ static const ConstView& streamed_second(const Arguments& arguments) { return arguments.value; }
   template <class Copier>
-  __device__ static void copy_statistics(const Arguments&, const Work&, const Copier&, std::uint32_t) {}
+  __device__ static void copy_statistics(const Arguments&, const Work&, const Copier&, std::uint32_t, int) {}
   __device__ static float* partials(const Arguments& arguments) { return arguments.query_partials; }
 
   __device__ ForwardPass(const Arguments& arguments, const Work& work, const LaneTokens& lane)

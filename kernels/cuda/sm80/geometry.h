@@ -13,31 +13,22 @@
 namespace fovea::kernels::sm80 {
 
 constexpr int kBlock = 8;        // tokens of a block, consecutive in a row: the n of an m16n8 product
+constexpr int kNearBlocks = 2;   // room for global tokens beside the first stage
 constexpr int kSubtile = 16;     // tokens of a warp: the m of the product; two rows of 8, or one row of 16 if the tile is one row
 
 __host__ __device__ inline int divide_up(int a, int b) { return (a + b - 1) / b; }
 __host__ __device__ inline int smaller(int a, int b) { return a < b ? a : b; }
 __host__ __device__ inline int larger(int a, int b) { return a > b ? a : b; }
 
-// Division by a number known only at run time, exact for every 32-bit dividend: the estimate is at most one too small.
-struct Divider {
-  unsigned divisor, magic;
-  __device__ unsigned quotient(unsigned n) const {
-    const unsigned estimate = __umulhi(n, magic);
-    return estimate + (n - estimate * divisor >= divisor);
-  }
-};
-
-__host__ __device__ inline Divider make_divider(unsigned d) { return {d, d == 1 ? 0xffffffffu : unsigned((1ull << 32) / d)}; }
-
 struct Axis {
   int extent, dilation, radius;                 // tokens; steps; steps of `dilation` tokens, never past the phase
-  __host__ __device__ int phase_length(int phase) const { return divide_up(extent - phase, dilation); }
+  __host__ __device__ int phase_length(int phase) const { return dilation == 1 ? extent : divide_up(extent - phase, dilation); }
 };
 
 // A head that reaches no neighbour along an axis sees it as dense with radius 0: fewer, fuller tiles.
 __host__ __device__ inline Axis make_axis(int extent, int radius, int dilation) {
   if (radius == 0 || dilation >= extent) return {extent, 1, 0};
+  if (dilation == 1) return {extent, 1, smaller(radius, extent - 1)};
   return {extent, dilation, smaller(radius, divide_up(extent, dilation) - 1)};
 }
 
@@ -81,18 +72,18 @@ struct Halo {
   TokenMap map;
   int row_first, row_last, column_first, column_last;
   int column_begin;                             // of block 0; may be up to 7 columns before column_first, which are masked
-  int blocks_per_row, rows_per_stage, segments; // a stage is rows_per_stage whole rows, or one of `segments` pieces of a row
-  int stages;
-  Divider by_blocks_per_row;
+  int blocks_per_row, blocks_per_stage_row, rows_per_stage;     // a stage is rows_per_stage rows, or pieces of rows, one below the other
+  int segments, stages;                         // pieces a row is cut into; stages in all
 };
 
+// Warps take rows by two, so a stage has an even number of them wherever the halo is higher than one row.
 __host__ __device__ inline void cut_into_stages(Halo& halo, int stage_blocks) {
+  const int rows = halo.row_last + 1 - halo.row_first, most_blocks = rows > 1 ? stage_blocks / 2 : stage_blocks;
   halo.blocks_per_row = divide_up(halo.column_last + 1 - halo.column_begin, kBlock);
-  halo.segments = divide_up(halo.blocks_per_row, stage_blocks);
-  const int rows = stage_blocks / halo.blocks_per_row;
-  halo.rows_per_stage = rows > 1 ? rows / 2 * 2 : 1;             // warps take rows by two
-  halo.by_blocks_per_row = make_divider(unsigned(halo.blocks_per_row));
-  halo.stages = divide_up(halo.row_last + 1 - halo.row_first, halo.rows_per_stage) * halo.segments;
+  halo.segments = divide_up(halo.blocks_per_row, most_blocks);
+  halo.blocks_per_stage_row = halo.segments > 1 ? divide_up(halo.blocks_per_row, halo.segments) : halo.blocks_per_row;
+  halo.rows_per_stage = rows > 1 ? stage_blocks / halo.blocks_per_stage_row / 2 * 2 : 1;
+  halo.stages = divide_up(rows, halo.rows_per_stage) * halo.segments;
 }
 
 // One thread block's work. Its own ("stationary") tokens are rows y0.. and columns x0.. of `map`, those below height and width exist.
@@ -102,7 +93,8 @@ struct Work {
   TokenMap map;
   int y0, x0, height, width, tile_height;
   int radius_y, radius_x;
-  Halo grid, globals;                           // what streams past: neighbours in the grid first, then the global tokens
+  Halo grid, globals;                           // what streams past: neighbours in the grid, and the global tokens
+  bool globals_nearby;                          // few global tokens come with the first stage, many in stages of their own, the last
 };
 
 }  // namespace fovea::kernels::sm80

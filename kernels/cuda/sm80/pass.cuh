@@ -93,48 +93,68 @@ __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResi
   const std::uint32_t buffers = shared_address(shared);
   const int grid_stages = work.grid.stages, stages = grid_stages + work.globals.stages;
   StageCopier<Tuning, Element, Pass::kDim> copier;
+  const auto start_copier = [&](const Halo& halo, int index) {
+    copier.start(halo, stage_of(halo, index), Plane<Element>(Pass::streamed_first(arguments), work), Plane<Element>(Pass::streamed_second(arguments), work));
+  };
+  const auto copy_to = [&](std::uint32_t buffer, int slot) {
+    copier.copy(buffer + slot * Pass::kBlockBytes, buffer + Pass::kOperandBytes + slot * Pass::kBlockBytes);
+    Pass::copy_statistics(arguments, work, copier, buffer, slot * kBlock);
+  };
   const auto start_copies = [&](int index) {
     if (index < stages) {
-      const bool in_grid = index < grid_stages;
-      const Halo& halo = in_grid ? work.grid : work.globals;
-      const ConstView &a = Pass::streamed_first(arguments), &b = Pass::streamed_second(arguments);
+      const Halo& halo = index < grid_stages ? work.grid : work.globals;
       if (index == 0 || index == grid_stages || halo.segments > 1)
-        copier.start(halo, stage_of(halo, in_grid ? index : index - grid_stages, kBlocks), Plane<Element>(a, work), Plane<Element>(b, work));
+        start_copier(halo, index < grid_stages ? index : index - grid_stages);
       else
-        copier.advance(halo, a.token_stride, b.token_stride);
-      const std::uint32_t buffer = buffers + index % kStages * Pass::kStageBytes;
-      copier.copy(buffer, buffer + Pass::kOperandBytes);
-      Pass::copy_statistics(arguments, work, copier, buffer);
+        copier.advance(halo, Pass::streamed_first(arguments).token_stride, Pass::streamed_second(arguments).token_stride);
+      copy_to(buffers + index % kStages * Pass::kStageBytes, 0);
     }
     commit_copies();                            // one group a stage, empty past the end
   };
+  if (work.globals_nearby) {
+    start_copier(work.globals, 0);
+    copy_to(buffers, kBlocks);
+  }
 #pragma unroll 1
   for (int i = 0; i < kStages - 1; ++i) start_copies(i);
 
   const auto own_tokens = [&] { return WarpTokens(work, threadIdx.x / 32, Tuning::kWarps); };   // again where needed: registers are scarce
-  WindowMask mask(work, own_tokens());
-  Reach reach = reach_of(work, own_tokens());
-  bool flat = work.tile_height == 1;
   Pass pass(arguments, work, LaneTokens(work, own_tokens()));
+  WindowMask mask(work, own_tokens());
+  __shared__ Reach reaches[Tuning::kWarps];     // each warp's own; not in registers, which are scarce
+  Reach& reach = reaches[threadIdx.x / 32];
   Stage stage{};
+  bool flat = false;
 
+  int index = work.globals_nearby ? -1 : 0;     // -1: the global tokens that came with stage 0
 #pragma unroll 1
-  for (int index = 0; index < stages; ++index) {
-    wait_for_copies<kStages - 2>();
-    __syncthreads();                            // the stage has landed, and everybody is done with the one overwritten next
-    start_copies(index + kStages - 1);
-    if (index < grid_stages) {
-      stage = next_stage(work.grid, stage, index, kBlocks);
-    } else {
-      stage = next_stage(work.globals, stage, index - grid_stages, kBlocks);
-      const int last = work.globals.column_last;                   // the global tokens come last, a single row that every token meets
+  for (; index < stages; ++index) {
+    if (index != 0 || !work.globals_nearby) {
+      wait_for_copies<kStages - 2>();
+      __syncthreads();                          // the stage has landed, and everybody is done with the one overwritten next
+    }
+    if (index >= 0) start_copies(index + kStages - 1);
+    __syncwarp();
+    if (index >= 0 && index < grid_stages) {
+      stage = next_stage(work.grid, stage, index);
+      if (index == 0) {
+        mask = WindowMask(work, own_tokens());
+        reach = reach_of(work, own_tokens());
+        flat = work.tile_height == 1;
+        __syncwarp();
+      }
+    } else {                                    // a single row that every token meets
+      stage = next_stage(work.globals, stage, index < 0 ? 0 : index - grid_stages);
+      if (index < 0) stage.slot = kBlocks;
+      const int last = work.globals.column_last;
       mask.meet_all(last + 1);
-      if (reach.row_first <= reach.row_last) reach = {0, 0, 0, last, 0, last};
+      reach = own_tokens().exist(work) ? Reach{0, 0, 0, last, 0, last} : Reach{0, -1, 0, -1, 0, -1};
       flat = true;
+      __syncwarp();
     }
     Rectangle rectangle(stage, reach);
     if (work.split >= 0) rectangle.keep_part(stage, own_tokens().part, own_tokens().parts);
-    meet_columns<Tuning::kColumns>(pass, stage, reach, mask, flat, rectangle, buffers + index % kStages * Pass::kStageBytes);
+    meet_columns<Tuning::kColumns>(pass, stage, reach, mask, flat, rectangle, buffers + larger(index, 0) % kStages * Pass::kStageBytes);
   }
   wait_for_copies<0>();
   const WarpTokens tokens = own_tokens();

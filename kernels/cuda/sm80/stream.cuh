@@ -7,11 +7,12 @@ namespace fovea::kernels::sm80 {
 
 // The part of the halo in one stage of the pipeline: `rows` x `blocks` blocks, stored row by row.
 struct Stage {
-  int row, rows, block, blocks;
+  int row, rows, blocks;
   int column;                                   // of the first token of a row
+  int slot;                                     // of the first block, in the stage's buffers
 };
 
-__device__ inline Stage stage_of(const Halo& halo, int index, int stage_blocks) {
+__device__ inline Stage stage_of(const Halo& halo, int index) {
   int group = index, segment = 0;
   if (halo.segments > 1) {
     group = index / halo.segments;
@@ -20,15 +21,16 @@ __device__ inline Stage stage_of(const Halo& halo, int index, int stage_blocks) 
   Stage stage;
   stage.row = halo.row_first + group * halo.rows_per_stage;
   stage.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - stage.row);
-  stage.block = segment * stage_blocks;
-  stage.blocks = smaller(stage_blocks, halo.blocks_per_row - stage.block);
-  stage.column = halo.column_begin + stage.block * kBlock;
+  const int block = segment * halo.blocks_per_stage_row;
+  stage.blocks = smaller(halo.blocks_per_stage_row, halo.blocks_per_row - block);
+  stage.column = halo.column_begin + block * kBlock;
+  stage.slot = 0;
   return stage;
 }
 
 // The stage after `stage`; index: its number.
-__device__ inline Stage next_stage(const Halo& halo, const Stage& stage, int index, int stage_blocks) {
-  if (index == 0 || halo.segments > 1) return stage_of(halo, index, stage_blocks);
+__device__ inline Stage next_stage(const Halo& halo, const Stage& stage, int index) {
+  if (index == 0 || halo.segments > 1) return stage_of(halo, index);
   Stage next = stage;
   next.row += halo.rows_per_stage;
   next.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - next.row);
@@ -146,7 +148,7 @@ struct Rectangle {
     p.rows = row_end - row;
     p.blocks = block_end - block;
     p.flat = flat;
-    const int first = row * stage.blocks + block, below = p.rows > 1 ? stage.blocks : 0;
+    const int first = stage.slot + row * stage.blocks + block, below = p.rows > 1 ? stage.blocks : 0;
 #pragma unroll
     for (int i = 0; i < 2 * kColumns; ++i)
       p.slot[i] = first + (flat ? smaller(i, p.blocks - 1) : i % kColumns + (i < kColumns ? 0 : below));

@@ -33,6 +33,7 @@ __device__ inline bool locate_global_share(const Layout& layout, int split, int 
   halo.column_last = smaller(layout.tokens - halo.column_first, layout.split_tokens) + halo.column_first - 1;
   cut_into_stages(halo, stage_blocks);
   work.globals.stages = 0;                      // they are part of the sequence
+  work.globals_nearby = false;
   return true;
 }
 
@@ -50,11 +51,13 @@ __device__ inline void surround(const Layout& layout, const Tiling& tiling, int 
 
   Halo& globals = work.globals;
   globals.stages = 0;
+  work.globals_nearby = layout.global_tokens > 0 && layout.global_tokens <= kNearBlocks * kBlock;
   if (layout.global_tokens == 0) return;
   globals.map = {0, 0, 1};
   globals.row_first = globals.row_last = globals.column_first = globals.column_begin = 0;
   globals.column_last = layout.global_tokens - 1;
   cut_into_stages(globals, stage_blocks);
+  if (work.globals_nearby) globals.stages = 0;
 }
 
 // False if this thread block has nothing to do: heads differ in their number of tiles, phases in their length.
@@ -68,7 +71,8 @@ __device__ inline bool locate(const Layout& layout, const HeadTable& heads, unsi
   const Tiling tiling = make_tiling(layout, heads.dilation[work.head], 1 << heads.tile_width_log2[work.head]);
   if (local >= tiling.tiles()) return false;
   const int per_phase = tiling.tiles_y * tiling.tiles_x;
-  const int phase = local / per_phase, phase_y = phase / tiling.x.dilation, phase_x = phase % tiling.x.dilation;
+  const int phase = tiling.y.dilation * tiling.x.dilation == 1 ? 0 : local / per_phase;
+  const int phase_y = phase / tiling.x.dilation, phase_x = phase - phase_y * tiling.x.dilation;
   int tile_y, tile_x;
   tile_position(tiling, local - phase * per_phase, tile_y, tile_x);
 
