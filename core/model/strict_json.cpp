@@ -1,5 +1,6 @@
 #include "core/model/strict_json.h"
 
+#include <cstdint>
 #include <unordered_set>
 #include <vector>
 
@@ -8,6 +9,7 @@
 namespace fovea {
 namespace {
 
+constexpr std::int64_t kMaxValues = 2'000'000;      // the largest models have some ten thousand
 constexpr std::size_t kMaxShownBytes = 120;
 
 }  // namespace
@@ -16,9 +18,11 @@ nlohmann::json parse_strict_json(std::string_view text, int max_depth, const std
   const auto fail = [&](const std::string& what) { throw Error(ErrorKind::kModel, file_for_errors + ": " + what); };
   // The library silently keeps the last of two equal keys, therefore keys are watched as they come.
   std::vector<std::unordered_set<std::string>> open_objects;
+  std::int64_t values = 0;
   const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
     using Event = nlohmann::json::parse_event_t;
     if (depth > max_depth) fail("JSON is nested deeper than " + std::to_string(max_depth) + " levels");
+    if (++values > kMaxValues) fail("JSON has more than " + std::to_string(kMaxValues) + " keys and values");
     if (event == Event::object_start) open_objects.emplace_back();
     if (event == Event::object_end) open_objects.pop_back();
     if (event == Event::key && !open_objects.back().insert(value.get<std::string>()).second) {

@@ -83,6 +83,13 @@ TEST_F(SafetensorsTest, ComplainsAboutHeaderLength) {
   EXPECT_EQ(complaint(), "header of 3 bytes reaches beyond the end of the file");
 }
 
+TEST_F(SafetensorsTest, ComplainsAboutHeadersThatCostTooMuch) {
+  std::string list(4'000'002, ',');   // 2,000,001 values in 4 MB; a header may have 100 MB
+  for (std::size_t i = 0; i < list.size(); i += 2) list[i] = '0';
+  write_with_header("{\"a\":[" + list + "0]}", 0);
+  EXPECT_EQ(complaint(), "JSON has more than 2000000 keys and values");
+}
+
 struct BadHeader {
   std::string rule, header;
   std::size_t data_bytes;
