@@ -1,7 +1,5 @@
 #include "kernels/attention_cpu.h"
 
-#include <hwy/targets.h>
-
 #include <algorithm>
 #include <functional>
 
@@ -131,6 +129,6 @@ void attention_backward(const AttentionBackward& parameters, const ParallelFor& 
                }});
 }
 
-const char* instruction_set() { return hwy::TargetName(hwy::SupportedTargets() & -hwy::SupportedTargets()); }
+const char* instruction_set() { return simd_target_name(); }
 
 }  // namespace fovea::kernels::cpu

@@ -13,6 +13,7 @@
 namespace fovea::kernels::cpu {
 
 HWY_EXPORT(lanes);
+HWY_EXPORT(target_name);
 HWY_EXPORT(forward_block_floats);
 HWY_EXPORT(forward_block);
 HWY_EXPORT(global_partial_floats);
@@ -26,6 +27,8 @@ HWY_EXPORT(global_gradient_floats);
 HWY_EXPORT(backward_slice_floats);
 HWY_EXPORT(backward_global_slice);
 HWY_EXPORT(merge_global_gradients);
+
+const char* simd_target_name() { return HWY_DYNAMIC_DISPATCH(target_name)(); }
 
 int simd_lanes() { return static_cast<int>(HWY_DYNAMIC_DISPATCH(lanes)()); }
 

@@ -9,6 +9,9 @@
 
 namespace fovea::kernels::cpu {
 
+// The instruction set that was picked, as Highway calls it.
+const char* simd_target_name();
+
 // Queries that a vector holds on the machine that runs: the size of a tile.
 int simd_lanes();
 

@@ -178,17 +178,10 @@ struct BackwardBlock {
 };
 
 template <class Element>
-HWY_INLINE void pack_block(const BackwardBlock& block, const ConstView& keys, const ConstView& values, const PackedTokens& to) {
-  const AttentionShape& shape = block.parameters.shape;
-  pack_halo(head_of<Element>(keys, block.task.batch, block.task.head), keys.token_stride, shape, block.grid, block.halo, to.keys);
-  pack_halo(head_of<Element>(values, block.task.batch, block.task.head), values.token_stride, shape, block.grid, block.halo, to.values);
-}
-
-template <class Element>
 HWY_INLINE void backward_queries(const BackwardBlock& block, const BackwardSpace& space) {
   const AttentionBackward& parameters = block.parameters;
   const QueryTile queries{.query = space.columns[0], .grad_output = space.columns[1], .gradient = space.columns[2]};
-  pack_block<Element>(block, parameters.key, parameters.value, space.packed);
+  pack_halo(head_pair<Element>(parameters.key, parameters.value, block.task), parameters.shape, block.grid, block.halo, space.packed);
   Chunk chunk(kBackwardChunkTokens);
   for_each_tile(block.task, [&](const TilePositions& tile) {
     const LaneTokens lanes = lane_tokens(block.task, block.grid, tile);
@@ -212,7 +205,8 @@ HWY_INLINE void backward_keys(const BackwardBlock& block, const BackwardSpace& s
   const AttentionBackward& parameters = block.parameters;
   const KeyTile keys{.key = space.columns[0], .value = space.columns[1], .key_gradient = space.columns[2],
                      .value_gradient = space.columns[3]};
-  pack_block<Element>(block, parameters.query, parameters.grad_output, space.packed);
+  pack_halo(head_pair<Element>(parameters.query, parameters.grad_output, block.task), parameters.shape, block.grid, block.halo,
+            space.packed);
   load_halo_statistics(parameters, block.delta, block.sequence, block.grid, block.halo, space.packed_statistics);
   Chunk chunk(kBackwardChunkTokens);
   for_each_tile(block.task, [&](const TilePositions& tile) {

@@ -29,8 +29,7 @@ HWY_INLINE void forward_block_of(const AttentionForward& parameters, const Block
   Arena arena(scratch);
   const auto tokens = static_cast<std::size_t>(halo.height() * halo.width() + shape.global_tokens);
   const PackedTokens packed = take_tokens(arena, tokens + kTokenGroup, padded);
-  pack_halo(head_of<Element>(parameters.key, task.batch, task.head), parameters.key.token_stride, shape, grid, halo, packed.keys);
-  pack_halo(head_of<Element>(parameters.value, task.batch, task.head), parameters.value.token_stride, shape, grid, halo, packed.values);
+  pack_halo(head_pair<Element>(parameters.key, parameters.value, task), shape, grid, halo, packed);
   float* rows = arena.take(kLanes * padded);
   float* centre = arena.take(padded * kLanes);
   float* scores = arena.take(kChunkTokens * kLanes);
@@ -137,6 +136,8 @@ void merge_global_slices(const AttentionForward& parameters, const GlobalMerge& 
 }
 
 std::size_t lanes() { return kLanes; }
+
+const char* target_name() { return hwy::TargetName(HWY_TARGET); }
 
 }  // namespace HWY_NAMESPACE
 }  // namespace fovea::kernels::cpu

@@ -24,6 +24,12 @@ HWY_INLINE auto* head_of(const View& view, std::int64_t batch, int head) {
   return static_cast<Pointer>(view.data) + batch * view.batch_stride + head * view.head_stride;
 }
 
+template <class Element>
+HWY_INLINE HeadPair<Element> head_pair(const ConstView& keys, const ConstView& values, const BlockTask& task) {
+  return {head_of<Element>(keys, task.batch, task.head), head_of<Element>(values, task.batch, task.head), keys.token_stride,
+          values.token_stride};
+}
+
 // Where a head's numbers begin in a tensor [B, heads, N].
 HWY_INLINE std::int64_t sequence_offset(const AttentionShape& shape, std::int64_t batch, int head) {
   return (batch * shape.heads + head) * shape.tokens();

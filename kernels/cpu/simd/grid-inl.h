@@ -25,19 +25,31 @@ HWY_INLINE SubGrid sub_grid_of(const AttentionShape& shape, const BlockTask& tas
           .row_step = task.dilation * shape.grid_width, .column_step = task.dilation};
 }
 
-// Packs the halo row by row, then the global tokens, then a group of zeros that the last run's padding may read.
+// Rows of one head in two tensors: keys and values, or queries and gradients of outputs.
 template <class Element>
-HWY_INLINE void pack_halo(const Element* head, std::int64_t token_stride, const AttentionShape& shape, const SubGrid& grid,
-                          const Halo& halo, const Panels& panels) {
+struct HeadPair {
+  const Element* keys;
+  const Element* values;
+  std::int64_t key_stride, value_stride;   // elements between tokens
+};
+
+// Packs the halo row by row, then the global tokens, then a group of zeros that the last run's padding may read. Keys and values take
+// turns: in a packed projection they share pages, and finding a page can cost more than copying what is on it.
+template <class Element>
+HWY_INLINE void pack_halo(const HeadPair<Element>& head, const AttentionShape& shape, const SubGrid& grid, const Halo& halo,
+                          const PackedTokens& to) {
   const auto depth = static_cast<std::size_t>(shape.head_dim);
-  const auto width = static_cast<std::size_t>(halo.width());
   std::size_t packed = 0;
-  for (std::int64_t y = halo.y0; y < halo.y1; ++y, packed += width) {
-    pack_tokens(head + grid.token(y, halo.x0) * token_stride, grid.column_step * token_stride, width, depth, {panels.data, panels.capacity, packed});
-  }
-  const auto globals = static_cast<std::size_t>(shape.global_tokens);
-  pack_tokens(head, token_stride, globals, depth, {panels.data, panels.capacity, packed});
-  clear_tokens(kTokenGroup, hwy::RoundUpTo(depth, kPanel), {panels.data, panels.capacity, packed + globals});
+  const auto pack = [&](std::int64_t token, std::int64_t step, std::size_t count) {
+    pack_tokens(head.keys + token * head.key_stride, step * head.key_stride, count, depth, {to.keys.data, to.keys.capacity, packed});
+    pack_tokens(head.values + token * head.value_stride, step * head.value_stride, count, depth,
+                {to.values.data, to.values.capacity, packed});
+    packed += count;
+  };
+  for (std::int64_t y = halo.y0; y < halo.y1; ++y) pack(grid.token(y, halo.x0), grid.column_step, static_cast<std::size_t>(halo.width()));
+  pack(0, 1, static_cast<std::size_t>(shape.global_tokens));
+  clear_tokens(kTokenGroup, to.keys.padded, {to.keys.data, to.keys.capacity, packed});
+  clear_tokens(kTokenGroup, to.values.padded, {to.values.data, to.values.capacity, packed});
 }
 
 // The positions of a tile's tokens in the sub-grid. Lanes beyond the block repeat its last row or column.

@@ -97,13 +97,15 @@ struct PanelTarget {
 
 template <class Element>
 HWY_INLINE void pack_tokens(const Element* from, std::int64_t token_stride, std::size_t count, std::size_t depth, const PanelTarget& to) {
-  const std::size_t padded = hwy::RoundUpTo(depth, kPanel);
-  alignas(64) float row[256];
+  const FloatTag tag;
+  const std::size_t whole_panels = depth / kPanel;
   for (std::size_t token = 0; token < count; ++token) {
-    load_row(from + static_cast<std::int64_t>(token) * token_stride, depth, padded, row);
-    for (std::size_t d = 0; d < padded; d += kPanel) {
-      std::memcpy(to.panels + (d / kPanel * to.capacity + to.first + token) * kPanel, row + d, kPanel * sizeof(float));
+    const Element* row = from + static_cast<std::int64_t>(token) * token_stride;
+    float* panel = to.panels + (to.first + token) * kPanel;
+    for (std::size_t p = 0; p < whole_panels; ++p, panel += to.capacity * kPanel) {
+      for (std::size_t d = 0; d < kPanel; d += kLanes) hn::Store(load_as_float(row + p * kPanel + d), tag, panel + d);
     }
+    if (depth % kPanel) load_row(row + whole_panels * kPanel, depth % kPanel, kPanel, panel);
   }
 }
 
