@@ -42,6 +42,8 @@ __device__ __forceinline__ float exp2_approximate(float x) {
   return y;
 }
 
+__device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
+
 // A zero that the compiler may not hoist out of a rarely taken branch.
 __device__ __forceinline__ void zero_here(std::uint32_t& x) { asm volatile("mov.b32 %0, 0;" : "=r"(x)); }
 

@@ -130,7 +130,8 @@ TEST_P(Strips, MasksAreTheWindow) {
                   if (!sees) continue;
                   for (int i = 0; i < 6; ++i)
                     if (columns >> i & 1)
-                      seen.insert({pair_row(pair, ry) + key_row, s.column_begin + panel * kPanelColumns + i / 2 * 8 + lane % 4 * 2 + (i & 1)});
+                      seen.insert({pair_row(pair, ry) + key_row,
+                                   s.column_begin + panel * kPanelColumns + i / 2 * 8 + lane % 4 * 2 + (i & 1)});
                 }
                 looked = true;
               }

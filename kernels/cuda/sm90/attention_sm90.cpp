@@ -20,8 +20,8 @@ const KernelSet& kernels_of(const AttentionForward& parameters, const ForwardPla
 
 PartialResults partial_results(const ForwardPlan& plan, void* workspace) {
   auto* bytes = static_cast<unsigned char*>(workspace);
-  return {reinterpret_cast<float*>(bytes + plan.partials_offset), reinterpret_cast<std::int32_t*>(bytes + plan.directory_offset), plan.slots,
-          plan.compiled_head_dim};
+  return {reinterpret_cast<float*>(bytes + plan.partials_offset), reinterpret_cast<std::int32_t*>(bytes + plan.directory_offset),
+          plan.slots, plan.compiled_head_dim};
 }
 
 std::int32_t* damage_flags(const ForwardPlan& plan, void* workspace) {
@@ -39,7 +39,8 @@ bool encode_maps(const AttentionForward& p, const ForwardPlan& plan, ForwardArgu
     Operands& maps = arguments.grid[g];
     const DilationGroup& group = plan.schedule.groups[g];
     if (!encode_grid_map(maps.query, p.query, shape, p.dtype, group, kQueries) ||
-        !encode_grid_map(maps.key, p.key, shape, p.dtype, group, kKeys) || !encode_grid_map(maps.value, p.value, shape, p.dtype, group, kKeys))
+        !encode_grid_map(maps.key, p.key, shape, p.dtype, group, kKeys) ||
+        !encode_grid_map(maps.value, p.value, shape, p.dtype, group, kKeys))
       return false;
   }
   if (shape.global_tokens == 0) return true;
@@ -62,7 +63,8 @@ cudaError_t launch_grid(const AttentionForward& p, const ForwardPlan& plan, void
   arguments.global_tokens = p.shape.global_tokens;
   arguments.head_dim = p.shape.head_dim;
   arguments.global_rows = plan.global_rows;
-  arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(plan.global_rows) : ForwardConfig<128>::stages(plan.global_rows);
+  const int rows = plan.global_rows;
+  arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(rows) : ForwardConfig<128>::stages(rows);
   arguments.slots_per_cta = plan.slots_per_cta;
   return kernels_of(p, plan).forward(arguments, stream);
 }

@@ -27,10 +27,10 @@ __device__ __forceinline__ void repair_row(const FinishArguments& a, int plane, 
   };
   const std::int64_t count = a.global_tokens + static_cast<std::int64_t>(rows) * columns;
   const Type* q = row(a.query, token);
-  float maximum = minus_infinity(), sum = 0.0f, values[4] = {};
+  float maximum = ptx::minus_infinity(), sum = 0.0f, values[4] = {};
   for (std::int64_t first = 0; first < count; first += 32) {
     const int here = static_cast<int>(min(count - first, std::int64_t{32}));
-    float score = minus_infinity();
+    float score = ptx::minus_infinity();
     if (lane < here) {
       const Type* k = row(a.key, key_token(first + lane));
       score = 0.0f;

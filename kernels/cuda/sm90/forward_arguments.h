@@ -40,7 +40,8 @@ struct ForwardConfig {
   static constexpr int kRiderQueryOffset = kQueryOffset + kQueryBuffers * kQueryBytes;
   static constexpr int kControlOffset = kRiderQueryOffset + (kHasRider ? kQueryBytes : 0);
   static constexpr int kGlobalOffset = kControlOffset + 1024;
-  FOVEA_HOST_DEVICE static constexpr int global_bytes(int global_rows) { return 2 * kHalves * global_rows * kSwizzleBytes; }   // keys and values
+  // Keys and values.
+  FOVEA_HOST_DEVICE static constexpr int global_bytes(int global_rows) { return 2 * kHalves * global_rows * kSwizzleBytes; }
   FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows) { return kGlobalOffset + kSegmentSlots * global_bytes(global_rows); }
   FOVEA_HOST_DEVICE static constexpr int stages(int global_rows) {
     const int fitting = (kSharedBytes - stage_offset(global_rows)) / kStageBytes;

@@ -40,12 +40,14 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
   __syncthreads();
   const int plane = blockIdx.y, batch = plane / arguments.heads, head = plane % arguments.heads;
   const std::int64_t all = (arguments.token_count + kSplitKeys - 1) / kSplitKeys;
-  const int begin = blockIdx.x * arguments.stages_per_split, end = static_cast<int>(min(all, std::int64_t{begin} + arguments.stages_per_split));
+  const int begin = blockIdx.x * arguments.stages_per_split;
+  const int end = static_cast<int>(min(all, std::int64_t{begin} + arguments.stages_per_split));
   Ring ring;
   if (threadIdx.x == 128) {
     ptx::barrier_arrive_expect(query_full, Config::kHalves * Config::kQueryHalfBytes);
     for (int half = 0; half < Config::kHalves; ++half)
-      load_box(base + half * Config::kQueryHalfBytes, arguments.tokens.query, query_full, TokenCoordinates{half * kHalfColumns, head, 0, batch});
+      load_box(base + half * Config::kQueryHalfBytes, arguments.tokens.query, query_full,
+               TokenCoordinates{half * kHalfColumns, head, 0, batch});
     for (int i = begin; i < end; ++i) {
       const std::uint32_t barrier = full + 8 * ring.stage, keys = base + Config::kStageOffset + ring.stage * Config::kStageBytes;
       ptx::barrier_wait(empty + 8 * ring.stage, ring.parity ^ 1);
@@ -58,6 +60,7 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
       ring.advance(kSplitStages);
     }
   } else if (threadIdx.x < 128) {
+    constexpr std::uint32_t kHalfDistance = descriptor_distance(Config::kOperandHalfBytes);
     const int lane = threadIdx.x % 32;
     const bool has_queries = ptx::uniform(threadIdx.x / 32 * 16) < arguments.global_tokens;
     GlobalAccumulator<Element, kHeadDim> accumulator;
@@ -69,7 +72,7 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
       const std::int64_t left = arguments.token_count - std::int64_t{i} * kSplitKeys;
       ptx::barrier_wait(full + 8 * ring.stage, ring.parity);
       accumulator.template attend<kSplitBlocks, kDenseRows>(
-          descriptor(base), {keys, keys + descriptor_distance(Config::kHalves * Config::kOperandHalfBytes), descriptor_distance(Config::kOperandHalfBytes)},
+          descriptor(base), {keys, keys + Config::kHalves * kHalfDistance, kHalfDistance},
           leading_keys<kSplitBlocks>(static_cast<int>(min(left, std::int64_t{kSplitKeys})), lane), arguments.scale_log2, has_queries);
       if (lane == 0) ptx::barrier_arrive(empty + 8 * ring.stage);
       ring.advance(kSplitStages);

@@ -2,21 +2,16 @@
 #pragma once
 
 #include "kernels/cuda/sm90/epilogue.cuh"
-#include "kernels/cuda/sm90/query_operand.cuh"
-#include "kernels/cuda/sm90/stage_softmax.cuh"
-#include "kernels/cuda/sm90/weights.cuh"
+#include "kernels/cuda/sm90/tile_products.cuh"
 
 namespace fovea::kernels::sm90 {
 
 template <class Element, int kHeadDim>
 class GridQueries {
  public:
-  using Config = ForwardConfig<kHeadDim>;
-  static constexpr int kHalves = Config::kHalves;
-
   __device__ __forceinline__ GridQueries(const ForwardArguments& arguments, const SharedMemory<kHeadDim>& shared, int warpgroup)
       : arguments_(arguments), shared_(shared), warpgroup_(ptx::uniform(warpgroup)), lane_(threadIdx.x % 32),
-        warp_(ptx::uniform(threadIdx.x / 32 % 4)), softmax_(arguments.scale_log2, arguments.global_tokens) {}
+        warp_(ptx::uniform(threadIdx.x / 32 % 4)), softmax_(arguments.scale_log2, arguments.global_tokens), products_(shared) {}
 
   __device__ __forceinline__ void run() {
     int tiles_before = 0;
@@ -33,7 +28,7 @@ class GridQueries {
 #pragma unroll 1
       for (int tile = first; tile < end; tile += kWarpgroups) {
         attend(segment, slot, tile, tiles_before + tile - begin);
-        damaged |= store_tile<Element>(arguments_, segment, tile, output_, softmax_.rows());
+        damaged |= store_tile<Element>(arguments_, segment, tile, products_.output(), softmax_.rows());
       }
       pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
       tiles_before += end - begin;
@@ -47,8 +42,6 @@ class GridQueries {
   }
 
  private:
-  static constexpr std::uint32_t kValuesFromKeys = descriptor_distance(Config::kOperandBytes);
-
   __device__ __forceinline__ const DilationGroup& group(const Segment& segment) const {
     return arguments_.schedule.groups[segment.group];
   }
@@ -70,8 +63,8 @@ class GridQueries {
   __device__ __forceinline__ void load_query(int tile_number) {
     const int buffer = tile_number % kQueryBuffers;
     ptx::barrier_wait(shared_.query_full(buffer), tile_number / kQueryBuffers % 2);
-    query_.load(shared_.query(buffer));
-    if (query_.kInRegisters) release_query(tile_number);
+    products_.load_query(buffer);
+    if (products_.kQueryInRegisters) release_query(tile_number);
   }
 
   __device__ __forceinline__ void release_query(int tile_number) const {
@@ -79,23 +72,14 @@ class GridQueries {
     if (lane_ == 0) ptx::barrier_arrive(shared_.query_empty(tile_number % kQueryBuffers));
   }
 
-  __device__ __forceinline__ void score_globals(float (&s)[8], int slot, int block) const {
-    query_.template score<kDenseRows>(s, descriptor(shared_.global_keys(slot)) + block * 128, shared_.global_half_bytes >> 4);
-    products_commit();
-  }
-
   // Weighs a block of 16 global keys and starts its product with their values, which for the tile's first block overwrites the output.
   __device__ __forceinline__ void add_globals(float (&s)[8], int slot, int block, int accumulate) {
     float alpha[2];
     std::uint32_t p[1][4];
-    if (softmax_.weigh_globals(s, block, alpha) == Weighed::kRescale && accumulate) rescale(output_, alpha);
+    if (softmax_.weigh_globals(s, block, alpha) == Weighed::kRescale && accumulate) products_.rescale_output(alpha);
     pack_weights<Element, 1>(s, p);
-    const std::uint32_t values = descriptor(shared_.global_values(slot)) + block * 128;
     products_begin();
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half)
-      values_product<Element, kDenseRows>(output_[half], p[0], values + half * (shared_.global_half_bytes >> 4), accumulate);
-    products_commit();
+    products_.add_global_values(p, slot, block, accumulate);
   }
 
   // All blocks but the first, one after the other; few models have more than 16 global tokens.
@@ -103,37 +87,12 @@ class GridQueries {
 #pragma unroll 1
     for (int block = blocks - 1; block > 0; --block) {
       products_begin();
-      score_globals(s, slot, block);
+      products_.score_globals(s, slot, block);
       products_wait<0>();
       products_settle(s);
       add_globals(s, slot, block, block < blocks - 1);
       products_wait<0>();
     }
-  }
-
-  __device__ __forceinline__ void score_stage(float (&s)[24], std::uint32_t keys) const {
-    query_.template score<kDenseRows>(s, keys, descriptor_distance(Config::kOperandHalfBytes));
-    products_commit();
-  }
-
-  __device__ __forceinline__ void add_stage_values(const std::uint32_t (&p)[3][4], std::uint32_t keys) {
-    const std::uint32_t values = keys + kValuesFromKeys;
-#pragma unroll
-    for (int half = 0; half < kHalves; ++half)
-#pragma unroll
-      for (int k = 0; k < 3; ++k)
-        values_product<Element, kDenseRows>(output_[half], p[k],
-                                            values + half * descriptor_distance(Config::kOperandHalfBytes) + k * 128, 1);
-    products_commit();
-  }
-
-  __device__ __forceinline__ void finish_weights(Weighed weighed, const float (&s)[24], const float (&alpha)[2], std::uint32_t (&p)[3][4]) {
-    if (weighed == Weighed::kNothing) {
-      no_weights(p);
-      return;
-    }
-    pack_weights<Element, 3>(s, p);
-    if (weighed == Weighed::kRescale) rescale(output_, alpha);
   }
 
   __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);
@@ -144,8 +103,7 @@ class GridQueries {
   Ring ring_;
   int stages_done_ = 0;                         // of the segment
   StageSoftmax<Element> softmax_;
-  QueryOperand<Element, kHalves> query_;
-  float output_[kHalves][32];
+  TileProducts<Element, kHeadDim> products_;
 };
 
 // Per stage: Q K^T of this stage and P V of the one before are in flight together; the softmax overlaps the latter.
@@ -168,8 +126,8 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   int stage = ring_.stage;
   std::uint32_t keys = descriptor(shared_.stage(stage));
   products_begin();
-  score_globals(globals, slot, 0);
-  score_stage(s, keys);
+  products_.score_globals(globals, slot, 0);
+  products_.score_stage(s, keys);
   products_wait<1>();
   products_settle(globals);
   add_globals(globals, slot, 0, blocks > 1);
@@ -177,15 +135,15 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   products_settle(s);
   Weighed weighed = softmax_.weigh_stage(s, window, offset, alpha);
   products_wait<0>();
-  finish_weights(weighed, s, alpha, p);
+  products_.take_weights(weighed, s, alpha, p);
   ring_.advance(arguments_.stages);
 #pragma unroll 1
   for (++stages_done_; stages_done_ < end; ++stages_done_) {
     const std::uint32_t next = descriptor(shared_.stage(ring_.stage));
     ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
     products_begin();
-    score_stage(s, next);
-    add_stage_values(p, keys);
+    products_.score_stage(s, next);
+    products_.add_stage_values(p, keys);
     if (++panel == panels) {
       panel = 0;
       offset += kPairRows;
@@ -199,14 +157,13 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     stage = ring_.stage;
     keys = next;
     ring_.advance(arguments_.stages);
-    finish_weights(weighed, s, alpha, p);
+    products_.take_weights(weighed, s, alpha, p);
   }
-  if (!query_.kInRegisters) release_query(tile_number);
+  if (!products_.kQueryInRegisters) release_query(tile_number);
   products_begin();
-  add_stage_values(p, keys);
+  products_.add_stage_values(p, keys);
   products_wait<0>();
-#pragma unroll
-  for (int half = 0; half < kHalves; ++half) products_settle(output_[half]);
+  products_.settle_output();
   release(stage);
 }
 

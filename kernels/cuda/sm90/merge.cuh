@@ -37,7 +37,10 @@ __device__ __forceinline__ int find_slots(const PartialResults& partials, int pl
       if (w < warp) before += counts[step * kFinishWarps + w];
       total += counts[step * kFinishWarps + w];
     }
-    if (mine[step] >> lane & 1) found[before + __popc(mine[step] & ((1u << lane) - 1))] = first + step * kFinishThreads + static_cast<int>(threadIdx.x);
+    if (mine[step] >> lane & 1) {
+      const int position = before + __popc(mine[step] & ((1u << lane) - 1));
+      found[position] = first + step * kFinishThreads + static_cast<int>(threadIdx.x);
+    }
   }
   __syncthreads();
   return total;
@@ -69,7 +72,8 @@ __device__ __forceinline__ void merge(const FinishArguments& a, int plane, int q
   for (int first = 0; first < a.partials.slots; first += kRoundSlots) {
     const int count = find_slots(a.partials, plane, first, found);
 #pragma unroll 4
-    for (int i = warp; i < count; i += kFinishWarps) merged.add(a.partials.data + a.partials.row(found[i], query, a.global_tokens), columns);
+    for (int i = warp; i < count; i += kFinishWarps)
+      merged.add(a.partials.data + a.partials.row(found[i], query, a.global_tokens), columns);
     __syncthreads();
   }
 #pragma unroll

@@ -60,10 +60,11 @@ class Producer {
     const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % kQueryBuffers;
     ptx::barrier_wait(shared_.query_empty(buffer), n / kQueryBuffers % 2 ^ 1);
     ptx::barrier_arrive_expect(shared_.query_full(buffer), Config::kQueryBytes);
+    const CUtensorMap& map = arguments_.grid[segment.group].query;
     GridCoordinates at = coordinates(segment, group, segment.x0, tile * kTile);
 #pragma unroll
     for (int half = 0; half < Config::kHalves; ++half, at.column += kHalfColumns)
-      load_box(shared_.query(buffer) + half * Config::kQueryHalfBytes, arguments_.grid[segment.group].query, shared_.query_full(buffer), at);
+      load_box(shared_.query(buffer) + half * Config::kQueryHalfBytes, map, shared_.query_full(buffer), at);
   }
 
   __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int pair, int panel) {

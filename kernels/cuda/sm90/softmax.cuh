@@ -18,8 +18,6 @@ constexpr float kUnseenShift = 1e30f;           // of a row that has met no key
 constexpr float kSlackLog2 = 8.0f;
 constexpr float kLargestSum = 1.152921504606847e18f;          // 2^60: leaves the values 2^67
 
-__device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff800000); }
-
 // A thread's two accumulator rows. Scores are laid out [key rows][blocks of 8 keys][row][2]; mask bit 2 * block + j, the same for both
 // rows and every key row, says whether the pair's key j counts.
 template <Maximum kMaximum>
@@ -43,7 +41,7 @@ struct RowSoftmax {
     if constexpr (kMaximum == Maximum::kOnce) {
       seen = true;
 #pragma unroll
-      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
+      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == ptx::minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
       return true;
     } else {
       const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
@@ -65,7 +63,7 @@ struct RowSoftmax {
 #pragma unroll
     for (int row = 0; row < 2; ++row)
 #pragma unroll
-      for (int i = 0; i < 2 * kBlocks; ++i) bias[row][i] = mask >> i & 1 ? shift[row] : minus_infinity();
+      for (int i = 0; i < 2 * kBlocks; ++i) bias[row][i] = mask >> i & 1 ? shift[row] : ptx::minus_infinity();
   }
 
   // Scores to weights, in place; their sums are added.
@@ -104,13 +102,13 @@ struct RowSoftmax {
   __device__ static __forceinline__ void row_maxima(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float (&maximum)[2]) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-      maximum[row] = minus_infinity();
+      maximum[row] = ptx::minus_infinity();
 #pragma unroll
       for (int i = 0; i < 2 * kBlocks; ++i) {
         float column = s[index<kBlocks>(0, i, row)];
 #pragma unroll
         for (int k = 1; k < kKeyRows; ++k) column = fmaxf(column, s[index<kBlocks>(k, i, row)]);
-        maximum[row] = fmaxf(maximum[row], mask >> i & 1 ? column : minus_infinity());
+        maximum[row] = fmaxf(maximum[row], mask >> i & 1 ? column : ptx::minus_infinity());
       }
     }
 #pragma unroll

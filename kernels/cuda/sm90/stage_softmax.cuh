@@ -83,7 +83,7 @@ class StageSoftmax {
         if (!window.sees(row, key_row, offset)) {
 #pragma unroll
           for (int block = 0; block < 3; ++block)
-            s[(key_row * 3 + block) * 4 + row * 2] = s[(key_row * 3 + block) * 4 + row * 2 + 1] = minus_infinity();
+            s[(key_row * 3 + block) * 4 + row * 2] = s[(key_row * 3 + block) * 4 + row * 2 + 1] = ptx::minus_infinity();
         }
   }
 

@@ -19,8 +19,8 @@ Encode find_encode() {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found;
   constexpr unsigned kFirstVersion = 12000;
-  if (cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kFirstVersion, cudaEnableDefault, &found) != cudaSuccess) return nullptr;
-  return found == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(function) : nullptr;
+  const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kFirstVersion, cudaEnableDefault, &found);
+  return error == cudaSuccess && found == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(function) : nullptr;
 }
 
 struct MapShape {
@@ -36,8 +36,8 @@ bool encode(CUtensorMap& map, const void* data, DataType dtype, MapShape shape) 
   if (function == nullptr) return false;
   for (int i = 0; i + 1 < shape.rank; ++i) shape.strides[i] = shape.extents[i + 1] == 1 ? 16 : shape.strides[i] * kElementBytes;
   const auto type = dtype == DataType::kBFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
-  return function(&map, type, static_cast<cuuint32_t>(shape.rank), const_cast<void*>(data), shape.extents, shape.strides, shape.box, shape.steps,
-                  CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
+  return function(&map, type, static_cast<cuuint32_t>(shape.rank), const_cast<void*>(data), shape.extents, shape.strides, shape.box,
+                  shape.steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_128B,
                   CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE) == CUDA_SUCCESS;
 }
 

@@ -21,7 +21,8 @@ bool encode_grid_map(CUtensorMap& map, const ConstView& view, const AttentionSha
                      TokenBox box);
 
 // The first `tokens` of the sequence: coordinates (head_dim, head, token, batch); a box of box_tokens tokens, zeros after the last.
-bool encode_token_map(CUtensorMap& map, const ConstView& view, const AttentionShape& shape, DataType dtype, std::int64_t tokens, int box_tokens);
+bool encode_token_map(CUtensorMap& map, const ConstView& view, const AttentionShape& shape, DataType dtype, std::int64_t tokens,
+                      int box_tokens);
 
 // Why TMA cannot address this tensor, or nullptr.
 const char* addressing_problem(const ConstView& view, const AttentionShape& shape);

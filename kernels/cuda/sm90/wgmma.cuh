@@ -13,7 +13,9 @@ namespace fovea::kernels::sm90 {
 
 __device__ __forceinline__ std::uint32_t descriptor(std::uint32_t shared_address) { return shared_address >> 4 | 0x10000u; }
 FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_distance(int bytes) { return static_cast<std::uint32_t>(bytes) >> 4; }
-FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_high(int group_stride_bytes) { return 0x40000000u | static_cast<std::uint32_t>(group_stride_bytes) >> 4; }
+FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_high(int group_stride_bytes) {
+  return 0x40000000u | static_cast<std::uint32_t>(group_stride_bytes) >> 4;
+}
 constexpr std::uint32_t kDenseRows = descriptor_high(8 * kSwizzleBytes);
 constexpr std::uint32_t kPanelRows = descriptor_high(kPanelColumns * kSwizzleBytes);   // the same 8 columns of successive key rows
 
@@ -28,7 +30,8 @@ __device__ __forceinline__ void products_settle(float (&d)[kCount]) {
   for (int i = 0; i < kCount; ++i) asm volatile("" : "+f"(d[i])::"memory");
 }
 
-#define FOVEA_D8(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3]), "+f"(d[i + 4]), "+f"(d[i + 5]), "+f"(d[i + 6]), "+f"(d[i + 7])
+#define FOVEA_D4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define FOVEA_D8(d, i) FOVEA_D4(d, i), FOVEA_D4(d, i + 4)
 #define FOVEA_L8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define FOVEA_L24 FOVEA_L8 ", %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23"
 #define FOVEA_L32 FOVEA_L24 ", %24, %25, %26, %27, %28, %29, %30, %31"
@@ -91,6 +94,7 @@ __device__ __forceinline__ void values_product(float (&d)[32], const std::uint32
   if constexpr (Element::kWideRange) FOVEA_VALUES("bf16"); else FOVEA_VALUES("f16");
 }
 #undef FOVEA_VALUES
+#undef FOVEA_D4
 #undef FOVEA_D8
 #undef FOVEA_L8
 #undef FOVEA_L24
