@@ -12,6 +12,9 @@
 namespace fovea {
 namespace {
 
+// For compression; more would take cores from the network.
+constexpr const char* kThreads = "4";
+
 // Rows of tiles of several bands are held at once: smaller tiles keep that in bounds.
 std::int64_t tile_side(const TiledTiffOptions& options) { return options.bands == 1 ? 512 : 256; }
 
@@ -42,6 +45,7 @@ struct TiledTiff::State {
     creation.SetNameValue("BLOCKYSIZE", std::to_string(tile).c_str());
     creation.SetNameValue("COMPRESS", "DEFLATE");
     creation.SetNameValue("BIGTIFF", "YES");
+    creation.SetNameValue("NUM_THREADS", kThreads);
     creation.SetNameValue("INTERLEAVE", "BAND");   // a reader that wants one class decodes one
     GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
     dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands,
@@ -88,14 +92,9 @@ struct TiledTiff::State {
     pending_rows = 0;
   }
 
-  void build_overviews() {
-    std::vector<int> factors;
-    for (int factor = 2; std::max(options.width, options.height) * 2 / factor > tile; factor *= 2) factors.push_back(factor);
-    if (factors.empty()) return;
+  void add_overviews() {
     const gdal::ErrorScope errors;
-    const char* method = options.overviews == OverviewKind::kMajority ? "MODE" : "AVERAGE";
-    if (dataset->BuildOverviews(method, static_cast<int>(factors.size()), factors.data(), 0, nullptr, nullptr, nullptr, nullptr) != CE_None)
-      fail(errors);
+    if (!build_overviews(*dataset, options.overviews, tile) || errors.failed()) fail(errors);
   }
 
   // A cloud-optimised file has its overviews first, so it is a copy of the finished tiled one.
@@ -150,7 +149,7 @@ void TiledTiff::finish() {
   State& state = *state_;
   state.flush_tiles();
   require(state.rows_written == state.options.height, "the TIFF lacks rows");
-  state.build_overviews();
+  state.add_overviews();
   {
     const gdal::ErrorScope errors;
     state.dataset.reset();   // the last bytes are written here

@@ -9,11 +9,11 @@
 
 #include "core/image/image.h"
 #include "core/image/image_source.h"
+#include "core/image/overviews.h"
 #include "core/image/writers.h"
 
 namespace fovea {
 
-enum class OverviewKind { kMajority, kAverage };   // how 2x2 samples of one level become one of the next
 enum class TiffLayout { kTiled, kCloudOptimized };   // the latter needs twice the disk while it is written
 
 struct TiledTiffOptions {

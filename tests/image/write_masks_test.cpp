@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <array>
 #include <csignal>
 
 #include "core/image/gdal_support.h"
@@ -26,6 +27,14 @@ ImageU8 make_mask(std::int64_t width, std::int64_t height, int nodata) {
   }
   if (nodata >= 0) std::fill_n(mask.row(height / 2), width / 2, static_cast<std::uint8_t>(nodata));
   return mask;
+}
+
+// Noise does not compress: a mask larger than a small disk.
+ImageU8 make_noise(std::int64_t width, std::int64_t height, int channels) {
+  ImageU8 noise(width, height, channels);
+  std::uint32_t state = 1;
+  for (auto& value : noise.samples()) value = static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24) % 5;
+  return noise;
 }
 
 // Bands of prime height, so that they fit no tile.
@@ -95,6 +104,36 @@ TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
   EXPECT_STREQ(dataset->GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE"), "DEFLATE");
 }
 
+// The level below, halved by another hand: the most frequent of four samples.
+TEST(WriteMaskTiff, OverviewsHoldTheMajority) {
+  const TemporaryFolder folder;
+  const auto path = folder / "scene_mask.tif";
+  const ImageU8 mask = make_noise(1501, 1033, 1);
+  const auto writer = create_mask_writer(mask_options(path, MaskFormat::kTiff, mask));
+  append_by_bands(*writer, mask);
+  writer->finish();
+  const auto dataset = gdal::open(path, "GTiff");
+  ImageU8 below = mask.clone();
+  ASSERT_EQ(dataset->GetRasterBand(1)->GetOverviewCount(), 2);
+  for (int i = 0; i < 2; ++i) {
+    GDALRasterBand& overview = *dataset->GetRasterBand(1)->GetOverview(i);
+    ImageU8 level((below.width() + 1) / 2, (below.height() + 1) / 2, 1);
+    const auto width = static_cast<int>(level.width()), height = static_cast<int>(level.height());
+    ASSERT_EQ(overview.GetXSize(), width);
+    ASSERT_EQ(overview.RasterIO(GF_Read, 0, 0, width, height, level.samples().data(), width, height, GDT_Byte, 0, 0, nullptr), CE_None);
+    for (std::int64_t y = 0; y < level.height(); ++y) {
+      for (std::int64_t x = 0; x < level.width(); ++x) {
+        std::array<int, 256> count{};
+        for (const std::int64_t v : {2 * y, std::min(2 * y + 1, below.height() - 1)}) {
+          for (const std::int64_t u : {2 * x, std::min(2 * x + 1, below.width() - 1)}) ++count[below.row(v)[u]];
+        }
+        ASSERT_EQ(count[level.row(y)[x]], *std::ranges::max_element(count)) << x << ", " << y;
+      }
+    }
+    below = std::move(level);
+  }
+}
+
 TEST(WriteMaskNarrow, OnePixelAndOneColumn) {
   const TemporaryFolder folder;
   for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
@@ -131,14 +170,6 @@ TEST(WriteMaskFailure, FolderThatIsNotThere) {
     EXPECT_EQ(complaint(ErrorKind::kEnvironment, path, [&] { create_mask_writer(mask_options(path, format, mask)); }),
               "cannot write: No such file or directory");
   }
-}
-
-// Noise does not compress: a mask larger than the disk.
-ImageU8 make_noise(std::int64_t width, std::int64_t height, int channels) {
-  ImageU8 noise(width, height, channels);
-  std::uint32_t state = 1;
-  for (auto& value : noise.samples()) value = static_cast<std::uint8_t>((state = state * 1664525u + 1013904223u) >> 24) % 5;
-  return noise;
 }
 
 void expect_no_room(const TemporaryFolder& outer, const std::filesystem::path& folder, const std::string& reason) {
