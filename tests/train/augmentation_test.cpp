@@ -161,6 +161,28 @@ TEST_F(Augmentation, SwapIsDrawnAsOftenAsTheConfigSays) {
   EXPECT_NEAR(swapped, 1000, 5 * 27.4);   // five deviations of a binomial(4000, 1/4)
 }
 
+TEST_F(Augmentation, RedAndBlueChangePlacesWhereThePlanSaysSo) {
+  const auto scene = test::disc_scene(kCrop, kCrop, kCrop / 2);
+  test::write_packed(folder_.path() / "disc.safetensors", {{"d", scene}});
+  NoProgress progress;
+  const std::vector<DataSource> sources{{folder_.path() / "disc.safetensors", {}, {}}};
+  set_.emplace(sources, LabelRange{2, 255}, progress, std::stop_token());
+  CropPlan plan = plain_plan({0, 0, kCrop, kCrop});
+  const auto plain = cut(plan).images;
+  ASSERT_GT((plain - plain.flip({1})).abs().max().item<float>(), 100) << "the sample's red and blue are too alike";
+  plan.colour.swap_red_blue = true;
+  EXPECT_TRUE(torch::equal(cut(plan).images, plain.flip({1})));
+
+  AugmentationConfig config;
+  config.swap_red_blue = 0.25;
+  int swapped = 0;
+  for (std::uint64_t i = 0; i < 1600; ++i) {
+    RandomStream random(2, 3, i);
+    swapped += plan_crop(random, 0, {0, 0, 64, 64}, kCrop, config).colour.swap_red_blue;
+  }
+  EXPECT_NEAR(swapped, 400, 5 * 17.3);   // five deviations of a binomial(1600, 1/4)
+}
+
 TEST(RandomStream, IsAFunctionOfSeedAndCounters) {
   const auto first = [](std::uint64_t seed, std::uint64_t step, std::uint64_t crop) { return RandomStream(seed, step, crop).bits(); };
   EXPECT_EQ(first(1, 2, 3), first(1, 2, 3));
