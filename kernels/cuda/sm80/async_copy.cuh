@@ -1,7 +1,7 @@
 // cp.async, and rows of tokens copied into swizzled shared memory.
 #pragma once
 
-#include "kernels/cuda/sm80/stream.cuh"
+#include "kernels/cuda/sm80/stages.h"
 
 namespace fovea::kernels::sm80 {
 

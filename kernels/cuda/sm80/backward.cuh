@@ -53,7 +53,7 @@ class QueryGradientPass {
   __device__ void meet(const Patch<kColumns>& patch, const ColumnBias<kColumns>& bias, const WindowMask& mask, const Reach& reach, std::uint32_t buffer) {
     float score[2 * kColumns][4], grad[2 * kColumns][4];
     multiply_rows_twice(score, query_, buffer, grad, grad_output_, buffer + kOperandBytes, patch);
-    if (!bias_suffices(reach, patch)) mask_scores(score, mask, reach, patch);
+    if (!columns_decide(reach, patch)) mask_scores(score, mask, reach, patch);
 #pragma unroll
     for (int i = 0; i < 2 * kColumns; ++i)
 #pragma unroll
@@ -124,7 +124,7 @@ class KeyGradientPass {
   __device__ void meet(const Patch<kColumns>& patch, const ColumnBias<kColumns>& bias, const WindowMask& mask, const Reach& reach, std::uint32_t buffer) {
     float weight[2 * kColumns][4], grad[2 * kColumns][4];
     multiply_rows_twice(weight, key_, buffer, grad, value_, buffer + kOperandBytes, patch);
-    if (!bias_suffices(reach, patch)) mask_scores(weight, mask, reach, patch);
+    if (!columns_decide(reach, patch)) mask_scores(weight, mask, reach, patch);
 #pragma unroll
     for (int i = 0; i < 2 * kColumns; ++i) {
       const std::uint32_t address = buffer + 2 * kOperandBytes + (patch.slot[i] * kBlock + 2 * (threadIdx.x % 4)) * 4;

@@ -31,7 +31,7 @@ class ForwardPass {
   __device__ void meet(const Patch<kColumns>& patch, const ColumnBias<kColumns>& bias, const WindowMask& mask, const Reach& reach, std::uint32_t buffer) {
     float score[2 * kColumns][4];
     multiply_rows(score, query_, buffer, patch);
-    if (!bias_suffices(reach, patch)) mask_scores(score, mask, reach, patch);
+    if (!columns_decide(reach, patch)) mask_scores(score, mask, reach, patch);
     float largest[2] = {-INFINITY, -INFINITY};
 #pragma unroll
     for (int c = 0; c < kColumns; ++c)

@@ -4,11 +4,10 @@
 // everything below it speaks of rows and columns of the phase; TokenMap leads back to the sequence.
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <cstdint>
 
 #include "kernels/attention_params.h"
+#include "kernels/cuda/host_device.h"
 
 namespace fovea::kernels::sm80 {
 
@@ -16,17 +15,17 @@ constexpr int kBlock = 8;        // tokens of a block, consecutive in a row: the
 constexpr int kNearBlocks = 2;   // room for global tokens beside the first stage
 constexpr int kSubtile = 16;     // tokens of a warp: the m of the product; two rows of 8, or one row of 16 if the tile is one row
 
-__host__ __device__ inline int divide_up(int a, int b) { return (a + b - 1) / b; }
-__host__ __device__ inline int smaller(int a, int b) { return a < b ? a : b; }
-__host__ __device__ inline int larger(int a, int b) { return a > b ? a : b; }
+FOVEA_HOST_DEVICE int divide_up(int a, int b) { return (a + b - 1) / b; }
+FOVEA_HOST_DEVICE int smaller(int a, int b) { return a < b ? a : b; }
+FOVEA_HOST_DEVICE int larger(int a, int b) { return a > b ? a : b; }
 
 struct Axis {
   int extent, dilation, radius;                 // tokens; steps; steps of `dilation` tokens, never past the phase
-  __host__ __device__ int phase_length(int phase) const { return dilation == 1 ? extent : divide_up(extent - phase, dilation); }
+  FOVEA_HOST_DEVICE int phase_length(int phase) const { return dilation == 1 ? extent : divide_up(extent - phase, dilation); }
 };
 
 // A head that reaches no neighbour along an axis sees it as dense with radius 0: fewer, fuller tiles.
-__host__ __device__ inline Axis make_axis(int extent, int radius, int dilation) {
+FOVEA_HOST_DEVICE Axis make_axis(int extent, int radius, int dilation) {
   if (radius == 0 || dilation >= extent) return {extent, 1, 0};
   if (dilation == 1) return {extent, 1, smaller(radius, extent - 1)};
   return {extent, dilation, smaller(radius, divide_up(extent, dilation) - 1)};
@@ -49,10 +48,10 @@ struct HeadTable {
 struct Tiling {
   Axis y, x;
   int tile_height, tile_width, tiles_y, tiles_x;
-  __host__ __device__ std::int64_t tiles() const { return std::int64_t(y.dilation) * x.dilation * tiles_y * tiles_x; }
+  FOVEA_HOST_DEVICE std::int64_t tiles() const { return std::int64_t(y.dilation) * x.dilation * tiles_y * tiles_x; }
 };
 
-__host__ __device__ inline Tiling make_tiling(const Layout& layout, int dilation, int tile_width) {
+FOVEA_HOST_DEVICE Tiling make_tiling(const Layout& layout, int dilation, int tile_width) {
   Tiling t;
   t.y = make_axis(layout.height, layout.radius_y, dilation);
   t.x = make_axis(layout.width, layout.radius_x, dilation);
@@ -77,7 +76,7 @@ struct Halo {
 };
 
 // Warps take rows by two, so a stage has an even number of them wherever the halo is higher than one row.
-__host__ __device__ inline void cut_into_stages(Halo& halo, int stage_blocks) {
+FOVEA_HOST_DEVICE void cut_into_stages(Halo& halo, int stage_blocks) {
   const int rows = halo.row_last + 1 - halo.row_first, most_blocks = rows > 1 ? stage_blocks / 2 : stage_blocks;
   halo.blocks_per_row = divide_up(halo.column_last + 1 - halo.column_begin, kBlock);
   halo.segments = divide_up(halo.blocks_per_row, most_blocks);

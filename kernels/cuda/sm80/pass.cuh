@@ -5,7 +5,7 @@
 
 #include "kernels/cuda/sm80/mask.cuh"
 #include "kernels/cuda/sm80/products.cuh"
-#include "kernels/cuda/sm80/work.cuh"
+#include "kernels/cuda/sm80/work.h"
 
 namespace fovea::kernels::sm80 {
 
@@ -119,8 +119,8 @@ __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResi
   for (int i = 0; i < kStages - 1; ++i) start_copies(i);
 
   const auto own_tokens = [&] { return WarpTokens(work, threadIdx.x / 32, Tuning::kWarps); };   // again where needed: registers are scarce
-  Pass pass(arguments, work, LaneTokens(work, own_tokens()));
-  WindowMask mask(work, own_tokens());
+  Pass pass(arguments, work, LaneTokens(work, own_tokens(), lane_of_thread()));
+  WindowMask mask(work, own_tokens(), lane_of_thread());
   __shared__ Reach reaches[Tuning::kWarps];     // each warp's own; not in registers, which are scarce
   Reach& reach = reaches[threadIdx.x / 32];
   Stage stage{};
@@ -138,7 +138,7 @@ __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResi
     if (index >= 0 && index < grid_stages) {
       stage = next_stage(work.grid, stage, index);
       if (index == 0) {
-        mask = WindowMask(work, own_tokens());
+        mask = WindowMask(work, own_tokens(), lane_of_thread());
         reach = reach_of(work, own_tokens());
         flat = work.tile_height == 1;
         __syncwarp();
@@ -158,7 +158,7 @@ __global__ void __launch_bounds__(Pass::Tuning::kWarps * 32, Pass::Tuning::kResi
   }
   wait_for_copies<0>();
   const WarpTokens tokens = own_tokens();
-  const LaneTokens lane(work, tokens);
+  const LaneTokens lane(work, tokens, lane_of_thread());
   if (work.split < 0)
     pass.store(arguments, work, lane);
   else

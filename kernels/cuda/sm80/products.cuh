@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/cuda/sm80/fragments_float32.cuh"
+#include "kernels/cuda/sm80/window.h"
 
 namespace fovea::kernels::sm80 {
 

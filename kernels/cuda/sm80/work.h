@@ -8,7 +8,7 @@ namespace fovea::kernels::sm80 {
 // Tiles are visited in stripes 32 tiles wide, top to bottom, so that the halo of the row of tiles above is still in the L2 cache.
 constexpr int kStripeTiles = 32;
 
-__device__ inline void tile_position(const Tiling& tiling, int index, int& tile_y, int& tile_x) {
+FOVEA_HOST_DEVICE void tile_position(const Tiling& tiling, int index, int& tile_y, int& tile_x) {
   const int stripe = index / (kStripeTiles * tiling.tiles_y);
   const int width = smaller(kStripeTiles, tiling.tiles_x - stripe * kStripeTiles);
   const int rest = index - stripe * kStripeTiles * tiling.tiles_y;
@@ -17,7 +17,7 @@ __device__ inline void tile_position(const Tiling& tiling, int index, int& tile_
 }
 
 // The global tokens as one tile of a single row; a share of the whole sequence streams past them.
-__device__ inline bool locate_global_share(const Layout& layout, int split, int stage_blocks, Work& work) {
+FOVEA_HOST_DEVICE bool locate_global_share(const Layout& layout, int split, int stage_blocks, Work& work) {
   work.split = split;
   work.map = {0, 0, 1};
   work.y0 = work.x0 = 0;
@@ -37,7 +37,7 @@ __device__ inline bool locate_global_share(const Layout& layout, int split, int 
   return true;
 }
 
-__device__ inline void surround(const Layout& layout, const Tiling& tiling, int tile_height_used, int stage_blocks, Work& work) {
+FOVEA_HOST_DEVICE void surround(const Layout& layout, const Tiling& tiling, int tile_height_used, int stage_blocks, Work& work) {
   Halo& halo = work.grid;
   halo.map = work.map;
   halo.row_first = larger(0, work.y0 - work.radius_y);
@@ -61,7 +61,7 @@ __device__ inline void surround(const Layout& layout, const Tiling& tiling, int 
 }
 
 // False if this thread block has nothing to do: heads differ in their number of tiles, phases in their length.
-__device__ inline bool locate(const Layout& layout, const HeadTable& heads, unsigned index, int stage_blocks, Work& work) {
+FOVEA_HOST_DEVICE bool locate(const Layout& layout, const HeadTable& heads, unsigned index, int stage_blocks, Work& work) {
   const unsigned plane = index / layout.blocks_per_plane;
   int local = int(index - plane * layout.blocks_per_plane);
   work.batch = int(plane / unsigned(layout.heads));

@@ -1,4 +1,4 @@
-// What streams past a thread block, stage by stage, and which blocks of a stage a warp meets.
+// What streams past a thread block, stage by stage, and which blocks of a stage a warp meets. Plain integers; host and device.
 #pragma once
 
 #include "kernels/cuda/sm80/geometry.h"
@@ -12,7 +12,7 @@ struct Stage {
   int slot;                                     // of the first block, in the stage's buffers
 };
 
-__device__ inline Stage stage_of(const Halo& halo, int index) {
+FOVEA_HOST_DEVICE Stage stage_of(const Halo& halo, int index) {
   int group = index, segment = 0;
   if (halo.segments > 1) {
     group = index / halo.segments;
@@ -29,7 +29,7 @@ __device__ inline Stage stage_of(const Halo& halo, int index) {
 }
 
 // The stage after `stage`; index: its number.
-__device__ inline Stage next_stage(const Halo& halo, const Stage& stage, int index) {
+FOVEA_HOST_DEVICE Stage next_stage(const Halo& halo, const Stage& stage, int index) {
   if (index == 0 || halo.segments > 1) return stage_of(halo, index);
   Stage next = stage;
   next.row += halo.rows_per_stage;
@@ -44,7 +44,7 @@ struct WarpTokens {
   int y, x, step_y, step_x;
   int part = 0, parts = 1;
 
-  __device__ WarpTokens(const Work& work, int warp, int warps) {
+  FOVEA_HOST_DEVICE WarpTokens(const Work& work, int warp, int warps) {
     if (work.tile_height == 1) {
       if (work.split >= 0) {
         const int holders = divide_up(work.width, kSubtile);
@@ -58,48 +58,19 @@ struct WarpTokens {
       y = work.y0 + warp % warps_down * 2, x = work.x0 + warp / warps_down * kBlock, step_y = 1, step_x = 0;
     }
   }
-  __device__ bool exist(const Work& work) const { return y < work.height && x < work.width; }
-};
-
-// This lane's tokens in the sequence; -1: outside the grid.
-struct LaneTokens {
-  int token[2];
-  __device__ LaneTokens(const Work& work, const WarpTokens& tokens) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int row = tokens.y + half * tokens.step_y, column = tokens.x + half * tokens.step_x + int(threadIdx.x) % 32 / 4;
-      const bool exists = row < work.height && column < work.width;
-      token[half] = exists ? work.map.base + row * work.map.row_stride + column * work.map.column_stride : -1;
-    }
-  }
-};
-
-// Which columns this lane's two tokens meet: low .. low + count - 1.
-struct WindowMask {
-  int low[2];
-  unsigned count[2];
-
-  __device__ WindowMask(const Work& work, const WarpTokens& tokens) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const int column = tokens.x + half * tokens.step_x + int(threadIdx.x) % 32 / 4;
-      low[half] = larger(column - work.radius_x, work.grid.column_first);
-      count[half] = unsigned(larger(0, smaller(column + work.radius_x, work.grid.column_last) + 1 - low[half]));
-    }
-  }
-  __device__ void meet_all(int columns) { low[0] = low[1] = 0, count[0] = count[1] = unsigned(columns); }
+  FOVEA_HOST_DEVICE bool exist(const Work& work) const { return y < work.height && x < work.width; }
 };
 
 // Rows and columns that some token of the warp meets; all columns between the inner ones are met by every token of the warp.
 struct Reach {
   int row_first, row_last, column_first, column_last, inner_first, inner_last;
   // Halves below each other: the upper one does not meet the last row, the lower one not the first.
-  __device__ bool meets_row(int half, int row, bool flat) const {
+  FOVEA_HOST_DEVICE bool meets_row(int half, int row, bool flat) const {
     return row >= row_first + (flat ? 0 : half) && row <= row_last - (flat ? 0 : 1 - half);
   }
 };
 
-__device__ inline Reach reach_of(const Work& work, const WarpTokens& tokens) {
+FOVEA_HOST_DEVICE Reach reach_of(const Work& work, const WarpTokens& tokens) {
   if (!tokens.exist(work)) return {0, -1, 0, -1, 0, -1};
   const int last = tokens.x + tokens.step_x + kBlock - 1;
   return {tokens.y - work.radius_y,
@@ -119,29 +90,29 @@ struct Patch {
   int rows, blocks;                             // how many rows (of 2), and blocks in a row, are there
   bool flat;
 
-  __device__ int row_of(int i) const { return flat ? row : row + i / kColumns; }
-  __device__ int column_of(int i) const { return column + kBlock * (flat ? i : i % kColumns); }
-  __device__ bool exists(int i) const { return flat ? i < blocks : i / kColumns < rows; }
+  FOVEA_HOST_DEVICE int row_of(int i) const { return flat ? row : row + i / kColumns; }
+  FOVEA_HOST_DEVICE int column_of(int i) const { return column + kBlock * (flat ? i : i % kColumns); }
+  FOVEA_HOST_DEVICE bool exists(int i) const { return flat ? i < blocks : i / kColumns < rows; }
 };
 
 // The part of a stage that a warp meets: rows [row, row_end), blocks [block, block_end), numbered inside the stage.
 struct Rectangle {
   int row, row_end, block, block_end;
 
-  __device__ Rectangle(const Stage& stage, const Reach& reach) {
+  FOVEA_HOST_DEVICE Rectangle(const Stage& stage, const Reach& reach) {
     row = larger(0, reach.row_first - stage.row);
     row_end = smaller(stage.rows, reach.row_last + 1 - stage.row);
     block = larger(0, (reach.column_first - stage.column) >> 3);
     block_end = smaller(stage.blocks, ((reach.column_last - stage.column) >> 3) + 1);
   }
-  __device__ void keep_part(const Stage& stage, int part, int parts) {              // in pairs, the least a warp works on
+  FOVEA_HOST_DEVICE void keep_part(const Stage& stage, int part, int parts) {              // in pairs, the least a warp works on
     const int pairs = (stage.blocks + 1) / 2;
     block = 2 * (pairs * part / parts);
     block_end = smaller(stage.blocks, 2 * (pairs * (part + 1) / parts));
   }
 
   template <int kColumns>
-  __device__ Patch<kColumns> patch(const Stage& stage, bool flat) const {
+  FOVEA_HOST_DEVICE Patch<kColumns> patch(const Stage& stage, bool flat) const {
     Patch<kColumns> p;
     p.row = stage.row + row;
     p.column = stage.column + block * kBlock;
@@ -149,7 +120,6 @@ struct Rectangle {
     p.blocks = block_end - block;
     p.flat = flat;
     const int first = stage.slot + row * stage.blocks + block, below = p.rows > 1 ? stage.blocks : 0;
-#pragma unroll
     for (int i = 0; i < 2 * kColumns; ++i)
       p.slot[i] = first + (flat ? smaller(i, p.blocks - 1) : i % kColumns + (i < kColumns ? 0 : below));
     return p;
