@@ -184,6 +184,14 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Strips,
                                          Geometry{1, 15, 17, 101, 77, {1, 2}, 2}, Geometry{1, 23, 24, 15, 13, {7, 50}, 132},
                                          Geometry{1, 32, 32, 1, 1, {3}, 8}, Geometry{1, 25, 40, 5, 3, {1, 8, 4}, 132}));
 
+TEST(Schedule, RefusesWorkThatIsNone) {
+  const std::int32_t dilation = 1;
+  AttentionShape shape;
+  shape.batch = 1, shape.grid_height = 0, shape.grid_width = 5, shape.heads = 1, shape.dilation = &dilation;
+  Schedule schedule;
+  EXPECT_FALSE(make_schedule(shape, 132, schedule));
+}
+
 TEST(Schedule, RefusesMoreGeometriesThanItHolds) {
   const std::vector<std::int32_t> dilation{1, 2, 3, 4, 5, 6, 7};
   AttentionShape shape;

@@ -131,11 +131,12 @@ const char* forward_unsupported(const AttentionForward& p, int compute_capabilit
   if (!(p.scale > 0.0f)) return "takes a positive scale";
   constexpr std::int64_t kLongestSide = std::int64_t{1} << 30;
   if (shape.grid_height > kLongestSide || shape.grid_width > kLongestSide) return "takes grids of at most 2^30 a side";
-  if (shape.batch == 0 || shape.grid_height == 0 || shape.grid_width == 0) return nullptr;
+  if (shape.heads > kMaxHeads || shape.global_tokens > kMaxGlobalTokens) return "takes at most 256 heads and 64 global tokens";
+  if (shape.batch == 0) return nullptr;
   for (const ConstView& view : {p.query, p.key, p.value, as_const(p.output)})
     if (const char* problem = addressing_problem(view, shape)) return problem;
   ForwardPlan plan;
-  if (make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return "takes at most 6 different dilations and 2^30 query tiles";
+  if (!make_plan(p, multiprocessors(), plan)) return "takes 1 to 2^30 query tiles and at most 6 different dilations";
   for (int g = 0; g < plan.schedule.group_count; ++g)
     if (const char* problem = geometry_problem(plan.schedule.groups[g])) return problem;
   return nullptr;
@@ -143,14 +144,14 @@ const char* forward_unsupported(const AttentionForward& p, int compute_capabilit
 
 std::size_t forward_workspace_bytes(const AttentionForward& p) {
   ForwardPlan plan;
-  if (p.shape.batch == 0 || make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return 0;
+  if (p.shape.batch == 0 || !make_plan(p, multiprocessors(), plan)) return 0;
   return plan.workspace_bytes;
 }
 
 cudaError_t attention_forward(const AttentionForward& p, void* workspace, cudaStream_t stream) {
   if (p.shape.batch == 0) return cudaSuccess;
   ForwardPlan plan;
-  if (make_plan(p, multiprocessors(), plan) != PlanProblem::kNone) return cudaErrorInvalidValue;
+  if (!make_plan(p, multiprocessors(), plan)) return cudaErrorInvalidValue;
   cudaError_t error = launch_grid(p, plan, workspace, stream);
   if (error == cudaSuccess && plan.splits > 0) error = launch_global_queries(p, plan, workspace, stream);
   if (error == cudaSuccess) error = launch_finish(p, plan, workspace, stream);

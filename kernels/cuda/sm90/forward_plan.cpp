@@ -37,10 +37,10 @@ void place_global_queries(const AttentionShape& shape, int multiprocessors, Forw
 
 }  // namespace
 
-PlanProblem make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan) {
+bool make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan) {
   const AttentionShape& shape = parameters.shape;
   plan = {};
-  if (!make_schedule(shape, multiprocessors, plan.schedule)) return PlanProblem::kTooManyGeometries;
+  if (!make_schedule(shape, multiprocessors, plan.schedule)) return false;
   plan.compiled_head_dim = shape.head_dim == 128 ? 128 : 64;
   plan.global_rows = std::max(1, divide_up(shape.global_tokens, kGlobalBlock)) * kGlobalBlock;
   if (shape.global_tokens > 0) place_global_queries(shape, multiprocessors, plan);
@@ -48,7 +48,7 @@ PlanProblem make_plan(const AttentionForward& parameters, int multiprocessors, F
   plan.directory_offset = aligned(sizeof(std::int32_t) * 4 * kWarpgroups * plan.schedule.ctas);
   plan.partials_offset = plan.directory_offset + aligned(sizeof(std::int32_t) * plan.slots);
   plan.workspace_bytes = plan.partials_offset + aligned(partial_bytes(plan, shape, plan.slots));
-  return PlanProblem::kNone;
+  return true;
 }
 
 int multiprocessors() {

@@ -17,10 +17,8 @@ struct ForwardPlan {
   std::size_t damage_offset, directory_offset, partials_offset, workspace_bytes;
 };
 
-enum class PlanProblem { kNone, kTooManyGeometries };
-
-// The plan's schedule is valid only without a problem. The batch must not be empty.
-PlanProblem make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan);
+// false if there is no schedule (schedule.h); then the plan is not valid.
+bool make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan);
 
 // Of the current device; 132 (an H100's) where there is none.
 int multiprocessors();

@@ -22,7 +22,7 @@ struct SplitConfig {
   static constexpr int kSharedBytes = kBarrierOffset + 8 * (2 * kSplitStages + 1);
 };
 
-// blockIdx: split, plane (batch * heads + head).
+// blockIdx: plane (batch * heads + head), split.
 template <class Element, int kHeadDim>
 __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_constant__ SplitArguments arguments) {
   using Config = SplitConfig<kHeadDim>;
@@ -38,9 +38,9 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
     ptx::barrier_init_fence();
   }
   __syncthreads();
-  const int plane = blockIdx.y, batch = plane / arguments.heads, head = plane % arguments.heads;
+  const int plane = blockIdx.x, batch = plane / arguments.heads, head = plane % arguments.heads;
   const std::int64_t all = (arguments.token_count + kSplitKeys - 1) / kSplitKeys;
-  const int begin = blockIdx.x * arguments.stages_per_split;
+  const int begin = blockIdx.y * arguments.stages_per_split;
   const int end = static_cast<int>(min(all, std::int64_t{begin} + arguments.stages_per_split));
   Ring ring;
   if (threadIdx.x == 128) {
@@ -77,7 +77,7 @@ __global__ __launch_bounds__(kSplitThreads) void global_kernel(const __grid_cons
       if (lane == 0) ptx::barrier_arrive(empty + 8 * ring.stage);
       ring.advance(kSplitStages);
     }
-    accumulator.store(arguments.partials, plane * arguments.splits + blockIdx.x, plane, arguments.global_tokens);
+    accumulator.store(arguments.partials, plane * arguments.splits + blockIdx.y, plane, arguments.global_tokens);
   }
 }
 

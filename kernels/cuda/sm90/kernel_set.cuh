@@ -23,7 +23,7 @@ cudaError_t launch_global_queries(const SplitArguments& arguments, int planes, c
   constexpr int kBytes = SplitConfig<kHeadDim>::kSharedBytes;
   const cudaError_t error = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes);
   if (error != cudaSuccess) return error;
-  kernel<<<dim3(arguments.splits, planes), kSplitThreads, kBytes, stream>>>(arguments);
+  kernel<<<dim3(planes, arguments.splits), kSplitThreads, kBytes, stream>>>(arguments);
   return cudaGetLastError();
 }
 

@@ -45,7 +45,7 @@ bool make_schedule(const AttentionShape& shape, int multiprocessors, Schedule& s
       if (group_of[head] == g) schedule.head_order[position++] = static_cast<std::uint8_t>(head);
     tiles += strips_of(schedule.groups[g], shape.batch) * schedule.groups[g].tiles_y;
   }
-  if (tiles > kMostTiles) return false;
+  if (tiles == 0 || tiles > kMostTiles) return false;
   schedule.ctas = static_cast<int>(std::min<std::int64_t>(multiprocessors, tiles));
   for (int g = 0; g < schedule.group_count; ++g) {
     DilationGroup& group = schedule.groups[g];
