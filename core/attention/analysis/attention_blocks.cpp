@@ -58,7 +58,9 @@ void fill_block(const AttentionLayer& layer, AttentionBlock& block) {
   queries.width *= block.tiles;
   auto keys = block.keys;
   keys.width = block.keys_width();
-  const auto query = (cut_tiles(channels_first(layer, layer.query, queries), block.queries.width, block.queries.width) * layer.softmax_scale()).transpose(-1, -2);
+  const auto query =
+      (cut_tiles(channels_first(layer, layer.query, queries), block.queries.width, block.queries.width) * layer.softmax_scale())
+          .transpose(-1, -2);
   auto scores = at::matmul(query, cut_tiles(channels_first(layer, layer.key, keys), block.keys.width, block.queries.width));
   if (!layer.dense()) {
     scores.masked_fill_(outside_window(layer, block), kMinusInfinity);
@@ -107,9 +109,10 @@ void for_each_block(const AttentionLayer& layer, const GridRect& rect, const std
   const auto tiles = std::clamp<std::int64_t>(scores_at_once(layer) / scores_of_tile, 1, (rect.width + kTileSide - 1) / kTileSide);
   for (std::int64_t y = rect.y; y < bottom; y += kTileSide) {
     for (std::int64_t x = rect.x; x < right; x += tiles * kTileSide) {
-      visit_filled({.tiles = std::min(tiles, (right - x + kTileSide - 1) / kTileSide),
-                    .queries = {y, x, std::min(kTileSide, bottom - y), kTileSide},
-                    .keys = {y - offsets.reach_y, x - offsets.reach_x, std::min(kTileSide, bottom - y) + 2 * offsets.reach_y, around.width}});
+      visit_filled(
+          {.tiles = std::min(tiles, (right - x + kTileSide - 1) / kTileSide),
+           .queries = {y, x, std::min(kTileSide, bottom - y), kTileSide},
+           .keys = {y - offsets.reach_y, x - offsets.reach_x, std::min(kTileSide, bottom - y) + 2 * offsets.reach_y, around.width}});
     }
   }
 }

@@ -46,17 +46,21 @@ AttentionPattern dense_pattern(std::array<std::int64_t, 2> grid, std::int64_t gl
 
 void check_layer(const AttentionLayer& layer) {
   const auto& pattern = layer.pattern;
-  require(layer.query.defined() && layer.query.dim() == 3 && layer.query.sizes() == layer.key.sizes(), "query and key must be [N, heads, D] alike");
-  require(layer.query.scalar_type() == layer.key.scalar_type() && layer.query.device() == layer.key.device(), "query and key must agree in dtype and device");
+  require(layer.query.defined() && layer.query.dim() == 3 && layer.query.sizes() == layer.key.sizes(),
+          "query and key must be [N, heads, D] alike");
+  require(layer.query.scalar_type() == layer.key.scalar_type() && layer.query.device() == layer.key.device(),
+          "query and key must agree in dtype and device");
   require(layer.query.scalar_type() == at::kFloat || layer.query.scalar_type() == at::kBFloat16 || layer.query.scalar_type() == at::kHalf,
           "query and key must be float32, bfloat16 or float16");
   require(layer.query.size(0) == layer.tokens() && layer.height() > 0 && layer.width() > 0, "query must hold the tokens of its pattern");
   require(layer.query.stride(2) == 1 && layer.key.stride(2) == 1, "the channels of a head must be contiguous");
   require(pattern.window[0] % 2 == 1 && pattern.window[1] % 2 == 1, "windows must be odd");
-  require(pattern.dilation.size() == 1 || static_cast<std::int64_t>(pattern.dilation.size()) == layer.heads(), "one dilation, or one a head");
+  require(pattern.dilation.size() == 1 || static_cast<std::int64_t>(pattern.dilation.size()) == layer.heads(),
+          "one dilation, or one a head");
   require(std::all_of(pattern.dilation.begin(), pattern.dilation.end(), [](auto d) { return d >= 1; }), "dilations must be at least 1");
-  require(!layer.lse.defined() || (layer.lse.dim() == 2 && layer.lse.size(0) == layer.heads() && layer.lse.size(1) >= layer.global_tokens()),
-          "lse must be [heads, at least G]");
+  require(
+      !layer.lse.defined() || (layer.lse.dim() == 2 && layer.lse.size(0) == layer.heads() && layer.lse.size(1) >= layer.global_tokens()),
+      "lse must be [heads, at least G]");
 }
 
 void add_global_lse(AttentionLayer& layer) {

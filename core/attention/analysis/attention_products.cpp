@@ -67,7 +67,8 @@ GridRect within_reach(const AttentionLayer& layer, const GridRect& rect) {
   for (const auto d : layer.pattern.dilation) dilation = std::max(dilation, d);
   const auto reach_y = dilation * ((layer.pattern.window[0] - 1) / 2), reach_x = dilation * ((layer.pattern.window[1] - 1) / 2);
   const auto top = std::max<std::int64_t>(rect.y - reach_y, 0), left = std::max<std::int64_t>(rect.x - reach_x, 0);
-  return {top, left, std::min(rect.y + rect.height + reach_y, layer.height()) - top, std::min(rect.x + rect.width + reach_x, layer.width()) - left};
+  return {top, left, std::min(rect.y + rect.height + reach_y, layer.height()) - top,
+          std::min(rect.x + rect.width + reach_x, layer.width()) - left};
 }
 
 TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {

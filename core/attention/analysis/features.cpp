@@ -21,7 +21,8 @@ at::Tensor unit(const at::Tensor& features) {
 }  // namespace
 
 at::Tensor cosine_similarity(const at::Tensor& features, std::int64_t token) {
-  require(features.dim() == 2 && token >= 0 && token < features.size(0), "cosine_similarity: features must be [N, C], the token one of them");
+  require(features.dim() == 2 && token >= 0 && token < features.size(0),
+          "cosine_similarity: features must be [N, C], the token one of them");
   const auto units = unit(features);
   return at::mv(units, units[token]).clamp(-1, 1);
 }

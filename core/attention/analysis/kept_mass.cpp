@@ -28,8 +28,10 @@ void for_each_band(const AttentionLayer& layer, const std::function<void(std::in
         p = p.clone();
         for (std::int64_t head = 0; head < layer.heads(); ++head) {
           const auto step = layer.dilation(head);
-          const auto inside = (dy.remainder(step) == 0).logical_and(dx.remainder(step) == 0)
-                                  .logical_and(dy.abs() <= step * (layer.pattern.window[0] / 2)).logical_and(dx.abs() <= step * (layer.pattern.window[1] / 2));
+          const auto inside = (dy.remainder(step) == 0)
+                                  .logical_and(dx.remainder(step) == 0)
+                                  .logical_and(dy.abs() <= step * (layer.pattern.window[0] / 2))
+                                  .logical_and(dx.abs() <= step * (layer.pattern.window[1] / 2));
           p[head].narrow(1, globals, block.keys.area()).mul_(inside);
         }
         p.div_(p.sum({-1}, true, at::kDouble).to(at::kFloat));
@@ -92,7 +94,8 @@ at::Tensor jensen_shannon_of_kept(const at::Tensor& kept) {
 RowDistances compare_rows(const AttentionLayer& a, const AttentionLayer& b) {
   check_layer(a);
   check_layer(b);
-  require(a.pattern.grid == b.pattern.grid && a.global_tokens() == b.global_tokens() && a.heads() == b.heads(), "compare_rows: two layers of one grid");
+  require(a.pattern.grid == b.pattern.grid && a.global_tokens() == b.global_tokens() && a.heads() == b.heads(),
+          "compare_rows: two layers of one grid");
   std::vector<at::Tensor> total_variation, jensen_shannon;
   std::vector<at::Tensor> rows_of_a;
   // Bands are the same for both: they depend on the grid alone.
@@ -102,7 +105,8 @@ RowDistances compare_rows(const AttentionLayer& a, const AttentionLayer& b) {
     const auto p = rows_of_a.at(band++).to(at::kDouble), q = rows.to(at::kDouble);
     const auto middle = (p + q) / 2;
     total_variation.push_back(((p - q).abs().sum(-1) / 2).to(at::kFloat));
-    jensen_shannon.push_back(((at::xlogy(p, p) + at::xlogy(q, q)).sum(-1) / 2 - at::xlogy(middle, middle).sum(-1)).clamp_min(0).to(at::kFloat));
+    jensen_shannon.push_back(
+        ((at::xlogy(p, p) + at::xlogy(q, q)).sum(-1) / 2 - at::xlogy(middle, middle).sum(-1)).clamp_min(0).to(at::kFloat));
   });
   return {at::cat(total_variation, 1), at::cat(jensen_shannon, 1)};
 }

@@ -67,12 +67,12 @@ void require_fits(const SegmentationModel& model, std::int64_t tokens, const std
   const auto needed = probe_bytes(encoder, tokens, model.dtype()), free = available_memory_bytes();
   if (needed <= free) return;
   const auto side = std::to_string(largest_side_that_fits(encoder, free, model.dtype()));
-  throw Error(ErrorKind::kEnvironment, name + ": layers of " + std::to_string(tokens) + " tokens need " + gigabytes(needed) + ", " + gigabytes(free) +
-                                           " are free: a crop of " + side + " x " + side + " pixels would fit");
+  throw Error(ErrorKind::kEnvironment, name + ": layers of " + std::to_string(tokens) + " tokens need " + gigabytes(needed) + ", " +
+                                           gigabytes(free) + " are free: a crop of " + side + " x " + side + " pixels would fit");
 }
 
-AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name, Progress& progress,
-                               std::stop_token stop)
+AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name,
+                               Progress& progress, std::stop_token stop)
     : model_(std::move(model)) {
   require(rgb.dim() == 3 && rgb.size(0) == 3, "AttentionProbe: rgb must be [3, H, W]");
   torch::NoGradGuard no_grad;
@@ -96,7 +96,8 @@ AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const t
 
 void AttentionProbe::check_exists(std::int64_t layer) const {
   if (layer >= 0 && layer < depth()) return;
-  throw Error(ErrorKind::kUsage, "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(depth() - 1));
+  throw Error(ErrorKind::kUsage,
+              "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(depth() - 1));
 }
 
 Qkv AttentionProbe::project(std::int64_t layer) const {

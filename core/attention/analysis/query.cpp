@@ -28,7 +28,8 @@ TokenMap chosen_tokens(const Asked& asked) {
   const auto& choice = asked.query.tokens;
   if (choice.global_token) return global_map(layer, *choice.global_token);
   if (!choice.box) {
-    throw Error(ErrorKind::kUsage, "method " + std::string(method_info(asked.query.method).name) + " asks about tokens: choose some with a place, a box or a global token");
+    throw Error(ErrorKind::kUsage, "method " + std::string(method_info(asked.query.method).name) +
+                                       " asks about tokens: choose some with a place, a box or a global token");
   }
   if (!choice.disc_radius) return box_map(layer, *choice.box);
   const auto y = choice.box->y + choice.box->height / 2, x = choice.box->x + choice.box->width / 2;
@@ -66,7 +67,8 @@ Answer answer_rollout(const Asked& asked) {
   auto result = map_answer(map, "share of rollout");
   if (from) return result;
   const auto field = receptive_field(map);
-  auto& json = result.numbers["field"] = {{"bounds", rect_json(field.bounds)}, {"support_tokens", field.support_tokens}, {"global_mass", field.global_mass}};
+  auto& json = result.numbers["field"] = {
+      {"bounds", rect_json(field.bounds)}, {"support_tokens", field.support_tokens}, {"global_mass", field.global_mass}};
   const auto patch = static_cast<double>(asked.probe.model().config().encoder.patch);
   for (const auto& contour : field.contours) {
     json["contours"].push_back({{"share", contour.share}, {"tokens", contour.tokens}, {"threshold", contour.threshold},
@@ -94,12 +96,15 @@ Answer answer_statistics(const Asked& asked) {
   if (asked.query.method == Method::kDistance) result = {.plane = choose(statistics.mean_distance), .unit = "tokens"};
   const auto by_head = [](const torch::Tensor& planes) { return planes.mean(torch::IntArrayRef{1, 2}, false, torch::kDouble); };
   const auto distance = by_head(statistics.mean_distance);
-  result.numbers = {{"entropy_by_head", list(by_head(entropy))}, {"global_mass_by_head", list(by_head(statistics.global_mass))},
-                    {"distance_tokens_by_head", list(distance)}, {"distance_pixels_by_head", list(distance * static_cast<double>(config.encoder.patch))}};
+  result.numbers = {{"entropy_by_head", list(by_head(entropy))},
+                    {"global_mass_by_head", list(by_head(statistics.global_mass))},
+                    {"distance_tokens_by_head", list(distance)},
+                    {"distance_pixels_by_head", list(distance * static_cast<double>(config.encoder.patch))}};
   if (const auto metres = config.preprocessing.ground_sampling_distance_m) {
     result.numbers["distance_metres_by_head"] = list(distance * static_cast<double>(config.encoder.patch) * *metres);
   }
-  for (std::int64_t head = 0; head < layer.heads(); ++head) result.numbers["distance_bound_tokens_by_head"].push_back(distance_bound(layer, head));
+  for (std::int64_t head = 0; head < layer.heads(); ++head)
+    result.numbers["distance_bound_tokens_by_head"].push_back(distance_bound(layer, head));
   return result;
 }
 
@@ -111,12 +116,14 @@ void check_dense_fits(const Asked& asked) {
   if (layer.tokens() <= kMostTokensForDense) return;
   const auto side = static_cast<std::int64_t>(std::sqrt(static_cast<double>(kMostTokensForDense - layer.global_tokens())));
   const auto pixels = std::to_string(side * asked.probe.model().config().encoder.patch);
-  throw Error(ErrorKind::kEnvironment, "dense attention of " + std::to_string(layer.tokens()) + " tokens is too large to compare with: a region of " +
-                                           pixels + " x " + pixels + " pixels would fit");
+  throw Error(ErrorKind::kEnvironment, "dense attention of " + std::to_string(layer.tokens()) +
+                                           " tokens is too large to compare with: a region of " + pixels + " x " + pixels +
+                                           " pixels would fit");
 }
 
 void check_pattern(const Query& query) {
-  if (query.window < 1 || query.window % 2 == 0) throw Error(ErrorKind::kUsage, "window " + std::to_string(query.window) + ": must be odd and positive");
+  if (query.window < 1 || query.window % 2 == 0)
+    throw Error(ErrorKind::kUsage, "window " + std::to_string(query.window) + ": must be odd and positive");
   if (query.dilation < 1) throw Error(ErrorKind::kUsage, "dilation " + std::to_string(query.dilation) + ": must be at least 1");
 }
 
@@ -136,8 +143,12 @@ Answer answer_kept_mass(const Asked& asked) {
   Answer result{.plane = fuse_heads(plane, asked.query.heads, 0).cpu(),
                 .unit = asked.query.method == Method::kDivergence ? "nats" : "share of dense attention"};
   const auto by_head = [](const torch::Tensor& planes) { return list(planes.mean(torch::IntArrayRef{1, 2}, false, torch::kDouble)); };
-  result.numbers = {{"window", asked.query.window}, {"dilation", asked.query.dilation}, {"globals", globals}, {"kept_by_head", by_head(mass)},
-                    {"total_variation_by_head", by_head(variation)}, {"jensen_shannon_by_head", by_head(divergence)},
+  result.numbers = {{"window", asked.query.window},
+                    {"dilation", asked.query.dilation},
+                    {"globals", globals},
+                    {"kept_by_head", by_head(mass)},
+                    {"total_variation_by_head", by_head(variation)},
+                    {"jensen_shannon_by_head", by_head(divergence)},
                     {"kept_by_radius_mean", list(kept.curve().mean(0))}};
   return result;
 }
@@ -145,9 +156,12 @@ Answer answer_kept_mass(const Asked& asked) {
 Answer answer_pattern(const Asked& asked) {
   check_pattern(asked.query);
   const auto& own = asked.probe.model().config().encoder.attention;
-  std::vector<LayerAttention> attention(own.size(), {.dense = false, .window = {asked.query.window, asked.query.window}, .dilation = {asked.query.dilation}});
+  std::vector<LayerAttention> attention(
+      own.size(), {.dense = false, .window = {asked.query.window, asked.query.window}, .dilation = {asked.query.dilation}});
   for (const auto layer : asked.query.dense_layers.value_or(std::vector<std::int64_t>{})) {
-    if (layer < 0 || layer >= asked.probe.depth()) throw Error(ErrorKind::kUsage, "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(asked.probe.depth() - 1));
+    if (layer < 0 || layer >= asked.probe.depth())
+      throw Error(ErrorKind::kUsage, "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " +
+                                         std::to_string(asked.probe.depth() - 1));
     attention[static_cast<std::size_t>(layer)] = {.dense = true};
   }
   const auto effect = asked.probe.pattern_effect(attention);
@@ -197,7 +211,8 @@ Answer answer(AttentionProbe& probe, const Query& query, Progress& progress, con
     case Method::kColumn: return map_answer(column(asked.layer(), chosen_tokens(asked), query.heads), "share of attention");
     case Method::kNormWeighted: {
       const auto index = asked.layer_index();
-      return map_answer(norm_weighted_row(asked.layer(), chosen_tokens(asked), query.heads, probe.values(index), probe.output_weight(index)), "norm");
+      return map_answer(
+          norm_weighted_row(asked.layer(), chosen_tokens(asked), query.heads, probe.values(index), probe.output_weight(index)), "norm");
     }
     case Method::kRollout: case Method::kRolloutFrom: case Method::kField: return answer_rollout(asked);
     case Method::kEntropy: case Method::kDistance: case Method::kGlobalMass: return answer_statistics(asked);
@@ -249,7 +264,8 @@ HeadChoice parse_heads(std::string_view text) {
   if (text == "min") return {HeadFusion::kMin, 0};
   std::int64_t head = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), head);
-  if (error != std::errc{} || end != text.data() + text.size()) throw Error(ErrorKind::kUsage, "head '" + std::string(text) + "', expected a number, mean, max or min");
+  if (error != std::errc{} || end != text.data() + text.size())
+    throw Error(ErrorKind::kUsage, "head '" + std::string(text) + "', expected a number, mean, max or min");
   return {HeadFusion::kOne, head};
 }
 

@@ -23,7 +23,9 @@ TokenMap mix(const TokenMap& attended, const TokenMap& before, double share) {
     result.values = attended.values * share;
     if (!before.support.empty()) {
       const auto& inner = before.support;
-      result.values.narrow(0, inner.y - result.support.y, inner.height).narrow(1, inner.x - result.support.x, inner.width).add_(before.values, 1 - share);
+      result.values.narrow(0, inner.y - result.support.y, inner.height)
+          .narrow(1, inner.x - result.support.x, inner.width)
+          .add_(before.values, 1 - share);
     }
   }
   result.globals = attended.globals * share + before.globals * (1 - share);
@@ -34,10 +36,12 @@ std::int64_t check_options(const LayerStack& layers, const RolloutOptions& optio
   const auto last = options.last_layer.value_or(layers.depth - 1);
   for (const auto layer : {options.first_layer, last}) {
     if (layer >= 0 && layer < layers.depth) continue;
-    throw Error(ErrorKind::kUsage, "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(layers.depth - 1));
+    throw Error(ErrorKind::kUsage,
+                "layer " + std::to_string(layer) + " does not exist: the model has layers 0 to " + std::to_string(layers.depth - 1));
   }
   if (options.first_layer > last) throw Error(ErrorKind::kUsage, "the first layer of a rollout must not lie above its last");
-  if (!(options.attention_share >= 0 && options.attention_share <= 1)) throw Error(ErrorKind::kUsage, "the share of attention must lie in 0 ... 1");
+  if (!(options.attention_share >= 0 && options.attention_share <= 1))
+    throw Error(ErrorKind::kUsage, "the share of attention must lie in 0 ... 1");
   return last;
 }
 

@@ -32,7 +32,8 @@ HeadRows rows_of_token(const AttentionLayer& layer, const GridRect& token, const
     };
     const auto [top, rows] = range(0, token.y);
     const auto [left, columns] = range(1, token.x);
-    const auto near = keys.slice(0, top, top + (rows - 1) * step + 1, step).slice(1, left, left + (columns - 1) * step + 1, step).select(2, head);
+    const auto near =
+        keys.slice(0, top, top + (rows - 1) * step + 1, step).slice(1, left, left + (columns - 1) * step + 1, step).select(2, head);
     const auto scores = at::cat({at::mv(layer.key.narrow(0, 0, globals).select(1, head).to(at::kDouble), query[head]),
                                  at::matmul(near.to(at::kDouble), query[head]).flatten()});
     const auto probabilities = at::softmax(scores, 0);
@@ -97,8 +98,10 @@ TokenMap norm_weighted_row(const AttentionLayer& layer, const TokenMap& from, co
   result.globals = norms(stacked([](const TokenMap& map) { return map.globals; }), values.narrow(0, 0, globals));
   result.values = at::empty_like(result.values);
   const auto grid = values.narrow(0, globals, layer.height() * layer.width()).unflatten(0, {layer.height(), layer.width()});
-  for (std::int64_t y = 0; y < support.height; ++y) {   // a grid row at a time: values of a whole grid would be a copy of the image's features
-    result.values[y].copy_(norms(stacked([&](const TokenMap& map) { return map.values[y]; }), grid[support.y + y].narrow(0, support.x, support.width)));
+  // A grid row at a time: values of a whole grid would be a copy of the image's features.
+  for (std::int64_t y = 0; y < support.height; ++y) {
+    result.values[y].copy_(
+        norms(stacked([&](const TokenMap& map) { return map.values[y]; }), grid[support.y + y].narrow(0, support.x, support.width)));
   }
   return result;
 }

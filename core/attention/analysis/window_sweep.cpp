@@ -112,8 +112,10 @@ void scatter_tile(const TokenMap& r, const GridRect& tile, const WindowOffsets& 
 void add_tile(const GridRect& tile, const WindowOffsets& offsets, const HaloTile& part, TokenMap& sum) {
   float* target = sum.values.data_ptr<float>();
   const auto& whole = sum.support;
-  const auto top = std::max(tile.y - offsets.reach_y, whole.y), bottom = std::min(tile.y + tile.height + offsets.reach_y, whole.y + whole.height);
-  const auto left = std::max(tile.x - offsets.reach_x, whole.x), right = std::min(tile.x + tile.width + offsets.reach_x, whole.x + whole.width);
+  const auto top = std::max(tile.y - offsets.reach_y, whole.y),
+             bottom = std::min(tile.y + tile.height + offsets.reach_y, whole.y + whole.height);
+  const auto left = std::max(tile.x - offsets.reach_x, whole.x),
+             right = std::min(tile.x + tile.width + offsets.reach_x, whole.x + whole.width);
   for (std::int64_t y = top; y < bottom; ++y) {
     const float* from = part.values.data() + (y - tile.y + offsets.reach_y) * part.stride + (left - tile.x + offsets.reach_x);
     float* to = target + (y - whole.y) * whole.width + (left - whole.x);
@@ -132,8 +134,10 @@ bool all_zero(const TokenMap& r, const GridRect& tile) {
 // Reads c into a tile's surroundings; zero outside its support.
 void gather_tile(const TokenMap& c, const GridRect& tile, const WindowOffsets& offsets, HaloTile& part) {
   std::fill(part.values.begin(), part.values.end(), 0.0f);
-  const auto top = std::max(tile.y - offsets.reach_y, c.support.y), bottom = std::min(tile.y + tile.height + offsets.reach_y, c.support.y + c.support.height);
-  const auto left = std::max(tile.x - offsets.reach_x, c.support.x), right = std::min(tile.x + tile.width + offsets.reach_x, c.support.x + c.support.width);
+  const auto top = std::max(tile.y - offsets.reach_y, c.support.y),
+             bottom = std::min(tile.y + tile.height + offsets.reach_y, c.support.y + c.support.height);
+  const auto left = std::max(tile.x - offsets.reach_x, c.support.x),
+             right = std::min(tile.x + tile.width + offsets.reach_x, c.support.x + c.support.width);
   for (std::int64_t y = top; y < bottom && left < right; ++y) {
     std::copy_n(c.values.const_data_ptr<float>() + (y - c.support.y) * c.support.width + left - c.support.x, right - left,
                 part.at(y - tile.y, left - tile.x, offsets));
@@ -141,7 +145,8 @@ void gather_tile(const TokenMap& c, const GridRect& tile, const WindowOffsets& o
 }
 
 // A c of the sixteen queries of one block.
-void dot_block(const float* probability, const WindowOffsets& offsets, const float* globals, const float* around, std::int64_t stride, float* result) {
+void dot_block(const float* probability, const WindowOffsets& offsets, const float* globals, const float* around, std::int64_t stride,
+               float* result) {
   double sums[kLanes] = {};
   for (std::int64_t g = 0; g < offsets.globals; ++g, probability += kLanes) {
     for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += static_cast<double>(probability[lane]) * globals[g];
@@ -170,7 +175,9 @@ void write_statistics(const WindowOffsets& offsets, const HeadWindow& window, co
   double far[kLanes], near[kLanes];
   weighted_sums(block.probabilities, window.distance.data(), count, far);
   weighted_sums(block.probabilities, window.on_grid.data(), count, near);
-  const auto put = [&](at::Tensor& plane, std::int64_t lane, double value) { plane.data_ptr<float>()[block.place + lane] = static_cast<float>(value); };
+  const auto put = [&](at::Tensor& plane, std::int64_t lane, double value) {
+    plane.data_ptr<float>()[block.place + lane] = static_cast<float>(value);
+  };
   for (std::int64_t lane = 0; lane < block.lanes; ++lane) {
     double on_globals = 0;
     for (std::int64_t g = 0; g < offsets.globals; ++g) on_globals += block.probabilities[g * kLanes + lane];
@@ -246,7 +253,8 @@ RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect) 
         for (std::int64_t y = tiles[i].y; y < tiles[i].y + tiles[i].height; ++y) {
           for (std::int64_t x = tiles[i].x; x < tiles[i].x + tiles[i].width; x += kLanes) {
             const auto lanes = std::min(kLanes, tiles[i].x + tiles[i].width - x);
-            StatisticsBlock block{.lanes = lanes, .place = (static_cast<std::int64_t>(head) * rect.height + y - rect.y) * rect.width + x - rect.x};
+            StatisticsBlock block{.lanes = lanes,
+                                  .place = (static_cast<std::int64_t>(head) * rect.height + y - rect.y) * rect.width + x - rect.x};
             block.probabilities = keys.probabilities(y, x, block.sums);
             write_statistics(offsets, offsets.heads[head], block, result);
           }

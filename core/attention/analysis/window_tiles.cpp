@@ -12,8 +12,8 @@ namespace {
 
 // Channels of `count` neighbouring tokens, [token][D], into [D][stride].
 template <class Scalar>
-void transpose_tokens(const Scalar* tokens, std::int64_t token_stride, std::int64_t count, std::int64_t channels, float scale, float* target,
-                      std::int64_t target_stride) {
+void transpose_tokens(const Scalar* tokens, std::int64_t token_stride, std::int64_t count, std::int64_t channels, float scale,
+                      float* target, std::int64_t target_stride) {
   for (std::int64_t first = 0; first < count; first += kLanes) {
     const auto lanes = std::min(kLanes, count - first);
     for (std::int64_t d = 0; d < channels; ++d) {

@@ -10,7 +10,8 @@
 
 namespace fovea::analysis {
 
-constexpr std::int64_t kTileRows = 16, kTileColumns = 4 * kLanes;   // keys of a tile and a 17 x 17 window: 0.7 MB a head, second-level cache
+constexpr std::int64_t kTileRows = 16,
+                       kTileColumns = 4 * kLanes;  // keys of a tile and a 17 x 17 window: 0.7 MB a head, second-level cache
 
 // Tiles of a rectangle of queries, row-major.
 std::vector<GridRect> tiles_of(const GridRect& rect);
