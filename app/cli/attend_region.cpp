@@ -1,0 +1,42 @@
+#include "app/cli/attend_region.h"
+
+#include <algorithm>
+
+#include "core/attention/analysis/probe.h"
+
+namespace fovea::cli {
+
+AttendRegion plan_region(const ImageInfo& image, const EncoderConfig& encoder, const RegionQuestion& question) {
+  const Rect whole{0, 0, image.width, image.height};
+  if (!question.region) return {whole, whole, ""};
+  const auto [x, y, width, height] = *question.region;
+  if (x < 0 || y < 0 || width < 1 || height < 1 || x > image.width - width || y > image.height - height) {
+    throw Error(ErrorKind::kUsage, question.name + ": region " + std::to_string(x) + "," + std::to_string(y) + "," +
+                                       std::to_string(width) + "," + std::to_string(height) + " does not lie inside the image of " +
+                                       std::to_string(image.width) + " x " + std::to_string(image.height) + " pixels");
+  }
+  const auto patch = encoder.patch;
+  const auto halo = analysis::halo_tokens(encoder);
+  // Along one axis: patches as the whole image has them, then the halo.
+  const auto widen = [&](std::int64_t first, std::int64_t extent, std::int64_t image_extent, std::int64_t halo_of_axis) {
+    const auto begin = std::max<std::int64_t>(0, first / patch - halo_of_axis) * patch;
+    const auto end = std::min(image_extent, ((first + extent + patch - 1) / patch + halo_of_axis) * patch);
+    return std::pair{begin, end - begin};
+  };
+  const auto place = [&](int factor) {
+    const auto [left, columns] = widen(x, width, image.width, factor * halo[1]);
+    const auto [top, rows] = widen(y, height, image.height, factor * halo[0]);
+    return Rect{left, top, columns, rows};
+  };
+  AttendRegion region{.asked = place(0), .computed = place(question.halo_factor), .caveat = ""};
+  if (!(region.computed == whole)) region.caveat = analysis::region_caveat(encoder);
+  return region;
+}
+
+torch::Tensor to_tensor(const ImageU8& rgb) {
+  const auto view =
+      torch::from_blob(const_cast<std::uint8_t*>(rgb.samples().data()), {rgb.height(), rgb.width(), 3}, torch::kUInt8);  // only read
+  return view.permute({2, 0, 1}).contiguous();
+}
+
+}  // namespace fovea::cli
