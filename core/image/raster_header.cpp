@@ -9,6 +9,8 @@
 namespace fovea {
 namespace {
 
+constexpr double kMaxBlockBytes = 512 << 20;   // real tiles have a few megabytes
+
 bool decodes_as_a_whole(std::string_view driver) { return driver == "JPEG" || driver == "PNG" || driver == "WEBP"; }
 
 std::string_view readable_name(std::string_view driver) {
@@ -137,21 +139,23 @@ void RasterSource::read_levels() {
 
 // What one read must hold at least: the whole image where the format has no windows, else one block of every band.
 void RasterSource::check_decoded_bytes(const ImageLimits& limits) const {
+  if (info_.windowed) return check_block_bytes();
   const double pixels = static_cast<double>(info_.width) * static_cast<double>(info_.height);
-  double bytes = 0;
-  if (!info_.windowed) {
-    const double channels = plan_.bands.size() == 1 && plan_.palette.empty() ? 1 : 3;
-    bytes = pixels * (channels + (has_mask_ ? 1 : 0) + header_.jpeg_transform_bytes_per_pixel);
-  } else {
-    for (int number = 1; number <= dataset_->GetRasterCount(); ++number) {
-      int width = 0, height = 0;
-      dataset_->GetRasterBand(number)->GetBlockSize(&width, &height);
-      bytes += static_cast<double>(width) * height * info_.bits / 8;
-    }
-  }
+  const double channels = plan_.bands.size() == 1 && plan_.palette.empty() ? 1 : 3;
+  const double bytes = pixels * (channels + (has_mask_ ? 1 : 0) + header_.jpeg_transform_bytes_per_pixel);
   if (bytes <= static_cast<double>(limits.max_decoded_bytes)) return;
   fail(describe_size(info_.width, info_.height) + " that only decode in one piece of " + in_gib(bytes) + ", at most " +
        in_gib(static_cast<double>(limits.max_decoded_bytes)) + "; convert the image to a tiled TIFF");
+}
+
+// A tile may claim to be larger than its image. GDAL divides large strips itself.
+void RasterSource::check_block_bytes() const {
+  int width = 0, height = 0;
+  dataset_->GetRasterBand(1)->GetBlockSize(&width, &height);
+  const double bytes = static_cast<double>(width) * height * dataset_->GetRasterCount() * info_.bits / 8;
+  if (bytes > kMaxBlockBytes) {
+    fail("tiles of " + describe_size(width, height) + ", at most " + in_gib(kMaxBlockBytes) + " in one piece");
+  }
 }
 
 }  // namespace fovea

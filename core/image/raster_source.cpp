@@ -130,7 +130,7 @@ ImageU8 RasterSource::colours(Rect rect, int level) {
   }
   if (plan_.significant_bits < 8) {
     const int top = (1 << plan_.significant_bits) - 1;
-    for (auto& value : image.samples()) value = static_cast<std::uint8_t>(std::min<int>(value, top) * 255 / top);
+    for (auto& value : image.samples()) value = static_cast<std::uint8_t>((std::min<int>(value, top) * 255 + top / 2) / top);
   }
   return image;
 }

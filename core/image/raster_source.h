@@ -36,6 +36,7 @@ class RasterSource final : public ImageSource {
   void read_levels();
   void read_palette(GDALRasterBand& band);
   void check_decoded_bytes(const ImageLimits& limits) const;
+  void check_block_bytes() const;
 
   ImageU8 colours(Rect rect, int level);      // [h, w, 1 or 3], 8 bits
   ImageU8 valid_samples(Rect rect, int level);

@@ -3,7 +3,9 @@
 #include <jpeglib.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
+#include <thread>
 
 #include "core/image/gdal_support.h"
 #include "core/image/image_source.h"
@@ -255,6 +257,47 @@ TEST(Read16Bits, RangeIsTheSmallestPowerOfTwoThatHoldsTheData) {
       expect_reads_as(path, expected_rgb(samples, bits));
     }
   }
+}
+
+TEST(ReadFewBits, FillEightBits) {
+  const TemporaryFolder folder;
+  for (const char* driver : {"PNG", "GTiff"}) {
+    for (const int bits : {1, 2, 4}) {
+      ImageU16 samples(kWidth, kHeight, 1);
+      for (std::size_t i = 0; i < samples.samples().size(); ++i) samples.samples()[i] = static_cast<std::uint16_t>(i * 7 / 3 % (1u << bits));
+      const auto path = folder / "few";
+      write_raster({.path = path, .driver = driver, .options = {"NBITS=" + std::to_string(bits)}}, samples);
+      expect_reads_as(path, expected_rgb(samples, bits));
+    }
+  }
+}
+
+// One object a thread: errors, blocks and orientation of one must not reach another.
+TEST(ReadThreads, ObjectsOfSeveralThreadsDoNotDisturbEachOther) {
+  const TemporaryFolder folder;
+  const auto good = folder / "good.tif", bad = folder / "bad.tif";
+  const ImageU16 samples = make_pattern(kWidth, kHeight, 3, 8);
+  write_raster({.path = good, .options = {"TILED=YES", "COMPRESS=DEFLATE", "BLOCKXSIZE=64", "BLOCKYSIZE=64"}}, samples);
+  write_bytes(bad, read_bytes(good).substr(0, std::filesystem::file_size(good) / 2));
+  const ImageU8 expected = expected_rgb(samples, 8);
+  std::atomic<int> wrong = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (int t = 0; t < 4; ++t) {
+      threads.emplace_back([&, t] {
+        for (int i = 0; i < 20; ++i) {
+          try {
+            const auto image = open_image(t % 2 ? bad : good);
+            const bool same = std::ranges::equal(image->read_rgb(kWhole).samples(), expected.samples());
+            if (t % 2 || !same) ++wrong;
+          } catch (const Error& error) {
+            if (t % 2 == 0 || !std::string_view(error.what()).starts_with(bad.string())) ++wrong;
+          }
+        }
+      });
+    }
+  }
+  EXPECT_EQ(wrong, 0);
 }
 
 TEST(Read16Bits, DeclaredBitsAndNodataDecide) {
