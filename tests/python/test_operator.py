@@ -1,18 +1,16 @@
 """The operator from Python: loaded with torch.ops.load_library, checked with torch.library.opcheck and gradcheck.
 
-FOVEA_OPS names the library; by default the release build's.
+Usage: test_operator.py LIBRARY   (build/release/libfovea_ops.so)
 """
 
-import os
-import pathlib
+import sys
 import unittest
 
 import torch
 
-REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
-LIBRARY = os.environ.get("FOVEA_OPS", str(REPOSITORY / "build" / "release" / "libfovea_ops.so"))
-
-torch.ops.load_library(LIBRARY)
+if len(sys.argv) != 2:
+    sys.exit("usage: test_operator.py LIBRARY")
+torch.ops.load_library(sys.argv[1])
 attention = torch.ops.fovea.local_global_attention.default
 
 GRID, GLOBALS, WINDOW, DILATION = (5, 6), 3, (3, 5), (1, 2)
@@ -80,4 +78,4 @@ class OperatorTest(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    unittest.main(argv=sys.argv[:1])

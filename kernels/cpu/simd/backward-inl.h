@@ -184,7 +184,7 @@ HWY_INLINE void backward_queries(const BackwardBlock& block, const BackwardSpace
   pack_halo(head_pair<Element>(parameters.key, parameters.value, block.task), parameters.shape, block.grid, block.halo, space.packed);
   Chunk chunk(kBackwardChunkTokens);
   for_each_tile(block.task, [&](const TilePositions& tile) {
-    const LaneTokens lanes = lane_tokens(block.task, block.grid, tile);
+    const LaneTokens lanes = lane_tokens(block.grid, tile);
     const auto load = [&](const ConstView& view, float factor, float* columns) {
       load_columns(head_of<Element>(view, block.task.batch, block.task.head), view.token_stride, lanes, block.depth, factor, space.rows,
                    columns);
@@ -210,7 +210,7 @@ HWY_INLINE void backward_keys(const BackwardBlock& block, const BackwardSpace& s
   load_halo_statistics(parameters, block.delta, block.sequence, block.grid, block.halo, space.packed_statistics);
   Chunk chunk(kBackwardChunkTokens);
   for_each_tile(block.task, [&](const TilePositions& tile) {
-    const LaneTokens lanes = lane_tokens(block.task, block.grid, tile);
+    const LaneTokens lanes = lane_tokens(block.grid, tile);
     const auto load = [&](const ConstView& view, float factor, float* columns) {
       load_columns(head_of<Element>(view, block.task.batch, block.task.head), view.token_stride, lanes, block.depth, factor, space.rows,
                    columns);

@@ -38,7 +38,7 @@ HWY_INLINE void forward_block_of(const AttentionForward& parameters, const Block
   Chunk chunk(kChunkTokens);
 
   for_each_tile(task, [&](const TilePositions& tile) {
-    const LaneTokens lanes = lane_tokens(task, grid, tile);
+    const LaneTokens lanes = lane_tokens(grid, tile);
     load_columns(head_of<Element>(parameters.query, task.batch, task.head), parameters.query.token_stride, lanes, depth,
                  parameters.scale * kLog2E, rows, centre);
     clear(partial, padded);

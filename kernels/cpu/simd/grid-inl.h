@@ -52,29 +52,34 @@ HWY_INLINE void pack_halo(const HeadPair<Element>& head, const AttentionShape& s
   clear_tokens(kTokenGroup, to.values.padded, {to.values.data, to.values.capacity, packed});
 }
 
-// The positions of a tile's tokens in the sub-grid. Lanes beyond the block repeat its last row or column.
+// The positions of a tile's tokens in the sub-grid. Lanes beyond the block repeat its last row or column and store nothing.
 struct TilePositions {
   std::int32_t y[kLanes], x[kLanes];
+  bool stored[kLanes];
   std::int64_t y0, y1, x0, x1;   // the rectangle they fill
 };
 
 HWY_INLINE TilePositions tile_positions(const BlockTask& task, std::int64_t y0, std::int64_t x0) {
-  TilePositions tile{.y = {}, .x = {}, .y0 = y0, .y1 = std::min(y0 + task.tile.height, task.block.y1),
-                     .x0 = x0, .x1 = std::min(x0 + task.tile.width, task.block.x1)};
+  TilePositions tile;
+  tile.y0 = y0;
+  tile.y1 = std::min(y0 + task.tile.height, task.block.y1);
+  tile.x0 = x0;
+  tile.x1 = std::min(x0 + task.tile.width, task.block.x1);
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const auto index = static_cast<std::int64_t>(lane);
-    tile.y[lane] = static_cast<std::int32_t>(std::min(y0 + index / task.tile.width, tile.y1 - 1));
-    tile.x[lane] = static_cast<std::int32_t>(std::min(x0 + index % task.tile.width, tile.x1 - 1));
+    const auto index = static_cast<std::int32_t>(lane);
+    const std::int64_t y = y0 + index / task.tile.width, x = x0 + index % task.tile.width;
+    tile.y[lane] = static_cast<std::int32_t>(std::min(y, tile.y1 - 1));
+    tile.x[lane] = static_cast<std::int32_t>(std::min(x, tile.x1 - 1));
+    tile.stored[lane] = y < tile.y1 && x < tile.x1;
   }
   return tile;
 }
 
-HWY_INLINE LaneTokens lane_tokens(const BlockTask& task, const SubGrid& grid, const TilePositions& tile) {
+HWY_INLINE LaneTokens lane_tokens(const SubGrid& grid, const TilePositions& tile) {
   LaneTokens lanes;
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
-    const auto index = static_cast<std::int64_t>(lane);
     lanes.token[lane] = grid.token(tile.y[lane], tile.x[lane]);
-    lanes.stored[lane] = tile.y0 + index / task.tile.width < tile.y1 && tile.x0 + index % task.tile.width < tile.x1;
+    lanes.stored[lane] = tile.stored[lane];
   }
   return lanes;
 }

@@ -209,7 +209,7 @@ HWY_INLINE void finish(const Partial& partial, std::size_t depth, const LaneToke
   store_columns(partial.sums, depth, inverse, lanes, output, token_stride, rows);
   for (std::size_t lane = 0; lane < kLanes; ++lane) {
     if (!lanes.stored[lane]) continue;
-    lse[lanes.token[lane]] = static_cast<float>(partial.maximum[lane] * kLn2 + std::log(static_cast<double>(partial.total[lane])));
+    lse[lanes.token[lane]] = static_cast<float>(partial.maximum[lane] * kLn2 + std::log(partial.total[lane]));
   }
 }
 
