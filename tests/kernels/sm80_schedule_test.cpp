@@ -1,5 +1,5 @@
-// The index arithmetic of the portable GPU kernels, on the host: every pair of tokens that the operator's definition names is met by exactly
-// one lane, once, in forward and backward alike, and no other pair is.
+// The index arithmetic of the portable GPU kernels, on the host: every pair of tokens that the operator's definition names is met by
+// exactly one lane, once, in forward and backward alike, and no other pair is.
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct Geometry {
 };
 
 void PrintTo(const Geometry& g, std::ostream* out) {
-  *out << g.height << "x" << g.width << " window " << g.window_height << "x" << g.window_width << " G" << g.global_tokens << " warps " << g.warps
-       << " stage " << g.stage_blocks << ", dilation";
+  *out << g.height << "x" << g.width << " window " << g.window_height << "x" << g.window_width << " G" << g.global_tokens << " warps "
+       << g.warps << " stage " << g.stage_blocks << ", dilation";
   for (const int d : g.dilation) *out << ' ' << d;
 }
 
@@ -126,7 +126,8 @@ class Schedule : public testing::TestWithParam<Geometry> {
     if (query < g.global_tokens || key < g.global_tokens) return true;
     const int a = query - g.global_tokens, b = key - g.global_tokens;
     const int dy = b / g.width - a / g.width, dx = b % g.width - a % g.width;
-    return dy % dilation == 0 && dx % dilation == 0 && std::abs(dy / dilation) <= g.window_height / 2 && std::abs(dx / dilation) <= g.window_width / 2;
+    return dy % dilation == 0 && dx % dilation == 0 && std::abs(dy / dilation) <= g.window_height / 2 &&
+           std::abs(dx / dilation) <= g.window_width / 2;
   }
 
   AttentionShape shape_;
@@ -166,8 +167,10 @@ TEST_P(Schedule, StagesFitTheirBuffers) {
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Schedule,
     testing::Values(Geometry{1, 1, 17, 17, 0, {1}, 8, 16}, Geometry{1, 1, 1, 1, 3, {1}, 4, 4}, Geometry{1, 300, 1, 65, 3, {1}, 8, 16},
-                    Geometry{300, 1, 65, 1, 20, {2}, 8, 16}, Geometry{2, 150, 3, 33, 1, {1, 3}, 4, 8}, Geometry{16, 16, 17, 17, 8, {1}, 8, 16},
-                    Geometry{17, 31, 17, 17, 8, {1, 2}, 8, 16}, Geometry{17, 31, 5, 9, 17, {1, 40}, 4, 8}, Geometry{23, 19, 33, 33, 64, {1}, 8, 8},
+                    Geometry{300, 1, 65, 1, 20, {2}, 8, 16}, Geometry{2, 150, 3, 33, 1, {1, 3}, 4, 8},
+                    Geometry{16, 16, 17, 17, 8, {1}, 8, 16},
+                    Geometry{17, 31, 17, 17, 8, {1, 2}, 8, 16}, Geometry{17, 31, 5, 9, 17, {1, 40}, 4, 8},
+                    Geometry{23, 19, 33, 33, 64, {1}, 8, 8},
                     Geometry{24, 20, 33, 13, 16, {1}, 4, 4}, Geometry{9, 33, 7, 7, 5, {3}, 4, 4}, Geometry{13, 29, 101, 77, 4, {1}, 8, 16},
                     Geometry{32, 8, 1, 1, 7, {1}, 8, 16}, Geometry{8, 32, 1, 17, 0, {1}, 8, 8}, Geometry{40, 9, 17, 1, 9, {5, 1}, 4, 8}));
 

@@ -1,7 +1,7 @@
 // Backward on every NVIDIA GPU since Ampere: entry points.
-#include "kernels/cuda/sm80/backward.cuh"
-
 #include "kernels/attention_cuda.h"
+#include "kernels/cuda/sm80/backward_key.cuh"
+#include "kernels/cuda/sm80/backward_query.cuh"
 #include "kernels/cuda/sm80/launch.cuh"
 #include "kernels/cuda/sm80/merge.cuh"
 

@@ -15,7 +15,6 @@ class ForwardPass {
   static constexpr int kOperandBytes = (Tuning::kStageBlocks + kNearBlocks) * kBlockBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;          // keys, then values
   static constexpr int kPartialFloats = kDim + 2;                // weighted sum, maximum (base 2), sum
-
   __device__ static const ConstView& streamed_first(const Arguments& arguments) { return arguments.key; }
   __device__ static const ConstView& streamed_second(const Arguments& arguments) { return arguments.value; }
   template <class Copier>
@@ -28,7 +27,8 @@ class ForwardPass {
   }
 
   template <int kColumns>
-  __device__ void meet(const Patch<kColumns>& patch, const ColumnBias<kColumns>& bias, const WindowMask& mask, const Reach& reach, std::uint32_t buffer) {
+  __device__ void meet(const Patch<kColumns>& patch, const ColumnBias<kColumns>& bias, const WindowMask& mask, const Reach& reach,
+                       std::uint32_t buffer) {
     float score[2 * kColumns][4];
     multiply_rows(score, query_, buffer, patch);
     if (!columns_decide(reach, patch)) mask_scores(score, mask, reach, patch);
@@ -41,17 +41,14 @@ class ForwardPass {
     raise_maximum(largest);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      const float shift = maximum_[half] == -INFINITY ? 0.f : -maximum_[half];   // no key met yet: every score is -inf, exp2 gives 0
+      const float shift = maximum_[half] == -INFINITY ? 0.f : -maximum_[half];   // no key met yet: exp2 of every score is 0
 #pragma unroll
-      for (int c = 0; c < kColumns; ++c)
-#pragma unroll
-        for (int j = 0; j < 2; ++j) {
-          const float biased = shift + bias.value[c][j];
-          float &upper = score[c][2 * half + j], &lower = score[c + kColumns][2 * half + j];
-          upper = exp2_fast(fmaf(upper, scale_log2_, biased));
-          lower = exp2_fast(fmaf(lower, scale_log2_, biased));
-          sum_[half] += upper + lower;
-        }
+      for (int i = 0; i < 2 * kColumns; ++i) {
+        const int c = i / 2, j = i % 2, e = 2 * half + j;
+        score[c][e] = exp2_fast(fmaf(score[c][e], scale_log2_, shift + bias.value[c][j]));
+        score[c + kColumns][e] = exp2_fast(fmaf(score[c + kColumns][e], scale_log2_, shift + bias.value[c][j]));
+        sum_[half] += score[c][e] + score[c + kColumns][e];
+      }
     }
     multiply_columns<Element, kDim>(output_, score, buffer + kOperandBytes, patch);
   }

@@ -21,12 +21,15 @@ std::int64_t cost(const Layout& layout, int dilation, int tile_width) {
   const Tiling tiling = make_tiling(layout, dilation, tile_width);
   const std::int64_t warps = layout.tile_tokens / kSubtile;
   const int rows = tiling.tile_height == 1 ? 1 : 2;
-  const auto halo_rows = [&](int height) { return std::int64_t(std::min(height + 2 * tiling.y.radius, tiling.y.phase_length(0))); };
+  const auto halo_rows = [&](int height) {
+    return std::int64_t(std::min(height + 2 * tiling.y.radius, tiling.y.phase_length(0)));
+  };
   const auto row_blocks = [&](int width) {
     return std::int64_t(divide_up(std::min(width + 2 * tiling.x.radius, tiling.x.phase_length(0) + kBlock - 1), kBlock));
   };
   const std::int64_t met_blocks = row_blocks(kSubtile / rows), all_rows = halo_rows(tiling.tile_height);
-  return tiling.tiles() * (4 * warps * halo_rows(rows) * met_blocks + 6 * all_rows * row_blocks(tile_width) + warps * all_rows * met_blocks);
+  const std::int64_t work = 4 * warps * halo_rows(rows) * met_blocks, loads = 6 * all_rows * row_blocks(tile_width);
+  return tiling.tiles() * (work + loads + warps * all_rows * met_blocks);
 }
 
 int tile_width_log2(const Layout& layout, int dilation) {

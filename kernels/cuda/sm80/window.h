@@ -26,6 +26,7 @@ struct WindowMask {
   int low[2];
   unsigned count[2];
 
+  WindowMask() = default;
   FOVEA_HOST_DEVICE WindowMask(const Work& work, const WarpTokens& tokens, int lane) {
     for (int half = 0; half < 2; ++half) {
       const int column = tokens.x + half * tokens.step_x + lane / 4;
