@@ -11,7 +11,8 @@
 namespace fovea::check {
 
 // How a tensor [B, N, heads, D] lies in memory.
-enum class Order { kTokens, kPacked, kHeads, kPadded };   // contiguous; slice of [B, N, 3, heads, D]; [B, heads, N, D]; rows of heads * D + 32
+// kTokens: contiguous; kPacked: slice of [B, N, 3, heads, D]; kHeads: [B, heads, N, D]; kPadded: token rows of heads * D + 32.
+enum class Order { kTokens, kPacked, kHeads, kPadded };
 
 struct Case {
   kernels::AttentionShape shape;                // its `dilation` is set from the vector below
@@ -33,8 +34,8 @@ inline std::string describe(const Case& c) {
   static const char* const kOrders[] = {"contiguous", "packed", "by head", "padded"};
   const kernels::AttentionShape& s = c.shape;
   std::string text = std::to_string(s.batch) + " x " + std::to_string(s.grid_height) + "x" + std::to_string(s.grid_width) + " G" +
-                     std::to_string(s.global_tokens) + " heads " + std::to_string(s.heads) + " D" + std::to_string(s.head_dim) + " window " +
-                     std::to_string(s.window_height) + "x" + std::to_string(s.window_width) + " dilation";
+                     std::to_string(s.global_tokens) + " heads " + std::to_string(s.heads) + " D" + std::to_string(s.head_dim) +
+                     " window " + std::to_string(s.window_height) + "x" + std::to_string(s.window_width) + " dilation";
   for (const int d : c.dilation) text += " " + std::to_string(d);
   return text + " " + kTypes[int(c.dtype)] + " scale " + std::to_string(c.scale) + " gain " + std::to_string(c.query_gain) + " " +
          kOrders[int(c.order)];

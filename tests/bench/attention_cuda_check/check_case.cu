@@ -31,7 +31,8 @@ __global__ void compare_rows(Geometry g, int dim, kernels::ConstView result, con
     error = not_finite ? 0 : value - expected;
     plain_error = plain[r.index * dim + threadIdx.x] - expected;
   }
-  const double sums[3] = {block_reduce(error * error, false), block_reduce(plain_error * plain_error, false), block_reduce(expected * expected, false)};
+  const double sums[3] = {block_reduce(error * error, false), block_reduce(plain_error * plain_error, false),
+                          block_reduce(expected * expected, false)};
   const double largest[3] = {block_reduce(fabs(error), true), block_reduce(fabs(plain_error), true), block_reduce(fabs(expected), true)};
   not_finite = block_reduce(not_finite, false);
   if (threadIdx.x != 0) return;
@@ -69,7 +70,8 @@ std::string judge(const char* name, const Errors& e, const double (&rows)[2], do
   for (int group = 0; group < 2; ++group) {
     if (rows[group] == 0) continue;
     const double rms = std::sqrt(e.squared[group] / rows[group]), plain = std::sqrt(e.plain_squared[group] / rows[group]);
-    const double bound = 2 * plain + slack * magnitude, largest_bound = 3 * e.plain_largest[group] + slack * std::max(magnitude, e.truth_largest);
+    const double bound = 2 * plain + slack * magnitude;
+    const double largest_bound = 3 * e.plain_largest[group] + slack * std::max(magnitude, e.truth_largest);
     if (rms <= bound && e.largest[group] <= largest_bound) continue;
     char line[256];
     std::snprintf(line, sizeof line, "%s of %s: rms error %.3g (bound %.3g), largest %.3g (bound %.3g), rms value %.3g; ", name,
@@ -90,7 +92,7 @@ class Check {
   Check(const Case& c, const Backend& backend, int compute_capability)
       : c_(c), backend_(backend), capability_(compute_capability), in_(c), dim_(c.shape.head_dim), output_(rows() * dim_), lse_(rows()) {
     const kernels::AttentionShape& s = c.shape;
-    g_ = {int(s.batch), s.heads, int(s.grid_height), int(s.grid_width), s.global_tokens, (s.window_height - 1) / 2, (s.window_width - 1) / 2, {}};
+    g_ = {int(s.batch), s.heads, int(s.grid_height), int(s.grid_width), s.global_tokens, s.window_height / 2, s.window_width / 2, {}};
     std::copy(c.dilation.begin(), c.dilation.end(), g_.dilation);
     blocks_ = unsigned(rows());
     elements_[0] = double(s.batch) * s.heads * s.global_tokens * dim_;
@@ -99,13 +101,15 @@ class Check {
 
   std::string run() {
     Outputs first(c_), second(c_);
-    if (const char* reason = backend_.forward_unsupported(forward_of(c_, in_, first), capability_)) return std::string("skipped: ") + reason;
+    const char* reason = backend_.forward_unsupported(forward_of(c_, in_, first), capability_);
+    if (reason) return std::string("skipped: ") + reason;
     run_backend(first);
     run_backend(second);
     std::string wrong = check_forward(first);
     if (backward_ran_) wrong += check_backward(first);
     wrong += check_guards(first);
-    const unsigned long long different = different_bytes(first.output.buffer(), second.output.buffer()) + different_bytes(first.lse, second.lse) +
+    const unsigned long long different = different_bytes(first.output.buffer(), second.output.buffer()) +
+                                         different_bytes(first.lse, second.lse) +
                                          different_bytes(first.gradients.buffer(), second.gradients.buffer());
     if (different > 0) wrong += std::to_string(different) + " bytes differ in a second run; ";
     return wrong;
@@ -136,8 +140,10 @@ class Check {
 
   std::string check_forward(const Outputs& out) {
     const kernels::ConstView q = in_.qkv[0].as_const(), k = in_.qkv[1].as_const(), v = in_.qkv[2].as_const();
-    oracle_forward<Element, double, false><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.truth.template data<double>(), lse_.truth.template data<double>());
-    oracle_forward<Element, float, true><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.plain.template data<float>(), lse_.plain.template data<float>());
+    oracle_forward<Element, double, false><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.truth.template data<double>(),
+                                                                  lse_.truth.template data<double>());
+    oracle_forward<Element, float, true><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.plain.template data<float>(),
+                                                                lse_.plain.template data<float>());
     const std::int64_t n = g_.tokens();
     const Errors lse = errors_of<float>(g_, 1, {out.lse.data(), g_.heads * n, 1, n}, lse_);
     const Errors output = errors_of<Element>(g_, dim_, out.output[0].as_const(), output_);
@@ -172,7 +178,8 @@ class Check {
                            const DeviceBuffer& key, const DeviceBuffer& value) {
     DeviceBuffer delta(std::size_t(rows()) * sizeof(Real));
     oracle_delta<Element, Real><<<blocks_, kThreads>>>(g_, dim_, in, output.data<Real>(), delta.data<Real>());
-    oracle_grad_query<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, in, lse.data<Real>(), delta.data<Real>(), query.data<Real>());
+    oracle_grad_query<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, in, lse.data<Real>(), delta.data<Real>(),
+                                                                      query.data<Real>());
     oracle_grad_key_value<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, in, lse.data<Real>(), delta.data<Real>(),
                                                                            key.data<Real>(), value.data<Real>());
     require_cuda(cudaDeviceSynchronize(), "oracle");

@@ -94,7 +94,9 @@ __global__ void oracle_forward(Geometry g, int dim, float scale, kernels::ConstV
   const Row r(g);
   const Neighbours near(g, r.head, r.token);
   const Element* q = row<Element>(query, r.batch, r.head, r.token);
-  const auto score = [&](std::int64_t i) { return Real(scale) * dot<Element, Real>(q, row<Element>(key, r.batch, r.head, near.token(i)), dim); };
+  const auto score = [&](std::int64_t i) {
+    return Real(scale) * dot<Element, Real>(q, row<Element>(key, r.batch, r.head, near.token(i)), dim);
+  };
   Real largest = -INFINITY, sum = 0, sum_of_values = 0;
   for (std::int64_t i = threadIdx.x; i < near.count; i += kThreads) largest = max(largest, score(i));
   largest = block_reduce(largest, true);
@@ -132,7 +134,8 @@ __global__ void oracle_delta(Geometry g, int dim, BackwardInputs in, const Real*
 
 // Gradients [B, heads, N, dim], contiguous.
 template <class Element, class Real, bool kRounded>
-__global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta, Real* grad_query) {
+__global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta,
+                                  Real* grad_query) {
   __shared__ Real weights[kThreads];
   const Row r(g);
   const Neighbours near(g, r.head, r.token);
@@ -143,7 +146,8 @@ __global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInpu
     if (first + threadIdx.x < near.count) {
       const std::int64_t t = near.token(first + threadIdx.x);
       const Real p = exp(Real(scale) * dot<Element, Real>(q, row<Element>(in.key, r.batch, r.head, t), dim) - lse[r.index]);
-      weights[threadIdx.x] = weight<Element, Real, kRounded>(p * (dot<Element, Real>(grad, row<Element>(in.value, r.batch, r.head, t), dim) - delta[r.index]));
+      const Real grad_weight = dot<Element, Real>(grad, row<Element>(in.value, r.batch, r.head, t), dim);
+      weights[threadIdx.x] = weight<Element, Real, kRounded>(p * (grad_weight - delta[r.index]));
     }
     __syncthreads();
     if (int(threadIdx.x) < dim)
@@ -155,8 +159,8 @@ __global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInpu
 }
 
 template <class Element, class Real, bool kRounded>
-__global__ void oracle_grad_key_value(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta, Real* grad_key,
-                                      Real* grad_value) {
+__global__ void oracle_grad_key_value(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta,
+                                      Real* grad_key, Real* grad_value) {
   __shared__ Real weights[kThreads], grads[kThreads];
   const Row r(g);
   const Neighbours near(g, r.head, r.token);

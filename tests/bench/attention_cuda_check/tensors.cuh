@@ -16,7 +16,8 @@ __device__ inline std::uint32_t scrambled(std::uint64_t x) {     // the finalise
 }
 
 template <class Element>
-__global__ void fill_normal(kernels::View<void*> view, int heads, int dim, std::int64_t tokens, std::int64_t count, float gain, std::uint32_t seed) {
+__global__ void fill_normal(kernels::View<void*> view, int heads, int dim, std::int64_t tokens, std::int64_t count, float gain,
+                            std::uint32_t seed) {
   for (std::int64_t i = blockIdx.x * std::int64_t(blockDim.x) + threadIdx.x; i < count; i += std::int64_t(gridDim.x) * blockDim.x) {
     const std::uint64_t key = (std::uint64_t(seed) << 40) + 2 * std::uint64_t(i);
     const float u = (scrambled(key * 0x9e3779b97f4a7c15ull) + 0.5f) * 0x1p-32f, v = scrambled((key + 1) * 0x9e3779b97f4a7c15ull) * 0x1p-32f;
@@ -29,7 +30,8 @@ __global__ void fill_normal(kernels::View<void*> view, int heads, int dim, std::
 template <class Element>
 void fill(const Case& c, const Tensor& tensor, float gain, std::uint32_t seed) {
   const kernels::AttentionShape& s = c.shape;
-  fill_normal<Element><<<1024, 256>>>(tensor.view, s.heads, s.head_dim, s.tokens(), s.batch * s.tokens() * s.heads * s.head_dim, gain, seed);
+  const std::int64_t count = s.batch * s.tokens() * s.heads * s.head_dim;
+  fill_normal<Element><<<1024, 256>>>(tensor.view, s.heads, s.head_dim, s.tokens(), count, gain, seed);
 }
 
 template <class Element>

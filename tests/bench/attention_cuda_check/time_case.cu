@@ -83,13 +83,16 @@ void time_with(const Case& c, const Backend& backend, int capability) {
   const auto run_forward = [&] { require_cuda(backend.forward(forward, out.workspace.data(), nullptr), "forward"); };
   const Times f = measure(run_forward);
   const double floor_ms = std::max(4 * tensor_bytes / kBytesPerSecond, forward_flops(c) / kFlopsPerSecond) * 1e3;
-  std::printf("%-8s %s\n    forward  floor %.3f  median %.3f  p10 %.3f  p90 %.3f ms  share of floor %.0f %%  workspace %.2f MB  host %.0f us\n",
-              backend.name, describe(c).c_str(), floor_ms, f.median, f.p10, f.p90, 100 * floor_ms / f.median, forward_mb, host_us(run_forward));
+  std::printf("%-8s %s\n    forward  floor %.3f  median %.3f  p10 %.3f  p90 %.3f ms  share of floor %.0f %%  workspace %.2f MB  "
+              "host %.0f us\n",
+              backend.name, describe(c).c_str(), floor_ms, f.median, f.p10, f.p90, 100 * floor_ms / f.median, forward_mb,
+              host_us(run_forward));
   const kernels::AttentionBackward backward = backward_of(c, in, out);
   if (backend.backward_unsupported(backward, capability)) return;
   out.workspace = DeviceBuffer(backend.backward_workspace_bytes(backward));
   const Times b = measure([&] { require_cuda(backend.backward(backward, out.workspace.data(), nullptr), "backward"); });
-  std::printf("    backward floor %.3f  median %.3f  p10 %.3f  p90 %.3f ms  workspace %.2f MB\n", 8 * tensor_bytes / kBytesPerSecond * 1e3, b.median,
+  std::printf("    backward floor %.3f  median %.3f  p10 %.3f  p90 %.3f ms  workspace %.2f MB\n",
+              8 * tensor_bytes / kBytesPerSecond * 1e3, b.median,
               b.p10, b.p90, double(out.workspace.bytes()) * 1e-6);
   std::fflush(stdout);
 }
