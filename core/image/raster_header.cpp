@@ -80,7 +80,8 @@ void RasterSource::read_samples() {
   }
   info_.bits = first.GetRasterDataType() == GDT_Byte ? 8 : 16;
   info_.bands = header_.jpeg_components > 0 ? header_.jpeg_components : count;   // GDAL shows four inks as RGB
-  info_.has_alpha = alpha_last && count > 1;
+  info_.has_alpha = has_mask_ = alpha_last && count > 1;
+  alpha_band_ = info_.has_alpha ? count : 0;
   plan_.significant_bits = info_.bits == 8 ? 8 : 0;
   if (const char* declared = first.GetMetadataItem("NBITS", "IMAGE_STRUCTURE")) {
     const int bits = std::atoi(declared);

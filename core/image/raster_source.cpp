@@ -153,6 +153,12 @@ ImageU8 RasterSource::valid_samples(Rect rect, int level) {
                            [](std::uint8_t a, std::uint8_t b) { return static_cast<std::uint8_t>(a | (b ? 255 : 0)); });
     if (source.GetMaskFlags() & (GMF_PER_DATASET | GMF_ALL_VALID)) break;
   }
+  const bool masked_by_alpha = band(plan_.bands[0], level).GetMaskFlags() & GMF_ALPHA;
+  if (alpha_band_ > 0 && !masked_by_alpha) {   // GDAL lets nodata hide alpha
+    read(band(alpha_band_, level));
+    std::ranges::transform(valid.samples(), one.samples(), valid.samples().begin(),
+                           [](std::uint8_t value, std::uint8_t alpha) { return alpha == 0 ? std::uint8_t{0} : value; });
+  }
   const auto transparent = [](const auto& entry) { return entry[3] == 0; };
   if (std::ranges::any_of(plan_.palette, transparent)) {
     read(band(plan_.bands[0], level));

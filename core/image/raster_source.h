@@ -53,6 +53,7 @@ class RasterSource final : public ImageSource {
   ImageInfo info_;
   ColourPlan plan_;
   bool has_mask_ = false;                     // some pixels may be without data
+  int alpha_band_ = 0;                        // GDAL's number, 0: none
   std::vector<int> overview_of_level_;        // -1 for level 0
   gdal::DatasetPtr dataset_;                  // closed once everything is decoded
   ImageU8 decoded_, decoded_valid_;           // of formats without windows, after the first read

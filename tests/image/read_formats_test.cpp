@@ -220,6 +220,35 @@ TEST(ReadValid, AlphaAndNodata) {
   EXPECT_EQ(valid.row(0)[2], 255);
 }
 
+TEST(ReadValid, AlphaCountsBesideNodata) {
+  const TemporaryFolder folder;
+  const auto path = folder / "both.tif";
+  ImageU16 samples(3, 1, 4);
+  const std::uint16_t values[] = {9, 9, 9, 255, 10, 9, 9, 0, 10, 9, 9, 1};   // nodata; transparent; data
+  std::ranges::copy(values, samples.samples().begin());
+  write_raster({.path = path, .alpha_last = true, .nodata = 9}, samples);
+  const ImageU8 valid = open_image(path)->read_valid({0, 0, 3, 1});
+  EXPECT_EQ(valid.row(0)[0], 0);
+  EXPECT_EQ(valid.row(0)[1], 0);
+  EXPECT_EQ(valid.row(0)[2], 255);
+}
+
+TEST(ReadLevels, OverviewsBesideTheFileCount) {
+  const TemporaryFolder folder;
+  const auto path = folder / "large.tif";
+  write_raster({.path = path}, make_pattern(512, 256, 3, 8));
+  {
+    const gdal::DatasetPtr read_only(GDALDataset::Open(path.c_str(), GDAL_OF_RASTER | GDAL_OF_READONLY));
+    int factors[] = {4};
+    ASSERT_EQ(read_only->BuildOverviews("NEAREST", 1, factors, 0, nullptr, nullptr, nullptr, nullptr), CE_None);
+  }
+  ASSERT_TRUE(std::filesystem::exists(folder / "large.tif.ovr"));
+  const auto image = open_image(path);
+  ASSERT_EQ(image->info().levels.size(), 2u);
+  const ImageU8 level = image->read_rgb({0, 0, 128, 64}, 1);
+  EXPECT_TRUE(same_pixels(image->read_rgb({30, 20, 40, 30}, 1), crop_of(level, {30, 20, 40, 30})));
+}
+
 TEST(ReadLevels, OverviewsAreLevels) {
   const TemporaryFolder folder;
   const auto path = folder / "levels.tif";
@@ -264,7 +293,8 @@ TEST(ReadFewBits, FillEightBits) {
   for (const char* driver : {"PNG", "GTiff"}) {
     for (const int bits : {1, 2, 4}) {
       ImageU16 samples(kWidth, kHeight, 1);
-      for (std::size_t i = 0; i < samples.samples().size(); ++i) samples.samples()[i] = static_cast<std::uint16_t>(i * 7 / 3 % (1u << bits));
+      for (std::size_t i = 0; i < samples.samples().size(); ++i)
+        samples.samples()[i] = static_cast<std::uint16_t>(i * 7 / 3 % (1u << bits));
       const auto path = folder / "few";
       write_raster({.path = path, .driver = driver, .options = {"NBITS=" + std::to_string(bits)}}, samples);
       expect_reads_as(path, expected_rgb(samples, bits));

@@ -8,8 +8,10 @@
 #include <array>
 #include <csignal>
 
+#include "core/image/coco.h"
 #include "core/image/gdal_support.h"
 #include "core/image/image_source.h"
+#include "core/image/polygons.h"
 #include "core/image/writers.h"
 #include "tests/image/expect_image.h"
 #include "tests/image/sample_files.h"
@@ -172,7 +174,7 @@ TEST(WriteMaskFailure, FolderThatIsNotThere) {
   }
 }
 
-void expect_no_room(const TemporaryFolder& outer, const std::filesystem::path& folder, const std::string& reason) {
+void expect_no_room(const std::filesystem::path& folder, const std::string& reason) {
   const ImageU8 mask = make_noise(4000, 3000, 1), picture = make_noise(2000, 1500, 3);
   for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
     const auto path = folder / "mask.tif";
@@ -186,6 +188,25 @@ void expect_no_room(const TemporaryFolder& outer, const std::filesystem::path& f
   const auto picture_path = folder / "picture.png";
   EXPECT_EQ(complaint(ErrorKind::kEnvironment, picture_path, [&] { write_png(picture_path, picture); }), "cannot write: " + reason);
   EXPECT_EQ(complaint(ErrorKind::kEnvironment, picture_path, [&] { write_jpeg(picture_path, picture, 100); }), "cannot write: " + reason);
+  const auto vectors_path = folder / "vectors.json";
+  const auto write_vectors = [&](std::unique_ptr<MaskWriter> writer) {
+    append_by_bands(*writer, mask);
+    writer->finish();
+  };
+  const auto write_coco = [&] {
+    write_vectors(create_coco_writer({.path = vectors_path, .image_file_name = "b", .width = 4000, .height = 3000, .class_names = kNames}));
+  };
+  const auto write_polygons = [&] { write_vectors(create_polygon_writer({.path = vectors_path, .width = 4000, .height = 3000})); };
+  EXPECT_EQ(complaint(ErrorKind::kEnvironment, vectors_path, write_coco), "cannot write: " + reason);
+  EXPECT_EQ(complaint(ErrorKind::kEnvironment, vectors_path, write_polygons), "cannot write: " + reason);
+  // Here the class map fits beside, and the polygons do not.
+  const ImageU8 small = make_noise(300, 200, 1);
+  const auto write_small = [&] {
+    const auto writer = create_polygon_writer({.path = vectors_path, .width = 300, .height = 200});
+    append_by_bands(*writer, small);
+    writer->finish();
+  };
+  EXPECT_EQ(complaint(ErrorKind::kEnvironment, vectors_path, write_small), "cannot write: " + reason);
   EXPECT_TRUE(std::filesystem::is_empty(folder));
 }
 
@@ -194,8 +215,8 @@ TEST(WriteMaskFailure, FullDiskLeavesNothingBehind) {
   if (::mount("tmpfs", folder.path().c_str(), "tmpfs", 0, "size=256k") != 0) {
     GTEST_SKIP() << "a small file system cannot be mounted here; FileSizeLimit below tests the same path";
   }
-  expect_no_room(folder, folder.path(), "No space left on device");
-  ::umount(folder.path().c_str());
+  expect_no_room(folder.path(), "No space left on device");
+  EXPECT_EQ(::umount(folder.path().c_str()), 0);
 }
 
 TEST(WriteMaskFailure, FileSizeLimitLeavesNothingBehind) {
@@ -205,7 +226,7 @@ TEST(WriteMaskFailure, FileSizeLimitLeavesNothingBehind) {
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
   const rlimit small{.rlim_cur = 200 << 10, .rlim_max = old.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &small), 0);
-  expect_no_room(folder, folder.path(), "File too large");
+  expect_no_room(folder.path(), "File too large");
   ::setrlimit(RLIMIT_FSIZE, &old);
   std::signal(SIGXFSZ, old_handler);
 }
