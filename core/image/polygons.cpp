@@ -152,14 +152,15 @@ class FeatureSink final : public OGRLayer {
 
  protected:
   OGRErr ICreateFeature(OGRFeature* feature) override {
+    // After a failure the rest is let pass: GDAL 3.6 leaks its open regions when a layer refuses one.
+    if (failure) return OGRERR_NONE;
     try {
       const int index = feature->GetFieldAsInteger(0);
       if (index != options_.ignore_index) write_region(index, to_rings(*feature->GetGeometryRef()->toPolygon()));
-      return OGRERR_NONE;
     } catch (...) {
       failure = std::current_exception();
-      return OGRERR_FAILURE;
     }
+    return OGRERR_NONE;
   }
 
  private:
