@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -50,6 +51,68 @@ MakeCommand add_segment(CLI::App& command) {
   command.add_option("--events", request->events, "append what happens to this file, one JSON object a line");
   command.footer("Example:  fovea segment photos/ extra.tif -o masks --overlay\n"
                  "Exit code: 0 all done, 1 some inputs failed (the rest are done), 2 usage, 3 environment or model.");
+  return [request] { return *request; };
+}
+
+// "X,Y": exactly so many numbers.
+template <class Number, std::size_t kCount>
+void add_numbers(CLI::App& command, const std::string& name, std::optional<std::array<Number, kCount>>& target, const std::string& help) {
+  const auto store = [&target](const std::vector<Number>& numbers) { std::copy_n(numbers.begin(), kCount, target.emplace().begin()); };
+  command.add_option_function<std::vector<Number>>(name, store, help)->delimiter(',')->expected(static_cast<int>(kCount));
+}
+
+void add_attend_question(CLI::App& command, AttendQuestion& question) {
+  add_numbers(command, "--at", question.at, "X,Y: the token at this pixel");
+  add_numbers(command, "--box", question.box, "X,Y,WIDTH,HEIGHT: all tokens of a box of pixels");
+  command.add_option("--disc", question.disc, "radius in pixels: all tokens around --at, as a brush would touch them")
+      ->check(CLI::PositiveNumber);
+  command.add_option("--global", question.global, "a global token, from 0 (the class token, where there is one)")
+      ->check(CLI::NonNegativeNumber);
+  command
+      .add_option("--method", question.method,
+                  "of chosen tokens: row, column, rollout, rollout-from, field, norm-weighted, similarity; of all: entropy, distance,\n"
+                  "global-mass, kept-mass, variation, divergence, pattern, pca, norms (docs/attention-analysis.md)")
+      ->capture_default_str();
+  command.add_option("--layer", question.layer, "from 0; default: the last")->check(CLI::NonNegativeNumber);
+  command.add_option("--head", question.head, "a number from 0, mean, max or min")->capture_default_str();
+  command.add_option("--share", question.share, "of attention against the residual stream, in rollouts")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
+  command.add_option("--window", question.window, "tokens, odd: the pattern to compare with")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  command.add_option("--dilation", question.dilation, "of that pattern")->check(CLI::PositiveNumber)->capture_default_str();
+  command.add_option("--globals", question.globals, "global tokens kept by that pattern; default: all")->check(CLI::NonNegativeNumber);
+  command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (method pattern)")->delimiter(',');
+  command.add_option("-o,--output", question.output, "picture to write, .png");
+  command.add_option("--raw", question.raw, "float32 GeoTIFF of the values");
+  command.add_option("--json", question.json, "numbers, and all that is needed to repeat them");
+}
+
+MakeCommand add_attend(CLI::App& command) {
+  const auto request = std::make_shared<AttendRequest>();
+  command.add_option("IMAGE", request->image, "an image of any size")->required();
+  add_attend_question(command, request->question);
+  add_model_choice(command, request->model);
+  request->model.precision = "float32";
+  add_numbers(command, "--region", request->region,
+              "X,Y,WIDTH,HEIGHT in pixels: compute this part (and its halo); default: the whole image");
+  command.add_option("--batch", request->batch, "file of questions, a JSON object a line with the keys at, box, method, output, ...")
+      ->check(CLI::ExistingFile);
+  command.add_option("--colours", request->colours, "viridis, magma or cividis")
+      ->check(CLI::IsMember({"viridis", "magma", "cividis"}))
+      ->capture_default_str();
+  command.add_option("--clip", request->clip, "percentile of the values that gets the last colour")
+      ->check(CLI::Range(50.0, 100.0))
+      ->capture_default_str();
+  add_numbers(command, "--range", request->range, "LOW,HIGH: values of the first and last colour, instead of --clip");
+  command.add_option("--size", request->size, "pixels: the longer side of the picture")
+      ->check(CLI::Range(64, 16384))
+      ->capture_default_str();
+  command.add_flag("--all-heads", request->all_heads, "the wall: every layer and head");
+  command.add_flag("--raw-pixels", request->raw_pixels, "--raw at the resolution of the image, not of the tokens");
+  command.footer("Example:  fovea attend scene.tif --at 1200,800 --method rollout -o looks.png --raw looks.tif --json looks.json\n"
+                 "Exit code: 0 all done, 1 image unusable or some questions of --batch failed, 2 usage, 3 environment or model.");
   return [request] { return *request; };
 }
 #endif
@@ -133,6 +196,7 @@ ParseResult parse_command_line(int argument_count, const char* const* arguments)
   };
 #ifdef FOVEA_HAS_IMAGES
   add("segment", "label every pixel of images, folders, globs", add_segment);
+  add("attend", "show what the model attends to", add_attend);
 #endif
   add("eval", "measure a model on labelled images", add_eval);
   add("train", "train a model on images and masks of your own", add_train);

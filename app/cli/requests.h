@@ -31,6 +31,36 @@ struct SegmentRequest {
   std::string events;                         // file; empty: none
 };
 
+// What `fovea attend` is asked about one image; a line of a batch file says the same.
+struct AttendQuestion {
+  std::optional<std::array<std::int64_t, 2>> at;     // x, y in pixels
+  std::optional<std::array<std::int64_t, 4>> box;    // x, y, width, height in pixels
+  std::optional<double> disc;                        // radius in pixels around at
+  std::optional<std::int64_t> global;
+  std::string method = "row";
+  std::int64_t layer = -1;                           // 0-based; -1: the last
+  std::string head = "mean";
+  double share = 0.5;                                // of attention, in rollouts
+  std::int64_t window = 17, dilation = 1;            // of the pattern to compare with
+  std::optional<std::int64_t> globals;
+  std::vector<std::int64_t> dense_layers;
+  std::string output, raw, json;                     // files; empty: none
+};
+
+struct AttendRequest {
+  std::string image;
+  ModelChoice model;
+  AttendQuestion question;
+  std::string batch;                                 // file of questions, one JSON object a line
+  std::optional<std::array<std::int64_t, 4>> region; // x, y, width, height in pixels
+  std::string colours = "viridis";
+  double clip = 99.5;                                // percentile
+  std::optional<std::array<double, 2>> range;        // fixed normalisation
+  std::int64_t size = 1600;                          // pixels: the picture's longer side
+  bool all_heads = false;
+  bool raw_pixels = false;                           // raw at the image's resolution instead of the tokens'
+};
+
 struct TrainRequest {
   std::string config;                         // file
   bool restart = false;                       // instead of going on from the last checkpoint
@@ -64,7 +94,7 @@ struct CommonOptions {
 
 struct Request {
   CommonOptions common;
-  std::variant<SegmentRequest, TrainRequest, EvalRequest, ImportRequest, InfoRequest> command;
+  std::variant<SegmentRequest, AttendRequest, TrainRequest, EvalRequest, ImportRequest, InfoRequest> command;
 };
 
 }  // namespace fovea::cli

@@ -29,6 +29,13 @@ struct Runner {
   int operator()(const EvalRequest& request) const { return run_eval(request, common, stop); }
   int operator()(const ImportRequest& request) const { return run_import(request, common, stop); }
   int operator()(const InfoRequest& request) const { return run_info(request, common, stop); }
+  int operator()(const AttendRequest& request) const {
+#ifdef FOVEA_HAS_IMAGES
+    return run_attend(request, common, stop);
+#else
+    throw Error(ErrorKind::kUsage, "fovea attend: this program was built without image reading");
+#endif
+  }
   int operator()(const SegmentRequest& request) const {
 #ifdef FOVEA_HAS_IMAGES
     return run_segment(request, common, stop);

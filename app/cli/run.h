@@ -8,6 +8,7 @@
 namespace fovea::cli {
 
 int run_segment(const SegmentRequest& request, const CommonOptions& common, const std::stop_token& stop);
+int run_attend(const AttendRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_train(const TrainRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_eval(const EvalRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_import(const ImportRequest& request, const CommonOptions& common, const std::stop_token& stop);
