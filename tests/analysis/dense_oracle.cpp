@@ -5,8 +5,9 @@
 namespace fovea::analysis::test {
 
 std::string OracleCase::name() const {
-  std::string text = std::to_string(height) + "x" + std::to_string(width) + " G " + std::to_string(globals) + " heads " + std::to_string(heads) +
-                     " window " + std::to_string(window[0]) + "x" + std::to_string(window[1]) + (dense ? " dense" : "") + " dilation";
+  std::string text = std::to_string(height) + "x" + std::to_string(width) + " G " + std::to_string(globals) + " heads " +
+                     std::to_string(heads) + " window " + std::to_string(window[0]) + "x" + std::to_string(window[1]) +
+                     (dense ? " dense" : "") + " dilation";
   for (const auto d : dilation) text += " " + std::to_string(d);
   return text;
 }
@@ -31,10 +32,13 @@ std::vector<OracleCase> oracle_cases() {
 AttentionLayer random_layer(const OracleCase& shape, std::int64_t seed, at::ScalarType dtype) {
   at::manual_seed(static_cast<std::uint64_t>(seed));
   AttentionLayer layer;
-  layer.pattern = shape.dense ? dense_pattern({shape.height, shape.width}, shape.globals)
-                              : AttentionPattern{.grid = {shape.height, shape.width}, .global_tokens = shape.globals, .window = shape.window,
-                                                 .dilation = shape.dilation};
-  const auto packed = (at::randn({layer.tokens(), 2, shape.heads, shape.head_dim}, at::kFloat) * 1.5).to(dtype);   // strides as in a packed qkv
+  layer.pattern =
+      shape.dense
+          ? dense_pattern({shape.height, shape.width}, shape.globals)
+          : AttentionPattern{
+                .grid = {shape.height, shape.width}, .global_tokens = shape.globals, .window = shape.window, .dilation = shape.dilation};
+  const auto packed =
+      (at::randn({layer.tokens(), 2, shape.heads, shape.head_dim}, at::kFloat) * 1.5).to(dtype);  // strides as in a packed qkv
   layer.query = packed.select(1, 0);
   layer.key = packed.select(1, 1);
   return layer;
@@ -42,7 +46,8 @@ AttentionLayer random_layer(const OracleCase& shape, std::int64_t seed, at::Scal
 
 at::Tensor dense_attention_matrix(const AttentionLayer& layer) {
   const auto globals = layer.global_tokens(), tokens = layer.tokens(), width = layer.width();
-  auto scores = at::matmul(layer.query.to(at::kDouble).transpose(0, 1), layer.key.to(at::kDouble).permute({1, 2, 0})) * layer.softmax_scale();
+  auto scores =
+      at::matmul(layer.query.to(at::kDouble).transpose(0, 1), layer.key.to(at::kDouble).permute({1, 2, 0})) * layer.softmax_scale();
   std::vector<std::int64_t> y, x;
   for (std::int64_t cell = 0; cell < tokens - globals; ++cell) y.push_back(cell / width), x.push_back(cell % width);
   for (std::int64_t head = 0; head < layer.heads(); ++head) {
@@ -53,7 +58,9 @@ at::Tensor dense_attention_matrix(const AttentionLayer& layer) {
       for (std::size_t key = 0; key < y.size(); ++key) {
         const auto dy = std::abs(y[key] - y[query]), dx = std::abs(x[key] - x[query]);
         const bool sees = dy <= step * radius_y && dx <= step * radius_x && dy % step == 0 && dx % step == 0;
-        if (!sees) cells[globals + static_cast<std::int64_t>(query)][globals + static_cast<std::int64_t>(key)] = -std::numeric_limits<double>::infinity();
+        if (!sees)
+          cells[globals + static_cast<std::int64_t>(query)][globals + static_cast<std::int64_t>(key)] =
+              -std::numeric_limits<double>::infinity();
       }
     }
   }

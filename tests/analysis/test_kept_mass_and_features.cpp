@@ -48,8 +48,10 @@ TEST(KeptMass, DistancesFollowFromIt) {
   const auto divergence = (at::xlogy(p, p) + at::xlogy(q, q)).sum(-1) / 2 - at::xlogy(m, m).sum(-1);
   const auto kept = kept_mass(dense).at(2, 1).flatten(1);
   const auto rows = compare_rows(dense, sparse);
-  for (const auto& result : {total_variation_of_kept(kept), rows.total_variation.flatten(1)}) EXPECT_LE(relative_error(result, variation), kRelativeBound);
-  for (const auto& result : {jensen_shannon_of_kept(kept), rows.jensen_shannon.flatten(1)}) EXPECT_LE(relative_error(result, divergence), kRelativeBound);
+  for (const auto& result : {total_variation_of_kept(kept), rows.total_variation.flatten(1)})
+    EXPECT_LE(relative_error(result, variation), kRelativeBound);
+  for (const auto& result : {jensen_shannon_of_kept(kept), rows.jensen_shannon.flatten(1)})
+    EXPECT_LE(relative_error(result, divergence), kRelativeBound);
   const auto same = compare_rows(sparse, sparse);
   EXPECT_EQ(same.total_variation.abs().max().item<double>(), 0);
   EXPECT_EQ(same.jensen_shannon.abs().max().item<double>(), 0);
@@ -72,7 +74,11 @@ TEST(Features, PrincipalDirectionsAreFoundWithTheirSigns) {
   const auto basis = std::get<0>(at::linalg_qr(at::randn({8, 3}, at::kDouble)));
   const auto features = at::matmul(at::randn({500, 3}, at::kDouble) * at::tensor({9.0, 4.0, 1.0}, at::kDouble), basis.t()) + 3;
   const auto colours = principal_colours(features);
-  EXPECT_LE((at::matmul(colours.directions.to(at::kDouble), colours.directions.t().to(at::kDouble)) - at::eye(3, at::kDouble)).abs().max().item<double>(), 1e-6);
+  EXPECT_LE((at::matmul(colours.directions.to(at::kDouble), colours.directions.t().to(at::kDouble)) - at::eye(3, at::kDouble))
+                .abs()
+                .max()
+                .item<double>(),
+            1e-6);
   EXPECT_NEAR(colours.explained.sum().item<double>(), 1.0, 1e-9);
   EXPECT_GT(colours.explained[0].item<double>(), colours.explained[1].item<double>());
   EXPECT_TRUE((colours.directions.gather(1, colours.directions.abs().argmax(1, true)) > 0).all().item<bool>());

@@ -55,7 +55,8 @@ TEST_P(RolloutAgainstDense, RowsAndColumns) {
       const auto at = token_map(layer, 0, layer.width() / 2);
       const auto to_input = rollout(stack_of(layers), at, {.heads = heads, .attention_share = share});
       EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
-      const auto from_input = rollout(stack_of(layers), at, {.heads = heads, .attention_share = share, .direction = RolloutDirection::kFromInput});
+      const auto from_input =
+          rollout(stack_of(layers), at, {.heads = heads, .attention_share = share, .direction = RolloutDirection::kFromInput});
       EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
     }
   }
@@ -68,15 +69,18 @@ TEST(Rollout, OfGlobalTokens) {
     if (shape.globals == 0) continue;
     const auto layers = random_layers(shape, 2);
     const auto expected = dense_rollout(matrices_of(layers), {}, 0.5);
-    EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), global_map(layers.front(), 0), {})), expected[0]), kRelativeBound) << shape.name();
+    EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), global_map(layers.front(), 0), {})), expected[0]), kRelativeBound)
+        << shape.name();
   }
 }
 
 TEST(Rollout, HybridLayersAndSingleLayers) {
-  const OracleCase window{.height = 12, .width = 14, .globals = 1, .heads = 2}, dense{.height = 12, .width = 14, .globals = 1, .heads = 2, .dense = true};
+  const OracleCase window{.height = 12, .width = 14, .globals = 1, .heads = 2},
+      dense{.height = 12, .width = 14, .globals = 1, .heads = 2, .dense = true};
   const std::vector<AttentionLayer> layers{random_layer(window, 1), random_layer(dense, 2), random_layer(window, 3)};
   const auto start = token_map(layers[0], 5, 6);
-  EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), start, {})), dense_rollout(matrices_of(layers), {}, 0.5)[1 + 5 * 14 + 6]), kRelativeBound);
+  EXPECT_LE(relative_error(as_vector(rollout(stack_of(layers), start, {})), dense_rollout(matrices_of(layers), {}, 0.5)[1 + 5 * 14 + 6]),
+            kRelativeBound);
   const auto one = rollout(stack_of(layers), start, {.attention_share = 1.0, .first_layer = 1, .last_layer = 1});
   EXPECT_LE(relative_error(as_vector(one), dense_attention_matrix(layers[1]).mean(0)[1 + 5 * 14 + 6]), kRelativeBound);
 }

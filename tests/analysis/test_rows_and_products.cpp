@@ -43,7 +43,8 @@ class AgainstDense : public ::testing::TestWithParam<OracleCase> {};
 
 TEST_P(AgainstDense, RowsOfEveryCornerAndTheMiddle) {
   const auto layer = random_layer(GetParam(), 1);
-  const std::vector<std::array<std::int64_t, 2>> places{{0, 0}, {0, layer.width() - 1}, {layer.height() - 1, 0}, {layer.height() / 2, layer.width() / 2}};
+  const std::vector<std::array<std::int64_t, 2>> places{
+      {0, 0}, {0, layer.width() - 1}, {layer.height() - 1, 0}, {layer.height() / 2, layer.width() / 2}};
   const auto matrix = dense_attention_matrix(layer);
   for (const auto& heads : all_choices(layer)) {
     const auto expected = dense_fused(matrix, heads, RowSums::kAsFused);
@@ -81,7 +82,8 @@ TEST_P(AgainstDense, Columns) {
     for (const auto& heads : all_choices(layer)) {
       const auto expected = dense_fused(matrix, heads, RowSums::kAsFused);
       const auto at_corner = column(layer, token_map(layer, layer.height() - 1, 0), heads);
-      EXPECT_LE(relative_error(as_vector(at_corner), expected.select(1, layer.global_tokens() + (layer.height() - 1) * layer.width())), kRelativeBound);
+      EXPECT_LE(relative_error(as_vector(at_corner), expected.select(1, layer.global_tokens() + (layer.height() - 1) * layer.width())),
+                kRelativeBound);
       for (std::int64_t g = 0; g < layer.global_tokens(); g += 3) {
         EXPECT_LE(relative_error(as_vector(column(layer, global_map(layer, g), heads)), expected.select(1, g)), kRelativeBound);
       }
@@ -142,7 +144,8 @@ TEST_P(AgainstDense, Statistics) {
   for (const auto& result : {whole, in_blocks}) {
     const auto on_grid = [&](const at::Tensor& values) { return values.narrow(1, globals, layer.height() * layer.width()); };
     // An entropy of a few nats is a difference of logarithms of rounded numbers: bounded in nats where it is small.
-    const auto entropy_error = (result.entropy.flatten(1).to(at::kDouble) - on_grid(expected.entropy)).abs() / on_grid(expected.entropy).clamp_min(0.1);
+    const auto entropy_error =
+        (result.entropy.flatten(1).to(at::kDouble) - on_grid(expected.entropy)).abs() / on_grid(expected.entropy).clamp_min(0.1);
     EXPECT_LE(entropy_error.max().item<double>(), kRelativeBound);
     EXPECT_LE(relative_error(result.global_mass.flatten(1), on_grid(expected.global_mass)), kRelativeBound);
     EXPECT_LE(relative_error(result.mean_distance.flatten(1), expected.mean_distance), kRelativeBound);
@@ -185,7 +188,8 @@ TEST_P(AgainstDense, NormWeightedRows) {
   const auto expected = at::linalg_vector_norm(at::matmul(read.flatten(1), output.to(at::kDouble).t()), 2, {1});
   const auto last = token_map(layer, layer.height() - 1, layer.width() - 1);
   EXPECT_LE(relative_error(as_vector(norm_weighted_row(layer, last, {}, values, output)), expected), kRelativeBound);
-  const auto head = at::linalg_vector_norm(at::matmul(read.select(1, 0), output.to(at::kDouble).narrow(1, 0, layer.head_dim()).t()), 2, {1});
+  const auto head =
+      at::linalg_vector_norm(at::matmul(read.select(1, 0), output.to(at::kDouble).narrow(1, 0, layer.head_dim()).t()), 2, {1});
   EXPECT_LE(relative_error(as_vector(norm_weighted_row(layer, last, {HeadFusion::kOne, 0}, values, output)), head), kRelativeBound);
 }
 
@@ -194,7 +198,8 @@ TEST_P(AgainstDense, HalfPrecisionKeysAreReadExactly) {   // a bfloat16 layer is
   const auto map = random_map(layer);
   auto widened = layer;
   widened.query = layer.query.to(at::kFloat), widened.key = layer.key.to(at::kFloat);
-  EXPECT_TRUE(at::equal(as_vector(times_attention(map, layer, {}, RowSums::kOne)), as_vector(times_attention(map, widened, {}, RowSums::kOne))));
+  EXPECT_TRUE(
+      at::equal(as_vector(times_attention(map, layer, {}, RowSums::kOne)), as_vector(times_attention(map, widened, {}, RowSums::kOne))));
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, AgainstDense, ::testing::ValuesIn(oracle_cases()));
@@ -209,7 +214,10 @@ TEST(TokenMaps, OutsideIsOneSentence) {
   EXPECT_EQ(message([&] { box_map(layer, {0, 0, 5, 1}); }), "token (0, 4) lies outside the grid of 6 x 4 tokens");
   EXPECT_EQ(message([&] { box_map(layer, {0, 0, 0, 1}); }), "the box holds no token");
   EXPECT_EQ(message([&] { global_map(layer, 1); }), "global token 1 does not exist: the model has 1");
-  EXPECT_EQ(message([&] { row(layer, token_map(layer, 0, 0), {HeadFusion::kOne, 1}); }), "head 1 does not exist: the layer has heads 0 to 0");
+  EXPECT_EQ(message([&] {
+              row(layer, token_map(layer, 0, 0), {HeadFusion::kOne, 1});
+            }),
+            "head 1 does not exist: the layer has heads 0 to 0");
 }
 
 TEST(Products, DoNotDependOnThreads) {

@@ -1,0 +1,186 @@
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "core/attention/analysis/probe.h"
+#include "core/attention/analysis/query.h"
+#include "core/attention/analysis/rollout.h"
+#include "core/attention/analysis/rows.h"
+#include "core/base/error.h"
+#include "tests/analysis/dense_oracle.h"
+
+namespace fovea::analysis {
+namespace {
+
+using namespace test;
+
+constexpr std::int64_t kPatch = 4;
+
+ModelConfig small_config(std::int64_t globals, bool dense) {
+  ModelConfig config;
+  config.name = "small";
+  auto& encoder = config.encoder;
+  encoder.width = 32, encoder.depth = 3, encoder.heads = 2, encoder.mlp_width = 64, encoder.patch = kPatch;
+  encoder.global_tokens = globals;
+  encoder.positions = Positions::kRope;
+  config.encoder.attention.assign(3, {.dense = dense, .window = {3, 5}, .dilation = {1}});
+  config.decoder = DecoderConfig{.layers = {2, 3}, .width = 8, .stem_width = 8};
+  config.classes = {{"land", {0, 0, 0}}, {"road", {255, 0, 0}}, {"roof", {0, 255, 0}}};
+  return config;
+}
+
+// Weights large enough that attention is not nearly uniform.
+std::shared_ptr<SegmentationModel> small_model(std::int64_t globals, bool dense = false) {
+  torch::manual_seed(5);
+  auto model = std::make_shared<SegmentationModel>(small_config(globals, dense));
+  torch::NoGradGuard no_grad;
+  for (auto& item : model->encoder().named_parameters()) {
+    if (item.key().ends_with("qkv.weight")) item.value().mul_(12);
+  }
+  model->eval();
+  return model;
+}
+
+torch::Tensor image(std::int64_t height, std::int64_t width) {
+  torch::manual_seed(6);
+  return torch::randint(0, 256, {3, height, width}, torch::kUInt8);
+}
+
+AttentionProbe probe_of(const std::shared_ptr<SegmentationModel>& model, const torch::Tensor& rgb) {
+  NoProgress progress;
+  return AttentionProbe(model, rgb, "test", progress, {});
+}
+
+std::string message_of(const std::function<void()>& action) {
+  try { action(); } catch (const Error& error) { return error.what(); }
+  return "no error";
+}
+
+TEST(Probe, SeesTheEncodersOwnFeatures) {
+  const auto model = small_model(2);
+  auto probe = probe_of(model, image(37, 50));
+  torch::NoGradGuard no_grad;
+  const std::vector<std::int64_t> layers{1, 3};
+  const auto expected = model->encoder().forward(model->preprocess(image(37, 50).unsqueeze(0)), layers);
+  EXPECT_TRUE(torch::equal(probe.features(0), expected[0][0]));
+  EXPECT_TRUE(torch::equal(probe.features(2), expected[1][0]));
+  EXPECT_EQ(probe.grid(), (std::array<std::int64_t, 2>{10, 13}));
+}
+
+// Rows times values is what the model's own attention gives.
+TEST(Probe, RowsAreThoseThatTheModelUsed) {
+  for (const bool dense : {false, true}) {
+    const auto model = small_model(2, dense);
+    auto probe = probe_of(model, image(32, 48));
+    torch::NoGradGuard no_grad;
+    const TokenRows tokens{.global_tokens = 2, .first_row = 0, .rows = 8, .columns = 12};
+    const auto x = model->encoder().tokenize(model->preprocess(image(32, 48).unsqueeze(0)));
+    const auto qkv = model->encoder().block(0).project_qkv(x, tokens);
+    const auto attended = model->encoder().block(0).attend(qkv, tokens)[0].to(torch::kDouble);   // [N, heads, D]
+    for (std::int64_t head = 0; head < 2; ++head) {
+      const auto values = probe.values(0).select(1, head).to(torch::kDouble);
+      const auto weights = as_vector(row(probe.layer(0), token_map(probe.layer(0), 3, 5), {HeadFusion::kOne, head}));
+      const auto expected = torch::matmul(dense_attention_matrix(probe.layer(0))[head], values);
+      const auto own = attended.select(1, head);
+      // The oracle for both: the probe may be as far from float64 as the model is, and no further than twice that.
+      const auto scale = values.abs().max().item<double>();
+      const auto bound = 2 * (own - expected).abs().max().item<double>() + std::numeric_limits<float>::epsilon() * scale;
+      EXPECT_LE((torch::matmul(weights, values) - expected[2 + 3 * 12 + 5]).abs().max().item<double>(), bound);
+    }
+  }
+}
+
+TEST(Probe, ARegionWithItsHaloIsExactWithoutGlobals) {
+  const auto model = small_model(0);
+  const auto rgb = image(120, 160);
+  const auto halo = halo_tokens(model->config().encoder);
+  EXPECT_EQ(halo, (std::array<std::int64_t, 2>{3, 6}));
+  EXPECT_EQ(region_caveat(model->config().encoder), "");
+  auto whole = probe_of(model, rgb);
+  const std::int64_t top = 12 - halo[0], left = 20 - halo[1];                     // the region is the token (12, 20)
+  auto part = probe_of(model, rgb.narrow(1, top * kPatch, (2 * halo[0] + 1) * kPatch).narrow(2, left * kPatch, (2 * halo[1] + 1) * kPatch));
+  const auto expected = rollout(whole.stack(), token_map(whole.layer(0), 12, 20), {}).dense();
+  const auto result = rollout(part.stack(), token_map(part.layer(0), 12 - top, 20 - left), {}).dense();
+  const auto cut = expected.narrow(0, top, 2 * halo[0] + 1).narrow(1, left, 2 * halo[1] + 1);
+  EXPECT_EQ(expected.sum(torch::kDouble).item<double>(), cut.sum(torch::kDouble).item<double>());   // nothing lies outside
+  EXPECT_LE(relative_error(result, cut), 1e-4);   // two runs of an encoder in float32, rotated by other angles
+}
+
+TEST(Probe, RegionsThatAreNotExactSayWhy) {
+  auto config = small_config(1, false).encoder;
+  EXPECT_EQ(region_caveat(config), "global tokens saw the region and its halo alone");
+  config.attention[1].dense = true;
+  EXPECT_EQ(region_caveat(config), "dense layers saw the region alone");
+  config = small_config(0, false).encoder;
+  config.positions = Positions::kLearned;
+  EXPECT_EQ(region_caveat(config), "learned positions are those of an image of the region's size");
+}
+
+TEST(Probe, ItsOwnPatternChangesNothingAndAnotherDoes) {
+  const auto model = small_model(1);
+  auto probe = probe_of(model, image(48, 48));
+  const auto same = probe.pattern_effect(model->config().encoder.attention);
+  EXPECT_NEAR(same.mean_cosine, 1.0, 1e-6);
+  EXPECT_EQ(same.changed_share, 0);
+  const auto other = probe.pattern_effect(std::vector<LayerAttention>(3, {.dense = true}));
+  EXPECT_LT(other.mean_cosine, 1.0 - 1e-4);
+}
+
+TEST(Probe, TooLargeSaysWhatWouldFit) {
+  const auto model = small_model(0);
+  const auto message = message_of([&] { require_fits(*model, std::int64_t{1} << 50, "huge.tif"); });
+  EXPECT_TRUE(message.starts_with("huge.tif: layers of 1125899906842624 tokens need ")) << message;
+  EXPECT_TRUE(message.ends_with(" pixels would fit")) << message;
+  const auto side = largest_side_that_fits(model->config().encoder, 1 << 30, torch::kFloat32);
+  EXPECT_EQ(side % kPatch, 0);
+  EXPECT_LE(probe_bytes(model->config().encoder, side / kPatch * (side / kPatch), torch::kFloat32), 1 << 30);
+}
+
+TEST(Query, EveryMethodAnswersAndItsNumbersMakeSense) {
+  for (const bool dense : {false, true}) {
+    auto probe = probe_of(small_model(2, dense), image(40, 64));
+    for (const auto& info : methods()) {
+      Query query{.method = info.method, .window = 3};
+      query.tokens.box = GridRect{4, 7, 2, 3};
+      NoProgress progress;
+      const auto result = answer(probe, query, progress, {});
+      if (info.method == Method::kPca) {
+        EXPECT_EQ(result.rgb.sizes(), (std::vector<std::int64_t>{10, 16, 3}));
+        continue;
+      }
+      ASSERT_EQ(result.plane.sizes(), (std::vector<std::int64_t>{10, 16})) << info.name;
+      EXPECT_TRUE(result.plane.isfinite().all().item<bool>()) << info.name;
+      EXPECT_FALSE(result.unit.empty()) << info.name;
+      if (info.method == Method::kRow || info.method == Method::kRollout) {
+        EXPECT_NEAR(result.numbers["grid_total"].get<double>() + result.numbers["global_total"].get<double>(), 1.0, 1e-6) << info.name;
+      }
+    }
+  }
+}
+
+TEST(Query, ADiscIsABrush) {
+  auto probe = probe_of(small_model(0), image(40, 64));
+  Query query{.method = Method::kRow};
+  query.tokens = {.box = GridRect{5, 8, 1, 1}, .disc_radius = 1.0};               // the token and its four neighbours
+  NoProgress progress;
+  const auto result = answer(probe, query, progress, {});
+  const auto& layer = probe.layer(2);
+  const auto expected = row(layer, brush_map(layer, {{5, 8}, {4, 8}, {6, 8}, {5, 7}, {5, 9}}), {}).dense();
+  EXPECT_TRUE(torch::equal(result.plane, expected));
+}
+
+TEST(Query, BadQuestionsAreOneSentence) {
+  auto probe = probe_of(small_model(1), image(16, 16));
+  NoProgress progress;
+  const auto ask = [&](Query query) { return message_of([&] { answer(probe, query, progress, {}); }); };
+  EXPECT_EQ(ask({.method = Method::kRow}), "method row asks about tokens: choose some with a place, a box or a global token");
+  EXPECT_EQ(ask({.method = Method::kEntropy, .layer = 3}), "layer 3 does not exist: the model has layers 0 to 2");
+  EXPECT_EQ(ask({.method = Method::kEntropy, .heads = {HeadFusion::kOne, 2}}), "head 2 does not exist: the layer has heads 0 to 1");
+  EXPECT_EQ(ask({.method = Method::kKeptMass, .window = 4}), "window 4: must be odd and positive");
+  EXPECT_EQ(ask({.method = Method::kKeptMass, .kept_globals = 2}), "2 global tokens: the model has 1");
+  EXPECT_EQ(message_of([] { parse_heads("first"); }), "head 'first', expected a number, mean, max or min");
+  EXPECT_TRUE(message_of([] { parse_method("look"); }).starts_with("method 'look', expected row, column, rollout"));
+}
+
+}  // namespace
+}  // namespace fovea::analysis
