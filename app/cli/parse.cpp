@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <memory>
@@ -31,23 +32,35 @@ void add_model_choice(CLI::App& command, ModelChoice& choice) {
 }
 
 #ifdef FOVEA_HAS_IMAGES
+std::array<int, 2> shard_of(const std::string& text) {
+  std::array<int, 2> shard{0, 0};
+  int read = 0;
+  const bool two = std::sscanf(text.c_str(), "%5d/%5d%n", &shard[0], &shard[1], &read) == 2 && static_cast<std::size_t>(read) == text.size();
+  if (!two || shard[0] < 1 || shard[0] > shard[1]) throw CLI::ValidationError("--shard", "'" + text + "', expected i/n with 1 <= i <= n");
+  return shard;
+}
+
 MakeCommand add_segment(CLI::App& command) {
   const auto request = std::make_shared<SegmentRequest>();
   command.add_option("INPUT", request->inputs, "images, folders (with their subfolders) or quoted globs")->required();
   command.add_option("-o,--output", request->output, "folder for masks and summary.json; created if missing")->required();
   add_model_choice(command, request->model);
-  command.add_option("--context", request->context, "what a label may depend on: tiles (overlapping, blended)")
-      ->check([](const std::string& text) {
-        if (text == "image") return std::string("image is not available in this version, use tiles");
-        return text == "tiles" ? std::string() : "'" + text + "', expected tiles";
-      })->capture_default_str();
+  command.add_option("--context", request->context, "what a label may depend on: the whole image, exactly; tiles, overlapping and blended; "
+                                                    "auto: image where the model allows it")
+      ->check(CLI::IsMember({"auto", "image", "tiles"}, CLI::ignore_case))->capture_default_str();
+  command.add_option("--max-memory", request->max_memory, "of this process in host memory with --context image, as 8G; default: what there is")
+      ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
   command.add_option("--overlap", request->overlap, "of neighbouring tiles in pixels")->check(CLI::Range(0, 16384))->capture_default_str();
-  command.add_option("-f,--format", request->formats, "of the mask: png, tif or both; default: png up to 2^28 pixels, tif above")
-      ->delimiter(',')->check(CLI::IsMember({"png", "tif"}, CLI::ignore_case));
+  command.add_option("-f,--format", request->formats, "png, tif, cog (masks), geojson, coco; several with commas; default: png up to 2^28 pixels, tif above")
+      ->delimiter(',')->check(CLI::IsMember({"png", "tif", "cog", "geojson", "coco"}, CLI::ignore_case));
   command.add_flag("--overlay", request->overlay, "also write NAME_overlay.jpg: the image under its class colours");
   command.add_option("--on-error", request->on_error, "an unusable image: skip it or stop")
       ->check(CLI::IsMember({"skip", "stop"}, CLI::ignore_case))->capture_default_str();
+  command.add_option("--max-failures", request->max_failures, "stop after this many unusable images")->check(CLI::PositiveNumber);
+  command.add_flag("--resume", request->resume, "keep what an earlier run with the same model and options finished; its files are verified");
+  command.add_option_function<std::string>("--shard", [request](const std::string& text) { request->shard = shard_of(text); },
+                                           "i/n: the i-th of n disjoint parts of the inputs, for n processes with the same output folder");
   command.add_option("--events", request->events, "append what happens to this file, one JSON object a line");
   command.footer("Example:  fovea segment photos/ extra.tif -o masks --overlay\n"
                  "Exit code: 0 all done, 1 some inputs failed (the rest are done), 2 usage, 3 environment or model.");

@@ -23,11 +23,15 @@ struct SegmentRequest {
   std::vector<std::string> inputs;
   std::string output;                         // folder
   ModelChoice model;
-  std::string context = "tiles";              // tiles
+  std::string context = "auto";               // auto, image, tiles
   std::int64_t tile = 1024, overlap = 256;    // pixels
-  std::vector<std::string> formats;           // png, tif; empty: by size
+  std::uint64_t max_memory = 0;               // bytes; 0: what the machine has
+  std::vector<std::string> formats;           // png, tif, cog, geojson, coco; empty: a mask by size
   bool overlay = false;
   std::string on_error = "skip";              // skip, stop
+  std::int64_t max_failures = 0;              // 0: no limit
+  bool resume = false;
+  std::array<int, 2> shard{1, 1};             // index, count
   std::string events;                         // file; empty: none
 };
 

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cstdio>
+#include <map>
 #include <optional>
 
 #include "app/cli/commands.h"
@@ -10,20 +11,31 @@
 #include "core/segment/batch.h"
 #include "core/segment/batch_report.h"
 #include "core/segment/inputs.h"
+#include "core/segment/output_lock.h"
+#include "core/segment/whole_image_encoder.h"
 #include "core/train/training_device.h"
 
 namespace fovea::cli {
 namespace {
 
-nlohmann::json options_json(const SegmentRequest& request) {
-  return {{"context", request.context}, {"tile", request.tile}, {"overlap", request.overlap}, {"formats", request.formats},
-          {"overlay", request.overlay}, {"on_error", request.on_error}};
+SegmentContext context_of(const SegmentRequest& request) {
+  if (request.context == "image") return SegmentContext::kImage;
+  return request.context == "tiles" ? SegmentContext::kTiles : SegmentContext::kAuto;
 }
+
+nlohmann::json options_json(const SegmentRequest& request, const ModelConfig& config) {
+  const bool image = context_for(config, context_of(request)) == SegmentContext::kImage;
+  return {{"context", image ? "image" : "tiles"}, {"tile", request.tile}, {"overlap", request.overlap}, {"formats", request.formats},
+          {"overlay", request.overlay}};
+}
+
+const std::map<std::string, OutputKind> kKinds{{"png", OutputKind::kMaskPng}, {"tif", OutputKind::kMaskTiff}, {"cog", OutputKind::kMaskCog},
+                                               {"geojson", OutputKind::kPolygons}, {"coco", OutputKind::kCoco}};
 
 std::vector<OutputKind> output_kinds(const SegmentRequest& request) {
   std::vector<OutputKind> kinds;
   for (const std::string& format : request.formats) {
-    const OutputKind kind = format == "png" ? OutputKind::kMaskPng : OutputKind::kMaskTiff;
+    const OutputKind kind = kKinds.at(format);
     if (std::find(kinds.begin(), kinds.end(), kind) == kinds.end()) kinds.push_back(kind);
   }
   if (kinds.empty()) kinds.push_back(OutputKind::kMask);
@@ -66,6 +78,11 @@ class Observer final : public BatchObserver {
     event("image_done", json);
   }
 
+  void image_kept(const std::filesystem::path& input, std::int64_t index, std::int64_t count) override {
+    console_.line("[" + std::to_string(index + 1) + "/" + std::to_string(count) + "] " + input.string() + ": finished before");
+    event("image_kept", {{"input", input.string()}});
+  }
+
   void image_failed(const ImageFailure& failure) override {
     console_.error(failure.message);
     event("image_failed", {{"input", failure.input}, {"reason", failure.message}});
@@ -84,61 +101,109 @@ void create_folder(const std::filesystem::path& folder) {
   if (code) throw Error(ErrorKind::kEnvironment, folder.string() + ": cannot create this folder: " + code.message());
 }
 
-BatchOptions batch_options(const SegmentRequest& request, const InputList& inputs) {
-  BatchOptions options{.files = inputs.files, .names = name_outputs(inputs.files), .folder = request.output, .outputs = output_kinds(request)};
+// Every n-th file from the i-th on: names were given to all of them before, so that shards agree.
+void take_shard(BatchOptions& options, const Shard& shard) {
+  BatchOptions part = options;
+  part.files.clear();
+  part.names.clear();
+  for (auto i = static_cast<std::size_t>(shard.index - 1); i < options.files.size(); i += static_cast<std::size_t>(shard.count)) {
+    part.files.push_back(options.files[i]);
+    part.names.push_back(options.names[i]);
+  }
+  options = std::move(part);
+}
+
+BatchOptions batch_options(const SegmentRequest& request, const InputList& inputs, Console& console) {
+  BatchOptions options;
+  options.files = inputs.files;
+  options.names = name_outputs(inputs.files);
+  options.folder = request.output;
+  options.outputs = output_kinds(request);
   options.on_error = request.on_error == "stop" ? OnError::kStop : OnError::kSkip;
-  options.segment = {.context = SegmentContext::kTiles, .tile_pixels = request.tile, .overlap_pixels = request.overlap};
+  options.max_failures = request.max_failures;
+  options.resume = request.resume ? Resume::kResume : Resume::kRedo;
+  options.segment.context = context_of(request);
+  options.segment.tile_pixels = request.tile;
+  options.segment.overlap_pixels = request.overlap;
+  options.segment.max_memory_bytes = static_cast<std::int64_t>(request.max_memory);
+  options.segment.on_plan = [&console](const std::string& plan) { console.detail("plan: " + plan); };
+  take_shard(options, {request.shard[0], request.shard[1]});
   return options;
 }
 
-int finish(Console& console, Observer& observer, const BatchReport& report, const std::filesystem::path& folder) {
-  observer.event("finished", {{"done", report.done.size()}, {"failed", report.failures.size()}, {"left", report.left}});
-  char text[160];
-  std::snprintf(text, sizeof text, "%zu done, %zu failed%s%s in %.1f s: %s", report.done.size(), report.failures.size(),
-                report.left > 0 ? ", not tried: " : "", report.left > 0 ? std::to_string(report.left).c_str() : "", report.seconds,
-                (folder / "summary.json").c_str());
-  console.line(text);
-  return report.failures.empty() ? kExitDone : kExitSomeFailed;
+std::string closing_line(const BatchReport& report, const std::filesystem::path& summary) {
+  std::string text = std::to_string(report.done.size()) + " done, " + std::to_string(report.failures.size()) + " failed";
+  if (!report.kept.empty()) text += ", " + std::to_string(report.kept.size()) + " finished before";
+  if (report.left > 0) text += ", " + std::to_string(report.left) + " not tried";
+  return text + ": " + summary.string();
+}
+
+struct LoadedModel {
+  std::filesystem::path folder;
+  std::shared_ptr<SegmentationModel> model;
+  torch::Device device = torch::kCPU;
+};
+
+LoadedModel load_segmenter(const SegmentRequest& request) {
+  LoadedModel loaded{.folder = find_model(request.model.model), .model = nullptr, .device = choose_device(request.model.device)};
+  loaded.model = load_model(loaded.folder, loaded.device, choose_precision(request.model.precision, loaded.device));
+  const ModelConfig& config = loaded.model->config();
+  if (!config.decoder) throw Error(ErrorKind::kModel, loaded.folder.string() + ": a backbone without a decoder cannot segment");
+  if (const char* reason = whole_image_unsupported(config); reason != nullptr && request.context == "image") {
+    throw Error(ErrorKind::kUsage, loaded.folder.string() + ": --context image is not possible, because " + reason + "; use tiles");
+  }
+  return loaded;
+}
+
+// The batch, and what became of it written down whatever ends it.
+void run_and_summarise(const BatchOptions& options, const LoadedModel& loaded, Observer& observer, const std::stop_token& stop,
+                       const std::function<void(const BatchReport&)>& summarise, BatchReport& report) {
+  try {
+    run_batch(options, *loaded.model, observer, stop, report);
+  } catch (...) {
+    try {
+      summarise(report);
+    } catch (const Error&) {
+      // A disk that is full refuses the summary too: the first error tells more.
+    }
+    throw;
+  }
+  summarise(report);
 }
 
 }  // namespace
 
 int run_segment(const SegmentRequest& request, const CommonOptions& common, const std::stop_token& stop) {
   Console console(common.verbosity, {"MP", 1e6});
-  const auto folder = find_model(request.model.model);
-  const torch::Device device = choose_device(request.model.device);
-  const torch::Dtype precision = choose_precision(request.model.precision, device);
-  const auto model = load_model(folder, device, precision);
-  if (model->decoder() == nullptr) throw Error(ErrorKind::kModel, folder.string() + ": a backbone without a decoder cannot segment");
-  create_folder(request.output);
-  const InputList inputs = expand_inputs(request.inputs, request.output);
-  Observer observer(console, request, model->config());
-  const RunDescription run{.version = FOVEA_VERSION, .model_name = model->config().name, .model_hash = model_hash(folder),
-                           .model_folder = folder.string(), .device = device.str(), .precision = precision_name(precision),
-                           .options = options_json(request)};
-  observer.event("started", {{"images", inputs.files.size()}, {"model", run.model_name}, {"device", run.device}, {"output", request.output}});
+  const LoadedModel loaded = load_segmenter(request);
+  const ModelConfig& config = loaded.model->config();
+  const std::filesystem::path folder = request.output;
+  create_folder(folder);
+  const Shard shard{request.shard[0], request.shard[1]};
+  const OutputLock lock(folder, shard);
+  if (shard.whole()) remove_stale_temporaries(folder);
+  const InputList inputs = expand_inputs(request.inputs, folder);
+  BatchOptions options = batch_options(request, inputs, console);
+  const RunDescription run{.version = FOVEA_VERSION, .model_name = config.name, .model_hash = model_hash(loaded.folder),
+                           .model_folder = loaded.folder.string(), .device = loaded.device.str(),
+                           .precision = precision_name(loaded.model->dtype()), .options = options_json(request, config)};
+  Journal journal(folder, shard_file("journal", ".jsonl", shard));
+  options.journal = &journal;
+  options.model_hash = run.model_hash;
+  options.options_hash = sha256_of_text(run.options.dump() + run.device + run.precision + run.version);
+
+  Observer observer(console, request, config);
+  observer.event("started", {{"images", options.files.size()}, {"model", run.model_name}, {"device", run.device}, {"output", request.output}});
   BatchReport report;
   for (const std::string& message : inputs.failures) {
     report.failures.push_back({message.substr(0, message.rfind(": ")), message});
     observer.image_failed(report.failures.back());
   }
-  const auto options = batch_options(request, inputs);
-  if (!report.failures.empty() && options.on_error == OnError::kStop) {
-    report.left = static_cast<std::int64_t>(inputs.files.size());
-  } else {
-    try {
-      run_batch(options, *model, observer, stop, report);
-    } catch (...) {
-      // What is done is done: the summary says so even if an error ends the run. A disk that is full refuses it too.
-      try {
-        write_summary(request.output, summary_json(report, run, model->config()));
-      } catch (const Error&) {
-      }
-      throw;
-    }
-  }
-  write_summary(request.output, summary_json(report, run, model->config()));
-  return finish(console, observer, report, request.output);
+  const auto summary = folder / shard_file("summary", ".json", shard);
+  run_and_summarise(options, loaded, observer, stop, [&](const BatchReport& made) { write_summary(summary, summary_json(made, run, config)); }, report);
+  observer.event("finished", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}});
+  console.line(closing_line(report, summary));
+  return report.failures.empty() ? kExitDone : kExitSomeFailed;
 }
 
 }  // namespace fovea::cli

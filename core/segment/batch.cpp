@@ -3,6 +3,7 @@
 #include <chrono>
 #include <new>
 
+#include "core/segment/batch_report.h"
 #include "core/segment/stage_clock.h"
 
 namespace fovea {
@@ -12,14 +13,14 @@ using Clock = std::chrono::steady_clock;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-ImageRecord segment_file(const std::filesystem::path& input, const std::filesystem::path& stem, const BatchOptions& options,
-                         SegmentationModel& model, BatchObserver& observer, const std::stop_token& stop) {
+ImageRecord segment_file(const ImageOutputs::Subject& subject, const BatchOptions& options, SegmentationModel& model,
+                         BatchObserver& observer, const std::stop_token& stop) {
   const auto start = Clock::now();
   StageClock clock;
-  const auto source = open_image(input);
+  const auto source = open_image(subject.image);
   clock.charge("open");
-  ImageOutputs outputs(stem, options.outputs, *source, model.config());
-  ImageRecord record{.input = input, .outputs = outputs.files()};
+  ImageOutputs outputs(subject, options.outputs, *source, model.config());
+  ImageRecord record{.input = subject.image, .outputs = outputs.files()};
   record.result = segment_image(*source, model, options.segment, outputs, observer, stop);
   StageClock finish;
   outputs.finish();
@@ -35,8 +36,9 @@ std::string failure_message(const std::filesystem::path& input) {
   try {
     throw;
   } catch (const Error& error) {
-    if (error.kind() == ErrorKind::kInput) return error.what();
-    if (error.kind() == ErrorKind::kContract) return input.string() + ": internal error: " + error.what();
+    const std::string message = error.what();
+    if (error.kind() == ErrorKind::kInput) return message.starts_with(input.string()) ? message : input.string() + ": " + message;
+    if (error.kind() == ErrorKind::kContract) return input.string() + ": internal error: " + message;
     throw;
   } catch (const std::bad_alloc&) {
     return input.string() + ": not enough memory for this image";
@@ -47,30 +49,61 @@ std::string failure_message(const std::filesystem::path& input) {
   }
 }
 
+class Batch {
+ public:
+  Batch(const BatchOptions& options, SegmentationModel& model, BatchObserver& observer, BatchReport& report)
+      : options_(options), model_(model), observer_(observer), report_(report) {}
+
+  void run(const std::stop_token& stop) {
+    const auto start = Clock::now();
+    const auto count = static_cast<std::int64_t>(options_.files.size());
+    report_.left = count;
+    for (std::int64_t i = 0; i < count && !gave_up(); ++i) {
+      throw_if_stopped(stop);
+      take({options_.files[static_cast<std::size_t>(i)], options_.folder / options_.names[static_cast<std::size_t>(i)]}, i, stop);
+      --report_.left;
+      report_.seconds = seconds_since(start);
+    }
+  }
+
+ private:
+  bool gave_up() const {
+    const auto failures = static_cast<std::int64_t>(report_.failures.size());
+    return (options_.on_error == OnError::kStop && failures > 0) || (options_.max_failures > 0 && failures >= options_.max_failures);
+  }
+
+  void take(const ImageOutputs::Subject& subject, std::int64_t index, const std::stop_token& stop) {
+    const auto count = static_cast<std::int64_t>(options_.files.size());
+    try {
+      const JournalKey key = journal_key(subject.image, options_.model_hash, options_.options_hash);
+      if (options_.journal != nullptr && options_.resume == Resume::kResume) {
+        if (auto record = options_.journal->verified(key)) {
+          report_.kept.push_back(std::move(*record));
+          return observer_.image_kept(subject.image, index, count);
+        }
+      }
+      observer_.image_started(subject.image, index, count);
+      ImageRecord record = segment_file(subject, options_, model_, observer_, stop);
+      if (options_.journal != nullptr) options_.journal->add(key, record.outputs, to_json(record, model_.config()));
+      report_.done.push_back(std::move(record));
+    } catch (...) {
+      report_.failures.push_back({subject.image.string(), failure_message(subject.image)});
+      return observer_.image_failed(report_.failures.back());
+    }
+    observer_.image_done(report_.done.back());
+  }
+
+  const BatchOptions& options_;
+  SegmentationModel& model_;
+  BatchObserver& observer_;
+  BatchReport& report_;
+};
+
 }  // namespace
 
 void run_batch(const BatchOptions& options, SegmentationModel& model, BatchObserver& observer, const std::stop_token& stop, BatchReport& report) {
   require(options.files.size() == options.names.size(), "run_batch: as many names as files");
-  const auto start = Clock::now();
-  const auto count = static_cast<std::int64_t>(options.files.size());
-  report.left = count;
-  for (std::int64_t i = 0; i < count; ++i) {
-    const auto& input = options.files[static_cast<std::size_t>(i)];
-    throw_if_stopped(stop);
-    observer.image_started(input, i, count);
-    try {
-      report.done.push_back(segment_file(input, options.folder / options.names[static_cast<std::size_t>(i)], options, model, observer, stop));
-      --report.left;
-      observer.image_done(report.done.back());
-    } catch (...) {
-      report.failures.push_back({input.string(), failure_message(input)});
-      --report.left;
-      observer.image_failed(report.failures.back());
-      if (options.on_error == OnError::kStop) break;
-    }
-    report.seconds = seconds_since(start);
-  }
-  report.seconds = seconds_since(start);
+  Batch(options, model, observer, report).run(stop);
 }
 
 }  // namespace fovea

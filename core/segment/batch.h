@@ -6,12 +6,14 @@
 #include <string>
 #include <vector>
 
+#include "core/segment/journal.h"
 #include "core/segment/outputs.h"
 #include "core/segment/segment.h"
 
 namespace fovea {
 
 enum class OnError { kSkip, kStop };
+enum class Resume { kRedo, kResume };
 
 struct BatchOptions {
   std::vector<std::filesystem::path> files;
@@ -19,7 +21,12 @@ struct BatchOptions {
   std::filesystem::path folder;
   std::vector<OutputKind> outputs{OutputKind::kMask};
   OnError on_error = OnError::kSkip;
+  std::int64_t max_failures = 0;              // stop after this many; 0: never
   SegmentOptions segment{};
+  // What is finished is written there, and with kResume not done again. May be nullptr.
+  Journal* journal = nullptr;
+  Resume resume = Resume::kRedo;
+  std::string model_hash, options_hash;       // of the journal's keys
 };
 
 struct ImageRecord {
@@ -36,6 +43,7 @@ struct ImageFailure {
 
 struct BatchReport {
   std::vector<ImageRecord> done;
+  std::vector<nlohmann::json> kept;   // records (batch_report.h) of images that an earlier run finished and whose outputs are whole
   std::vector<ImageFailure> failures;
   std::int64_t left = 0;     // images not tried: stopped before
   double seconds = 0;
@@ -46,6 +54,7 @@ class BatchObserver : public Progress {
  public:
   virtual void image_started(const std::filesystem::path& input, std::int64_t index, std::int64_t count) = 0;
   virtual void image_done(const ImageRecord& record) = 0;
+  virtual void image_kept(const std::filesystem::path& input, std::int64_t index, std::int64_t count) = 0;
   virtual void image_failed(const ImageFailure& failure) = 0;
 };
 

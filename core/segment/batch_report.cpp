@@ -42,6 +42,10 @@ nlohmann::json to_json(const ImageRecord& record, const ModelConfig& config) {
 
 nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config) {
   nlohmann::json images = nlohmann::json::array(), failures = nlohmann::json::array();
+  for (nlohmann::json record : report.kept) {
+    record["kept"] = true;   // finished by an earlier run; the times are of that run
+    images.push_back(std::move(record));
+  }
   for (const ImageRecord& record : report.done) images.push_back(to_json(record, config));
   for (const ImageFailure& failure : report.failures) failures.push_back({{"input", failure.input}, {"reason", failure.message}});
   return {{"format", "fovea-summary/1"},
@@ -52,14 +56,14 @@ nlohmann::json summary_json(const BatchReport& report, const RunDescription& run
           {"device", run.device},
           {"precision", run.precision},
           {"options", run.options},
-          {"counts", {{"done", report.done.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
+          {"counts", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
           {"images", images},
           {"failures", failures}};
 }
 
-void write_summary(const std::filesystem::path& folder, const nlohmann::json& summary) {
+void write_summary(const std::filesystem::path& file, const nlohmann::json& summary) {
   // Names from the file system need not be UTF-8; what is not becomes a replacement character instead of an exception.
-  write_file_atomically(folder / "summary.json", summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  write_file_atomically(file, summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 EventLog::EventLog(const std::filesystem::path& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {

@@ -16,12 +16,12 @@ struct RunDescription {
   std::string model_name, model_hash;
   std::string model_folder;
   std::string device, precision;
-  nlohmann::json options;          // as the caller names them; their hash tells runs apart
+  nlohmann::json options;          // as the caller names them
 };
 
 // Format "fovea-summary/1" (docs/outputs.md): run, model, per image size, seconds by stage and class shares, failures with reasons.
 nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config);
-void write_summary(const std::filesystem::path& folder, const nlohmann::json& summary);
+void write_summary(const std::filesystem::path& file, const nlohmann::json& summary);
 
 // One JSON object a line, handed to the system when the call returns: {"time": ISO 8601 UTC, "event": NAME, ...fields}.
 // Errors: Error{kEnvironment}.

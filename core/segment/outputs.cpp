@@ -2,14 +2,18 @@
 
 #include <system_error>
 
+#include "core/image/coco.h"
+#include "core/image/polygons.h"
+
 namespace fovea {
 namespace {
 
 constexpr std::int64_t kLargestPngMask = std::int64_t{1} << 28;   // pixels: few programs open larger PNGs
 
+// Masks, polygons and annotations: all take class indices.
 class MaskOutput final : public OutputWriter {
  public:
-  explicit MaskOutput(const MaskWriterOptions& options) : writer_(create_mask_writer(options)) {}
+  explicit MaskOutput(std::unique_ptr<MaskWriter> writer) : writer_(std::move(writer)) {}
   void append(const ImageU8& classes) override { writer_->append(classes); }
   void finish() override { writer_->finish(); }
 
@@ -17,17 +21,46 @@ class MaskOutput final : public OutputWriter {
   std::unique_ptr<MaskWriter> writer_;
 };
 
-MaskWriterOptions mask_options(const std::filesystem::path& path, MaskFormat format, const ImageInfo& info, const ModelConfig& config) {
-  MaskWriterOptions options;
-  options.path = path;
-  options.format = format;
-  options.width = info.width;
-  options.height = info.height;
-  options.palette = palette_of(config);
-  for (const ClassInfo& entry : config.classes) options.class_names.push_back(entry.name);
-  options.georeference = info.georeference;
-  if (may_lack_data(info)) options.nodata = static_cast<int>(config.ignore_index);
-  return options;
+// What all writers of class indices are told.
+struct Labels {
+  const ImageInfo& info;
+  const ModelConfig& config;
+  std::vector<std::string> names() const {
+    std::vector<std::string> names;
+    for (const ClassInfo& entry : config.classes) names.push_back(entry.name);
+    return names;
+  }
+  int nodata() const { return may_lack_data(info) ? static_cast<int>(config.ignore_index) : -1; }
+};
+
+std::unique_ptr<MaskWriter> mask_writer(const std::filesystem::path& path, MaskFormat format, const Labels& labels) {
+  return create_mask_writer({.path = path, .format = format, .width = labels.info.width, .height = labels.info.height,
+                             .palette = palette_of(labels.config), .class_names = labels.names(),
+                             .georeference = labels.info.georeference, .nodata = labels.nodata()});
+}
+
+std::unique_ptr<MaskWriter> polygon_writer(const std::filesystem::path& path, const Labels& labels) {
+  return create_polygon_writer({.path = path, .width = labels.info.width, .height = labels.info.height,
+                                .palette = palette_of(labels.config), .class_names = labels.names(),
+                                .georeference = labels.info.georeference, .ignore_index = labels.nodata()});
+}
+
+std::unique_ptr<MaskWriter> coco_writer(const std::filesystem::path& path, const std::filesystem::path& image, const Labels& labels) {
+  return create_coco_writer({.path = path, .image_file_name = image.filename().string(), .width = labels.info.width,
+                             .height = labels.info.height, .class_names = labels.names(), .ignore_index = labels.nodata()});
+}
+
+const char* suffix_of(OutputKind kind) {
+  switch (kind) {
+    case OutputKind::kMask:
+    case OutputKind::kMaskPng: return "_mask.png";
+    case OutputKind::kMaskTiff:
+    case OutputKind::kMaskCog: return "_mask.tif";
+    case OutputKind::kPolygons: return ".geojson";
+    case OutputKind::kCoco: return "_coco.json";
+    case OutputKind::kOverlay: break;
+  }
+  return "_overlay.jpg";
 }
 
 std::filesystem::path with_suffix(std::filesystem::path stem, const char* suffix) { return stem += suffix; }
@@ -40,21 +73,25 @@ std::vector<Colour> palette_of(const ModelConfig& config) {
   return palette;
 }
 
-ImageOutputs::ImageOutputs(const std::filesystem::path& stem, std::span<const OutputKind> kinds, ImageSource& source,
-                           const ModelConfig& config) {
+ImageOutputs::ImageOutputs(const Subject& subject, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config) {
   const ImageInfo& info = source.info();
+  const Labels labels{info, config};
+  const std::filesystem::path folder = subject.stem.parent_path();
   std::error_code code;
-  if (stem.has_parent_path()) std::filesystem::create_directories(stem.parent_path(), code);
-  if (code) throw Error(ErrorKind::kEnvironment, stem.parent_path().string() + ": cannot create this folder: " + code.message());
+  if (!folder.empty()) std::filesystem::create_directories(folder, code);
+  if (code) throw Error(ErrorKind::kEnvironment, folder.string() + ": cannot create this folder: " + code.message());
   for (OutputKind kind : kinds) {
     if (kind == OutputKind::kMask) kind = info.width * info.height <= kLargestPngMask ? OutputKind::kMaskPng : OutputKind::kMaskTiff;
-    if (kind == OutputKind::kOverlay) {
-      files_.push_back(with_suffix(stem, "_overlay.jpg"));
-      writers_.push_back(create_overlay_writer(files_.back(), source, config));
-    } else {
-      const MaskFormat format = kind == OutputKind::kMaskPng ? MaskFormat::kPng : MaskFormat::kTiff;
-      files_.push_back(with_suffix(stem, format == MaskFormat::kPng ? "_mask.png" : "_mask.tif"));
-      writers_.push_back(std::make_unique<MaskOutput>(mask_options(files_.back(), format, info, config)));
+    const auto& path = files_.emplace_back(with_suffix(subject.stem, suffix_of(kind)));
+    const auto take = [&](std::unique_ptr<MaskWriter> writer) { writers_.push_back(std::make_unique<MaskOutput>(std::move(writer))); };
+    switch (kind) {
+      case OutputKind::kOverlay: writers_.push_back(create_overlay_output(path, source, config)); break;
+      case OutputKind::kPolygons: take(polygon_writer(path, labels)); break;
+      case OutputKind::kCoco: take(coco_writer(path, subject.image, labels)); break;
+      case OutputKind::kMaskTiff: take(mask_writer(path, MaskFormat::kTiff, labels)); break;
+      case OutputKind::kMaskCog: take(mask_writer(path, MaskFormat::kCog, labels)); break;
+      case OutputKind::kMask:
+      case OutputKind::kMaskPng: take(mask_writer(path, MaskFormat::kPng, labels)); break;
     }
   }
 }

@@ -14,8 +14,11 @@ namespace fovea {
 enum class OutputKind {
   kMask,       // kMaskPng up to 2^28 pixels, kMaskTiff above
   kMaskPng,    // NAME_mask.png
-  kMaskTiff,   // NAME_mask.tif
-  kOverlay,    // NAME_overlay.jpg, reduced by a whole factor if the image has more than 2^26 pixels
+  kMaskTiff,   // NAME_mask.tif, tiled BigTIFF
+  kMaskCog,    // NAME_mask.tif, cloud-optimised GeoTIFF
+  kPolygons,   // NAME.geojson
+  kCoco,       // NAME_coco.json
+  kOverlay,    // NAME_overlay.jpg, shrunk where JPEG cannot hold the image
 };
 
 // One kind of file, fed by rows. Destroyed before finish(), it leaves nothing behind.
@@ -27,9 +30,13 @@ class OutputWriter : public LabelSink {
 // All files of one image: each row goes to each writer, finish() makes one file after the other appear.
 class ImageOutputs final : public LabelSink {
  public:
-  // stem: where the files go, without suffix; its folder is created. source (which must outlive the object) gives the overlay its pixels.
+  struct Subject {
+    std::filesystem::path image;     // its file
+    std::filesystem::path stem;
+  };
+  // subject.stem: where the files go, without suffix; its folder is created. source (which must outlive the object) gives the overlay its pixels.
   // Errors: Error{kEnvironment}.
-  ImageOutputs(const std::filesystem::path& stem, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config);
+  ImageOutputs(const Subject& subject, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config);
 
   void append(const ImageU8& classes) override;
   void finish();
@@ -41,7 +48,7 @@ class ImageOutputs final : public LabelSink {
 };
 
 // The image under its class colours as a JPEG. Where classes has the ignore index the image shows through.
-std::unique_ptr<OutputWriter> create_overlay_writer(const std::filesystem::path& path, ImageSource& source, const ModelConfig& config);
+std::unique_ptr<OutputWriter> create_overlay_output(const std::filesystem::path& path, ImageSource& source, const ModelConfig& config);
 
 std::vector<Colour> palette_of(const ModelConfig& config);
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <stop_token>
 #include <string>
@@ -15,13 +16,17 @@ namespace fovea {
 
 // What a pixel's label may depend on.
 enum class SegmentContext {
+  kAuto,    // kImage where the model allows it, else kTiles
+  kImage,   // the whole image, as if it were one piece
   kTiles,   // its tile: overlapping tiles, blended
 };
 
 struct SegmentOptions {
-  SegmentContext context = SegmentContext::kTiles;
+  SegmentContext context = SegmentContext::kAuto;
   std::int64_t tile_pixels = 1024;      // a side, at most; rounded down to the model's patch
   std::int64_t overlap_pixels = 256;    // of neighbouring tiles; rounded to the model's patch, at most a quarter of a tile
+  std::int64_t max_memory_bytes = 0;    // of this process in host memory, kImage; 0: what the machine has
+  std::function<void(const std::string& plan)> on_plan = {};   // told what kImage will need, before it starts
 };
 
 // Receives the class map from top to bottom, every row exactly once.
@@ -43,8 +48,12 @@ struct SegmentResult {
 // a reader of maps expects. Their shares are counted apart.
 inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info.nodata.has_value(); }
 
-// Runs the model on the device and in the precision it was loaded with. progress: pixels. Peak memory does not depend on the image's
-// height. Errors: Error{kModel} if the model has no decoder, Error{kInput} from the source, Error{kCancelled}, whatever sink throws.
+// kAuto resolved for a model.
+SegmentContext context_for(const ModelConfig& config, SegmentContext wanted);
+
+// Runs the model on the device and in the precision it was loaded with. progress: pixels. Full-resolution logits of the whole image never
+// exist. Errors: Error{kModel} if the model has no decoder, Error{kUsage} if it does not allow kImage, Error{kInput} from the source and
+// where memory does not suffice, Error{kCancelled}, whatever sink throws.
 SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
                             Progress& progress, const std::stop_token& stop);
 

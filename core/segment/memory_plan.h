@@ -1,0 +1,43 @@
+// What whole-image inference of an image will need, decided before work. No torch.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "core/image/image_source.h"
+#include "core/model/config.h"
+
+namespace fovea {
+
+// What there is, in bytes. device_free: of the GPU that computes; 0 if the CPU does.
+struct MemoryAvailable {
+  std::int64_t host = 0, device_free = 0;
+};
+
+// Memory this process can still get from the host: what the kernel calls available, less if the control group allows less.
+std::int64_t available_host_memory();
+// Resident memory of this process.
+std::int64_t resident_memory();
+
+enum class StreamHome { kHost, kDevice };
+
+struct MemoryPlanRequest {
+  MemoryAvailable available;
+  std::int64_t element_bytes = 4;      // of the dtype that the model computes in: 4 or 2
+};
+
+struct MemoryPlan {
+  std::int64_t encoder_rows = 0, decoder_rows = 0;   // token rows a step (whole_image_encoder.h)
+  StreamHome stream_home = StreamHome::kHost;
+  std::int64_t stream_element_bytes = 4;             // 2 where only half precision of the stream fits
+  // Bytes beyond what the process holds already.
+  std::int64_t stream_bytes = 0, image_bytes = 0, band_bytes = 0, label_bytes = 0;
+  std::int64_t host_bytes = 0, device_bytes = 0;
+  std::string text() const;                          // one line for a person
+};
+
+// Prefers, in this order: the stream on the device, in the host's memory, in the host's memory in half precision; bands as high as the
+// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of memory, 7.9 GB available; ..." (no subject).
+MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request);
+
+}  // namespace fovea

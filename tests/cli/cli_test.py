@@ -1,0 +1,316 @@
+"""The program fovea as a person and a script meet it: exit codes, messages, files."""
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+import tiny_samples  # noqa: E402
+
+PROGRAM = os.environ["FOVEA_PROGRAM"]
+DATA = Path(__file__).parent / "data"
+
+
+def fovea(*arguments, cwd=None, **environment):
+    return subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=240,
+                          env={**os.environ, **environment})
+
+
+class WithFolder(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Path(tempfile.mkdtemp(prefix="fovea_cli_"))
+        cls.model = tiny_samples.write_model(cls.shared / "models" / "tiny")
+        cls.image = tiny_samples.write_png(cls.shared / "good.png", 150, 110)
+
+    @classmethod
+    def tearDownClass(cls):
+        shutil.rmtree(cls.shared)
+
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(dir=self.shared))
+        self.out = self.folder / "out"
+
+    def segment(self, *arguments, **environment):
+        return fovea("segment", *arguments, "-o", self.out, "--model", self.model, "--device", "cpu", **environment)
+
+    def files(self):
+        return sorted(str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file())
+
+    def results(self):
+        """What a person looks at: without the journal and the lock."""
+        return [name for name in self.files() if not name.startswith((".fovea", "journal"))]
+
+    def summary(self):
+        return json.loads((self.out / "summary.json").read_text())
+
+
+class Usage(WithFolder):
+    def test_help_has_an_example_and_starts_at_once(self):
+        for command in ([], ["segment"], ["eval"], ["train"], ["import"], ["info"]):
+            # The best of a few: other programs may be using the machine.
+            times = []
+            for _ in range(3):
+                start = time.monotonic()
+                result = fovea(*command, "-h")
+                times.append(time.monotonic() - start)
+            self.assertEqual(result.returncode, 0)
+            self.assertIn("Example:", result.stdout)
+            self.assertLess(min(times), 0.3)
+
+    def test_version(self):
+        self.assertRegex(fovea("--version").stdout, r"^fovea \d+\.\d+\.\d+\n$")
+
+    def test_wrong_use_exits_2_with_one_line(self):
+        for arguments, words in [([], "a command is required"), (["segment"], "required"), (["segment", "x.png"], "--output"),
+                                 (["segment", "x.png", "-o", "o", "--device", "gpu"], "--device"),
+                                 (["segment", "x.png", "-o", "o", "--context", "window"], "--context"),
+                                 (["segment", "x.png", "-o", "o", "--format", "bmp"], "--format"),
+                                 (["segment", "x.png", "-o", "o", "--on-error", "ask"], "--on-error"), (["polish"], "fovea")]:
+            result = fovea(*arguments)
+            self.assertEqual(result.returncode, 2, arguments)
+            self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+            self.assertIn(words, result.stderr)
+
+    def test_info_of_program_image_and_model(self):
+        program = fovea("info")
+        self.assertEqual(program.returncode, 0)
+        for word in ("torch", "GDAL", "reference", "cpu"):
+            self.assertIn(word, program.stdout)
+        self.assertIn("150 x 110", fovea("info", self.image).stdout)
+        self.assertIn("roof", fovea("info", "tiny", FOVEA_MODELS=str(self.shared / "models")).stdout)
+        missing = fovea("info", self.folder / "none.png")
+        self.assertNotEqual(missing.returncode, 0)
+        self.assertTrue(missing.stderr.startswith(str(self.folder / "none.png") + ": "), missing.stderr)
+
+
+class Models(WithFolder):
+    def refused(self, model, words):
+        result = fovea("segment", self.image, "-o", self.out, "--model", model)
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertIn(words, result.stderr)
+        self.assertFalse(self.out.exists())
+
+    def test_unknown_name_lists_what_there_is(self):
+        result = fovea("segment", self.image, "-o", self.out, "--model", "nosuch", FOVEA_MODELS=str(self.shared / "models"))
+        self.assertEqual(result.returncode, 3)
+        self.assertIn("tiny", result.stderr)
+
+    def test_missing_tensor(self):
+        model = tiny_samples.write_model(self.folder / "m", drop_tensor="decoder.head.bias")
+        self.refused(model, "decoder.head.bias: is missing")
+
+    def test_later_version(self):
+        model = tiny_samples.write_model(self.folder / "m", change_config=lambda c: c.update(format="fovea-model/2"))
+        self.refused(model, "fovea-model/2")
+
+    def test_classes_that_the_weights_do_not_have(self):
+        model = tiny_samples.write_model(self.folder / "m", change_config=lambda c: c["classes"].append({"name": "x", "colour": [1, 2, 3]}))
+        self.refused(model, "decoder.head")
+
+
+class Segment(WithFolder):
+    def test_mask_is_the_golden_one_in_both_contexts(self):
+        golden = zlib.decompress((DATA / "golden_mask.zlib").read_bytes())
+        for context in ("image", "tiles"):
+            result = self.segment(self.image, "--context", context, "--precision", "float32")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(result.stderr, "")
+            width, height, palette, indices = tiny_samples.read_mask(self.out / "good_mask.png")
+            self.assertEqual((width, height), (150, 110))
+            self.assertEqual(palette[:9], bytes([200, 180, 90, 220, 60, 50, 30, 140, 60]))
+            # The order in which another processor sums may decide a tie the other way, here and there.
+            different = sum(a != b for a, b in zip(indices, golden))
+            self.assertLessEqual(different, len(golden) // 1000)
+            self.assertEqual(set(indices), {0, 1, 2})
+
+    def test_summary_tells_sizes_times_shares_and_the_model(self):
+        self.assertEqual(self.segment(self.image, "--overlay").returncode, 0)
+        self.assertEqual(self.results(), ["good_mask.png", "good_overlay.jpg", "summary.json"])
+        summary = self.summary()
+        self.assertEqual(summary["format"], "fovea-summary/1")
+        self.assertEqual(summary["counts"], {"done": 1, "kept": 0, "failed": 0, "left": 0})
+        self.assertEqual(len(summary["model"]["sha256"]), 64)
+        self.assertEqual(summary["options"]["context"], "image")
+        image = summary["images"][0]
+        self.assertEqual((image["width"], image["height"]), (150, 110))
+        self.assertAlmostEqual(sum(image["class_shares"].values()), 1.0, places=9)
+        indices = tiny_samples.read_mask(self.out / "good_mask.png")[3]
+        self.assertAlmostEqual(image["class_shares"]["roof"], indices.count(1) / len(indices), places=9)
+        self.assertLessEqual(sum(image["stage_seconds"].values()), image["seconds"] * 1.01)
+
+    def test_formats(self):
+        self.assertEqual(self.segment(self.image, "--format", "png,tif").returncode, 0)
+        self.assertEqual(self.results(), ["good_mask.png", "good_mask.tif", "summary.json"])
+
+    def test_bad_inputs_among_good_ones(self):
+        text = self.folder / "text.png"
+        text.write_text("no image\n" * 40)
+        cut = self.folder / "cut.png"
+        cut.write_bytes(self.image.read_bytes()[:3000])
+        empty = self.folder / "empty"
+        empty.mkdir()
+        missing = self.folder / "missing.tif"
+        result = self.segment(text, cut, empty, missing, self.image)
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(self.results(), ["good_mask.png", "summary.json"])
+        lines = result.stderr.splitlines()
+        self.assertEqual(len(lines), 4, result.stderr)
+        for path in (text, cut, empty, missing):
+            self.assertEqual(sum(line.startswith(f"{path}: ") for line in lines), 1, result.stderr)
+        summary = self.summary()
+        self.assertEqual(summary["counts"], {"done": 1, "kept": 0, "failed": 4, "left": 0})
+        self.assertEqual({failure["input"] for failure in summary["failures"]}, {str(path) for path in (text, cut, empty, missing)})
+
+    def test_on_error_stop(self):
+        bad = self.folder / "a_bad.png"
+        bad.write_text("no image\n")
+        result = self.segment(bad, self.image, "--on-error", "stop")
+        self.assertEqual(result.returncode, 1)
+        self.assertEqual(self.results(), ["summary.json"])
+        self.assertEqual(self.summary()["counts"], {"done": 0, "kept": 0, "failed": 1, "left": 1})
+
+    def test_names_that_collide_keep_their_folders(self):
+        for name in ("a/1.png", "b/1.png", "b/2.png"):
+            tiny_samples.write_png(self.folder / "in" / name, 40, 30)
+        self.assertEqual(self.segment(self.folder / "in").returncode, 0)
+        self.assertEqual(self.results(), ["2_mask.png", "a/1_mask.png", "b/1_mask.png", "summary.json"])
+
+    def test_events(self):
+        events = self.folder / "events.jsonl"
+        bad = self.folder / "bad.png"
+        bad.write_text("no image\n")
+        self.segment(bad, self.image, "--events", events)
+        lines = [json.loads(line) for line in events.read_text().splitlines()]
+        self.assertEqual([line["event"] for line in lines],
+                         ["started", "image_started", "image_failed", "image_started", "image_done", "finished"])
+        self.assertTrue(all("time" in line for line in lines))
+        self.assertIn("class_shares", lines[4])
+
+    def test_output_folder_that_cannot_be(self):
+        (self.folder / "file").write_text("x")
+        result = fovea("segment", self.image, "-o", self.folder / "file" / "out", "--model", self.model)
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+
+    def test_too_little_memory_is_a_sentence(self):
+        result = self.segment(self.image, "--max-memory", "1M")
+        self.assertEqual(result.returncode, 1)
+        self.assertRegex(result.stderr, r"^\S+good\.png: needs .* GB of host memory, .* available; .*tiles.*\n$")
+
+    def test_interrupt_leaves_nothing_half_written(self):
+        large, events = tiny_samples.write_png(self.folder / "large.png", 1200, 900), self.folder / "events.jsonl"
+        command = [PROGRAM, "segment", large, "-o", self.out, "--model", self.model, "--events", events, "--context", "tiles",
+                   "--tile", "64", "--overlap", "16", "--threads", "1"]
+        process = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        deadline = time.monotonic() + 60
+        while not (events.exists() and "image_started" in events.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        self.assertEqual(process.returncode, 130)
+        self.assertEqual(self.results(), ["summary.json"])
+        self.assertEqual(self.summary()["counts"]["left"], 1)
+
+
+class Folders(WithFolder):
+    def setUp(self):
+        super().setUp()
+        for number in range(5):
+            tiny_samples.write_png(self.folder / "in" / f"{number}.png", 40 + number, 30, seed=number)
+
+    def masks(self):
+        return {name: (self.out / name).read_bytes() for name in self.files() if name.endswith("_mask.png")}
+
+    def test_resume_keeps_what_is_whole_and_redoes_the_rest(self):
+        self.assertEqual(self.segment(self.folder / "in").returncode, 0)
+        before = self.masks()
+        self.assertEqual(len(before), 5)
+        (self.out / "1_mask.png").write_bytes(b"damaged")
+        (self.out / "2_mask.png").unlink()
+        os.utime(self.folder / "in" / "3.png", ns=(1, 1))
+        result = self.segment(self.folder / "in", "--resume")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(self.summary()["counts"], {"done": 3, "kept": 2, "failed": 0, "left": 0})
+        self.assertEqual(len(self.summary()["images"]), 5)
+        self.assertEqual(self.masks(), before)
+
+    def test_resume_with_other_options_does_all_again(self):
+        self.segment(self.folder / "in")
+        self.segment(self.folder / "in", "--resume", "--context", "tiles")
+        self.assertEqual(self.summary()["counts"]["done"], 5)
+
+    def test_torn_and_damaged_journal_lines_count_as_not_written(self):
+        self.segment(self.folder / "in")
+        journal = self.out / "journal.jsonl"
+        lines = journal.read_text().splitlines()
+        lines[1] = lines[1].replace('"width":41', '"width":42')
+        journal.write_text("\n".join(lines)[:-20])
+        self.assertEqual(self.segment(self.folder / "in", "--resume").returncode, 0)
+        self.assertEqual(self.summary()["counts"], {"done": 2, "kept": 3, "failed": 0, "left": 0})
+        self.segment(self.folder / "in", "--resume")
+        self.assertEqual(self.summary()["counts"]["kept"], 5)
+
+    def test_killed_runs_resume_to_the_same_bytes(self):
+        self.segment(self.folder / "in")
+        expected = self.masks()
+        shutil.rmtree(self.out)
+        command = [PROGRAM, "segment", self.folder / "in", "-o", self.out, "--model", self.model, "--device", "cpu", "--resume"]
+        for delay in (0.3, 0.6, 0.7, 0.8, 0.9, 1.0):
+            process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            time.sleep(delay)
+            process.kill()
+            process.wait()
+            for name, content in self.masks().items() if self.out.exists() else []:
+                self.assertEqual(content, expected[name])
+        self.assertEqual(self.segment(self.folder / "in", "--resume").returncode, 0)
+        self.assertEqual(self.masks(), expected)
+        self.assertFalse([name for name in self.files() if "partial" in name])
+
+    def test_shards_are_disjoint_and_complete(self):
+        done = []
+        for index in (1, 2, 3):
+            self.assertEqual(self.segment(self.folder / "in", "--shard", f"{index}/3").returncode, 0)
+            summary = json.loads((self.out / f"summary-{index}-of-3.json").read_text())
+            done += [image["input"] for image in summary["images"]]
+        self.assertEqual(sorted(done), sorted(str(self.folder / "in" / f"{number}.png") for number in range(5)))
+        self.assertEqual(self.segment(self.folder / "in", "--resume").returncode, 0)
+        self.assertEqual(self.summary()["counts"]["kept"], 5)
+        self.assertEqual(self.segment(self.folder / "in", "--shard", "4/3").returncode, 2)
+
+    def test_a_second_run_on_the_same_folder_is_refused(self):
+        self.out.mkdir()
+        with open(self.out / ".fovea.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            result = self.segment(self.folder / "in")
+        self.assertEqual(result.returncode, 3)
+        self.assertEqual(result.stderr, f"{self.out}: another run writes to this folder\n")
+
+    def test_max_failures(self):
+        for number in range(3):
+            (self.folder / "in" / f"00{number}.png").write_text("no image\n")
+        self.assertEqual(self.segment(self.folder / "in", "--max-failures", "2").returncode, 1)
+        self.assertEqual(self.summary()["counts"]["failed"], 2)
+
+    def test_vector_outputs(self):
+        self.assertEqual(self.segment(self.image, "--format", "cog,geojson,coco").returncode, 0)
+        self.assertEqual(self.results(), ["good.geojson", "good_coco.json", "good_mask.tif", "summary.json"])
+        polygons = json.loads((self.out / "good.geojson").read_text())
+        self.assertEqual(polygons["type"], "FeatureCollection")
+        # Regions thinner than the simplification may vanish, and nothing is counted twice.
+        self.assertLessEqual(sum(feature["properties"]["area_pixels"] for feature in polygons["features"]), 150 * 110)
+        self.assertEqual({feature["properties"]["name"] for feature in polygons["features"]}, {"ground", "roof", "tree"})
+        self.assertEqual(json.loads((self.out / "good_coco.json").read_text())["images"][0]["file_name"], "good.png")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,66 @@
+#include "core/segment/inputs.h"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <fstream>
+
+namespace fovea {
+namespace {
+
+namespace fs = std::filesystem;
+
+class Inputs : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("fovea_inputs_" + std::to_string(::getpid()) + "_" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  fs::path file(const std::string& name) const {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << "x";
+    return root_ / name;
+  }
+  InputList expand(const std::vector<std::string>& inputs) const { return expand_inputs(inputs, root_ / "out"); }
+
+  fs::path root_;
+};
+
+TEST_F(Inputs, FolderIsSearchedInOrderWithoutHiddenFilesAndTheOutputFolder) {
+  const auto b = file("b.png"), a = file("a.JPG"), nested = file("c/z.tif");
+  file(".hidden.png"), file("notes.txt"), file("out/a_mask.png"), file(".git/x.png");
+  const auto list = expand({root_.string()});
+  EXPECT_EQ(list.files, (std::vector<fs::path>{a, b, nested}));
+  EXPECT_TRUE(list.failures.empty());
+}
+
+TEST_F(Inputs, AFileNamedTwiceIsTakenOnce) {
+  const auto a = file("a.png");
+  const auto list = expand({a.string(), root_.string(), (root_ / "*.png").string()});
+  EXPECT_EQ(list.files, std::vector<fs::path>{a});
+  EXPECT_TRUE(list.failures.empty());
+}
+
+TEST_F(Inputs, WhatYieldsNothingIsNamed) {
+  fs::create_directories(root_ / "empty");
+  const auto list = expand({(root_ / "empty").string(), (root_ / "gone.png").string(), (root_ / "*.tif").string()});
+  ASSERT_EQ(list.failures.size(), 3u);
+  EXPECT_EQ(list.failures[0], (root_ / "empty").string() + ": no images in this folder");
+  EXPECT_EQ(list.failures[1], (root_ / "gone.png").string() + ": no such file or folder");
+  EXPECT_EQ(list.failures[2], (root_ / "*.tif").string() + ": no file matches");
+}
+
+TEST_F(Inputs, BracketsInAFileNameAreNotAGlob) {
+  const auto odd = file("scan[1].png");
+  EXPECT_EQ(expand({odd.string()}).files, std::vector<fs::path>{odd});
+}
+
+TEST(OutputNames, AreStemsAndKeepFoldersOrExtensionsWhereTheyCollide) {
+  const std::vector<fs::path> files{"/d/x/1.tif", "/d/y/1.tif", "/d/2.tif", "/d/3.png", "/d/3.tif", "/d/1.tif"};
+  EXPECT_EQ(name_outputs(files), (std::vector<fs::path>{"x/1", "y/1", "2", "3_png", "3_tif", "1"}));
+  EXPECT_EQ(name_outputs(std::vector<fs::path>{"a/b.tif"}), std::vector<fs::path>{"b"});
+}
+
+}  // namespace
+}  // namespace fovea
