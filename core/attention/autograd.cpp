@@ -68,7 +68,9 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction> {
 void check_gradients_available(const at::Tensor& query, const at::Tensor& key, const at::Tensor& value, const PatternArguments& pattern,
                                std::optional<double> scale) {
   const bool needed = query.requires_grad() || key.requires_grad() || value.requires_grad();
-  if (!needed || !at::GradMode::is_enabled() || !(query.is_cpu() || query.is_cuda())) return;
+  // Tensors that a compiler traces with have no memory to ask a back end about.
+  const bool traced = query.unsafeGetTensorImpl()->is_python_dispatch();
+  if (!needed || traced || !at::GradMode::is_enabled() || !(query.is_cpu() || query.is_cuda())) return;
   const AttentionPattern checked{.grid = {pattern.grid[0], pattern.grid[1]}, .global_tokens = pattern.global_tokens,
                                  .window = {pattern.window[0], pattern.window[1]}, .dilation = pattern.dilation.vec()};
   choose_backward_backend(make_attention_call(query, key, value, checked, scale));
