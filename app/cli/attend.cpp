@@ -127,7 +127,7 @@ class Session {
         query.layer = layer, query.heads = {analysis::HeadFusion::kOne, head};
         const auto result = analysis::answer(*probe_, query, console_, stop_);
         planes.push_back(result.plane);
-        panels.push_back({to_image(result.plane), "layer " + std::to_string(layer) + " head " + std::to_string(head)});
+        panels.push_back({to_image(result.plane), "L" + std::to_string(layer) + " H" + std::to_string(head)});
         json["numbers"].push_back({{"layer", layer}, {"head", head}, {"numbers", result.numbers}});
         unit = result.unit;
       }
@@ -145,7 +145,9 @@ class Session {
 
   ValueRange range_of(const torch::Tensor& plane) const {
     if (request_.range) return {(*request_.range)[0], (*request_.range)[1]};
-    const auto values = plane.contiguous();
+    // A row of a large image is zero nearly everywhere: percentiles are those of the tokens that it touches.
+    const auto touched = plane.masked_select(plane != 0);
+    const auto values = touched.numel() > 0 ? touched : plane.contiguous();
     return percentile_range({values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())}, 100 - request_.clip, request_.clip);
   }
 
@@ -163,7 +165,8 @@ class Session {
 
   std::string caption(const AttendQuestion& question) const {
     std::string text = question.method;
-    if (question.method != "pattern") text += ", " + (question.layer < 0 ? "last layer" : "layer " + std::to_string(question.layer));
+    const bool one_layer = question.method != "pattern" && !request_.all_heads;
+    if (one_layer) text += ", " + (question.layer < 0 ? "last layer" : "layer " + std::to_string(question.layer));
     if (analysis::method_info(analysis::parse_method(question.method)).by_head && !request_.all_heads) text += ", head " + question.head;
     const auto settings = to_json(question);
     if (settings.contains("window"))
