@@ -87,7 +87,8 @@ Halo halo_of(const GridBlock& block, const AttentionShape& shape) {
 std::vector<BlockPlan> plan_blocks(const AttentionShape& shape, int lanes) {
   std::vector<BlockPlan> plans;
   for (int head = 0; head < shape.heads; ++head) {
-    const auto same = std::find_if(plans.begin(), plans.end(), [&](const BlockPlan& plan) { return plan.dilation == shape.dilation[head]; });
+    const auto same = std::find_if(plans.begin(), plans.end(),
+                                   [&](const BlockPlan& plan) { return plan.dilation == shape.dilation[head]; });
     if (same == plans.end()) {
       plans.push_back(plan_dilation(shape, shape.dilation[head], lanes));
       plans.back().heads.push_back(head);

@@ -13,7 +13,8 @@ namespace fovea::test {
 namespace {
 
 TEST(AttentionBench, CountsVisiblePairsByDefinition) {
-  const bench::BenchCase measured{.name = "", .pattern = {.grid = {7, 9}, .global_tokens = 3, .window = {5, 3}, .dilation = {2}}, .heads = 1};
+  const bench::BenchCase measured{.name = "", .pattern = {.grid = {7, 9}, .global_tokens = 3, .window = {5, 3}, .dilation = {2}},
+                                  .heads = 1};
   const AttentionProblem problem{.pattern = measured.pattern, .batch = 1, .heads = 1, .head_dim = 8, .scale = {}};
   double pairs = 0;
   for (std::int64_t q = 0; q < problem.tokens(); ++q) {

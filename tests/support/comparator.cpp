@@ -48,7 +48,8 @@ double unit_roundoff(at::ScalarType dtype) {
   }
   const auto different = (actual != expected).sum().item<std::int64_t>();
   if (different == 0) return ::testing::AssertionSuccess();
-  return ::testing::AssertionFailure() << different << " of " << actual.numel() << " numbers differ, by up to " << max_error(actual, expected);
+  return ::testing::AssertionFailure() << different << " of " << actual.numel() << " numbers differ, by up to "
+                                       << max_error(actual, expected);
 }
 
 }  // namespace fovea::test

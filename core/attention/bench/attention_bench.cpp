@@ -171,7 +171,8 @@ void print_row(std::ostream& out, const Row& row) {
     text << std::fixed << std::setprecision(digits) << value;
     return text.str();
   };
-  const std::string ours = milliseconds(row.ours.median_ms) + " (" + milliseconds(row.ours.p10_ms) + "-" + milliseconds(row.ours.p90_ms) + ")";
+  const Timing& time = row.ours;
+  const std::string ours = milliseconds(time.median_ms) + " (" + milliseconds(time.p10_ms) + "-" + milliseconds(time.p90_ms) + ")";
   out << std::left << std::setw(78) << row.measured.name << std::setw(11) << row.backend << std::right << std::setw(9)
       << milliseconds(row.floor_ms) << std::setw(27) << ours << std::setw(7) << fixed(100 * row.floor_ms / row.ours.median_ms, 0) << "%"
       << std::setw(11) << (row.dense ? milliseconds(row.dense->median_ms) : "-") << std::setw(10)
@@ -225,7 +226,8 @@ int run_attention_bench(const AttentionBenchOptions& options, std::ostream& out)
   if (options.format == BenchFormat::kTable) print_header(out, device, rates);
   nlohmann::json report{{"device", device.str()}, {"cases", nlohmann::json::array()}};
   for (const auto& [dtype, rate] : rates) {
-    report["rates"][c10::toString(dtype)] = {{"operations_per_second", rate.operations_per_second}, {"bytes_per_second", rate.bytes_per_second}};
+    report["rates"][c10::toString(dtype)] = {{"operations_per_second", rate.operations_per_second},
+                                             {"bytes_per_second", rate.bytes_per_second}};
   }
   int wrong = 0;
   for (const BenchCase& measured : cases) {

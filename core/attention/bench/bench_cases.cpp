@@ -26,7 +26,9 @@ BenchCase make_case(const Variation& given) {
 // Pairs (a, b) of positions along one side with |a - b| <= reach * dilation and a - b a multiple of the dilation.
 double visible_along(std::int64_t side, std::int64_t window, std::int64_t dilation) {
   double pairs = static_cast<double>(side);
-  for (std::int64_t step = 1; step <= (window - 1) / 2 && step * dilation < side; ++step) pairs += 2.0 * static_cast<double>(side - step * dilation);
+  for (std::int64_t step = 1; step <= (window - 1) / 2 && step * dilation < side; ++step) {
+    pairs += 2.0 * static_cast<double>(side - step * dilation);
+  }
   return pairs;
 }
 

@@ -69,7 +69,8 @@ MachineRates measure_rates(const BenchClock& clock, at::Device device, at::Scala
   const double copy_ms = clock.measure([&] { to.copy_(from); }).median_ms;
   const double product_ms = clock.measure([&] { at::mm_out(product, a, b); }).median_ms;
   const auto length = static_cast<double>(side);
-  return {.bytes_per_second = 2e3 * static_cast<double>(bytes) / copy_ms, .operations_per_second = 2e3 * length * length * length / product_ms};
+  return {.bytes_per_second = 2e3 * static_cast<double>(bytes) / copy_ms,
+          .operations_per_second = 2e3 * length * length * length / product_ms};
 }
 
 }  // namespace fovea::bench

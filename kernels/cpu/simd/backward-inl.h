@@ -196,7 +196,8 @@ HWY_INLINE void backward_queries(const BackwardBlock& block, const BackwardSpace
     for_each_chunk(parameters.shape, block.halo, tile, space.bias, chunk,
                    [&] { add_query_gradient(space.packed, queries, space.lane_statistics, chunk, space.tables); });
     store_columns(queries.gradient, block.depth, hn::Set(FloatTag(), parameters.scale), lanes,
-                  head_of<Element>(parameters.grad_query, block.task.batch, block.task.head), parameters.grad_query.token_stride, space.rows);
+                  head_of<Element>(parameters.grad_query, block.task.batch, block.task.head), parameters.grad_query.token_stride,
+                  space.rows);
   });
 }
 
