@@ -176,6 +176,18 @@ MakeCommand add_info(CLI::App& command) {
   return [request] { return *request; };
 }
 
+MakeCommand add_bench(CLI::App& command) {
+  const auto request = std::make_shared<BenchRequest>();
+  command.add_option("WHAT", request->subject, "attention: the operator against its floor and torch")->required()->check(CLI::IsMember({"attention"}));
+  command.add_option("--device", request->device, kDevices)->capture_default_str();
+  command.add_option("--backend", request->backend, "force one back end (fovea info lists them)");
+  command.add_option("--only", request->only, "cases whose names contain this");
+  command.add_option("--seconds", request->seconds, "spent on each measurement")->check(CLI::Range(0.01, 600.0))->capture_default_str();
+  command.add_flag("--json", request->json, "for programs");
+  command.footer("Example:  fovea bench attention --device cpu --json\nExit code: 3 if a result was wrong.");
+  return [request] { return *request; };
+}
+
 void add_common(CLI::App& command, CommonOptions& common) {
   command.add_option("--threads", common.threads, "CPU threads; default: one a core")->check(CLI::Range(1, 4096));
   command.add_flag_callback("-v,--verbose", [&common] { common.verbosity = Verbosity::kVerbose; }, "say more");
@@ -214,6 +226,7 @@ ParseResult parse_command_line(int argument_count, const char* const* arguments)
   add("eval", "measure a model on labelled images", add_eval);
   add("train", "train a model on images and masks of your own", add_train);
   add("import", "turn a foreign vision transformer into a model folder", add_import);
+  add("bench", "measure the speed of this machine", add_bench);
   add("info", "tell about an image, a model, or this program and machine", add_info);
 
   ParseResult result;

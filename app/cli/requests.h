@@ -90,6 +90,13 @@ struct InfoRequest {
   std::string subject;                        // an image, a model; empty: the program itself
 };
 
+struct BenchRequest {
+  std::string subject;                        // attention
+  std::string device = "auto", backend, only; // empty: the operator's choice, all cases
+  double seconds = 2;                         // a measurement
+  bool json = false;
+};
+
 // What every command has.
 struct CommonOptions {
   int threads = 0;                            // 0: one a core
@@ -98,7 +105,7 @@ struct CommonOptions {
 
 struct Request {
   CommonOptions common;
-  std::variant<SegmentRequest, AttendRequest, TrainRequest, EvalRequest, ImportRequest, InfoRequest> command;
+  std::variant<SegmentRequest, AttendRequest, TrainRequest, EvalRequest, ImportRequest, InfoRequest, BenchRequest> command;
 };
 
 }  // namespace fovea::cli

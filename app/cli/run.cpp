@@ -28,6 +28,7 @@ struct Runner {
   int operator()(const TrainRequest& request) const { return run_train(request, common, stop); }
   int operator()(const EvalRequest& request) const { return run_eval(request, common, stop); }
   int operator()(const ImportRequest& request) const { return run_import(request, common, stop); }
+  int operator()(const BenchRequest& request) const { return run_bench(request, common, stop); }
   int operator()(const InfoRequest& request) const { return run_info(request, common, stop); }
   int operator()(const AttendRequest& request) const {
 #ifdef FOVEA_HAS_IMAGES

@@ -12,6 +12,7 @@ int run_attend(const AttendRequest& request, const CommonOptions& common, const 
 int run_train(const TrainRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_eval(const EvalRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_import(const ImportRequest& request, const CommonOptions& common, const std::stop_token& stop);
+int run_bench(const BenchRequest& request, const CommonOptions& common, const std::stop_token& stop);
 int run_info(const InfoRequest& request, const CommonOptions& common, const std::stop_token& stop);
 
 }  // namespace fovea::cli

@@ -55,7 +55,7 @@ class WithFolder(unittest.TestCase):
 
 class Usage(WithFolder):
     def test_help_has_an_example_and_starts_at_once(self):
-        for command in ([], ["segment"], ["eval"], ["train"], ["import"], ["info"]):
+        for command in ([], ["segment"], ["eval"], ["train"], ["import"], ["info"], ["bench"]):
             # The best of a few: other programs may be using the machine.
             times = []
             for _ in range(3):
