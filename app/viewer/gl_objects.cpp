@@ -47,6 +47,13 @@ Buffer create_buffer() { return generate<Buffer>(glGenBuffers); }
 VertexArray create_vertex_array() { return generate<VertexArray>(glGenVertexArrays); }
 Framebuffer create_framebuffer() { return generate<Framebuffer>(glGenFramebuffers); }
 
+void set_sampling(GLint filter) {
+  glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MIN_FILTER, filter);
+  glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_MAG_FILTER, filter);
+  glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_WRAP_S, GL_CLAMP_TO_EDGE);
+  glTexParameteri(GL_TEXTURE_2D, GL_TEXTURE_WRAP_T, GL_CLAMP_TO_EDGE);
+}
+
 Program load_program(const std::filesystem::path& folder, const std::string& vertex_name, const std::string& fragment_name) {
   const Shader vertex = compile(folder / (vertex_name + ".vert"), GL_VERTEX_SHADER);
   const Shader fragment = compile(folder / (fragment_name + ".frag"), GL_FRAGMENT_SHADER);

@@ -52,6 +52,9 @@ Buffer create_buffer();
 VertexArray create_vertex_array();
 Framebuffer create_framebuffer();
 
+// Both filters of the bound 2-D texture, clamped to its edge.
+void set_sampling(GLint filter);
+
 // Compiles and links NAME.vert and NAME.frag of a folder. Error{kEnvironment}: "shaders/tile.frag: 0:12: 'x' undeclared".
 Program load_program(const std::filesystem::path& folder, const std::string& vertex_name, const std::string& fragment_name);
 

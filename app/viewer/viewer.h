@@ -4,9 +4,13 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "app/viewer/canvas/canvas_panel.h"
+#include "app/viewer/features.h"
+#include "app/viewer/layers/layer_painter.h"
 #include "app/viewer/window.h"
+#include "app/viewer/workspace.h"
 
 namespace fovea {
 
@@ -16,24 +20,27 @@ class Viewer {
 
   // Errors of opening are shown in the window, not thrown: what was open stays.
   void open(const std::filesystem::path& path);
+  void close();
 
   // Draws the whole window. Returns whether another frame is needed at once.
   bool frame();
   // Nothing is loading or moving: what a screenshot waits for.
   bool settled() const { return settled_; }
-  const std::string& message() const { return message_; }
+  Workspace& workspace() { return workspace_; }
+  const CanvasPanel& canvas() const { return canvas_; }
 
  private:
+  void add_actions();
   void show_status(const CanvasState& state);
   void show_empty_state();
-  void handle_keys();
+  void collect_errors();
 
   Window& window_;
-  std::filesystem::path path_;
-  std::unique_ptr<ImageLayer> image_;
-  ImageAppearance appearance_;
+  TilePool pool_;
+  Workspace workspace_;
+  LayerPainter painter_;
   CanvasPanel canvas_;
-  std::string message_;
+  std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
   double last_frame_s_ = 0;
   bool settled_ = false;
 };

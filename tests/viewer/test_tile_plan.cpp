@@ -21,7 +21,7 @@ Camera look(const PyramidShape& shape, Point centre, double zoom, Extent canvas 
 }
 
 TilePlan plan(const PyramidShape& shape, const Camera& camera, const Keys& resident) {
-  return plan_tiles(shape, camera, [&](const TileKey& key) { return TileState{resident.contains(key), resident.contains(key)}; });
+  return plan_tiles(shape, view_of(camera), [&](const TileKey& key) { return TileState{resident.contains(key), resident.contains(key)}; });
 }
 
 TEST(TilePlan, LevelKeepsBetweenHalfAndOneScreenPixelAPixel) {

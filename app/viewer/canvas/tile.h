@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "core/image/image.h"
 
@@ -34,5 +35,16 @@ inline Rect tile_rect(const TileKey& key, std::int64_t level_width, std::int64_t
   const std::int64_t x = key.column * kTileSide, y = key.row * kTileSide;
   return {x, y, std::min(kTileSide, level_width - x), std::min(kTileSide, level_height - y)};
 }
+
+// kColour8, kColour16: red, green, blue and 0 beyond the image; kLabel: class index and 0 beyond the map.
+enum class TileFormat { kColour8, kColour16, kLabel };
+constexpr std::int64_t tile_pixel_bytes(TileFormat format) { return format == TileFormat::kColour8 ? 4 : format == TileFormat::kColour16 ? 8 : 2; }
+constexpr std::int64_t tile_bytes(TileFormat format) { return kTileTexture * kTileTexture * tile_pixel_bytes(format); }
+
+struct LoadedTile {
+  TileKey key;
+  TileFormat format = TileFormat::kColour8;
+  std::vector<std::uint8_t> bytes;       // [kTileTexture, kTileTexture, channels], as the format says
+};
 
 }  // namespace fovea

@@ -6,11 +6,6 @@
 namespace fovea {
 
 TileLoader::TileLoader(TileLoaderOptions options) : options_(std::move(options)) {
-  {
-    const Pyramid pyramid(options_.image, options_.cache_file);
-    info_ = pyramid.info();
-    for (int level = 0; level < pyramid.levels(); ++level) level_sizes_.push_back(pyramid.level_size(level));
-  }
   for (int i = 0; i < options_.threads; ++i) workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
 }
 
@@ -48,7 +43,7 @@ std::string TileLoader::take_error() {
 }
 
 void TileLoader::work(const std::stop_token& stop) {
-  std::unique_ptr<Pyramid> pyramid;   // one a thread: readers are not shared
+  std::unique_ptr<TileSource> source;   // one a thread: readers are not shared
   while (true) {
     TileKey key;
     {
@@ -61,8 +56,8 @@ void TileLoader::work(const std::stop_token& stop) {
     LoadedTile tile;
     std::string error;
     try {
-      if (!pyramid) pyramid = std::make_unique<Pyramid>(options_.image, options_.cache_file);
-      tile = read(*pyramid, key);
+      if (!source) source = options_.source();
+      tile = source->read(key);
     } catch (const std::exception& reason) {
       error = first_line(reason.what());
     }
@@ -78,30 +73,6 @@ void TileLoader::work(const std::stop_token& stop) {
     }
     if (options_.on_change) options_.on_change();
   }
-}
-
-LoadedTile TileLoader::read(Pyramid& pyramid, const TileKey& key) {
-  const auto size = pyramid.level_size(key.level);
-  const Rect own = tile_rect(key, size.width, size.height);
-  Rect window{std::max<std::int64_t>(own.x - kTileBorder, 0), std::max<std::int64_t>(own.y - kTileBorder, 0), 0, 0};
-  window.width = std::min(own.x + own.width + kTileBorder, size.width) - window.x;
-  window.height = std::min(own.y + own.height + kTileBorder, size.height) - window.y;
-  const ImageU8 rgb = pyramid.read_rgb(window, key.level);
-
-  LoadedTile tile{key, ImageU8(kTileTexture, kTileTexture, 4)};
-  for (std::int64_t y = 0; y < kTileTexture; ++y) {
-    // Beyond the image its edge is repeated under alpha 0, so that filtering at the border mixes in no black.
-    const std::int64_t level_y = own.y - kTileBorder + y;
-    const std::uint8_t* source = rgb.row(std::clamp<std::int64_t>(level_y - window.y, 0, window.height - 1));
-    std::uint8_t* target = tile.pixels.row(y);
-    for (std::int64_t x = 0; x < kTileTexture; ++x, target += 4) {
-      const std::int64_t level_x = own.x - kTileBorder + x;
-      const std::uint8_t* pixel = source + 3 * std::clamp<std::int64_t>(level_x - window.x, 0, window.width - 1);
-      target[0] = pixel[0], target[1] = pixel[1], target[2] = pixel[2];
-      target[3] = level_x >= 0 && level_y >= 0 && level_x < size.width && level_y < size.height ? 255 : 0;
-    }
-  }
-  return tile;
 }
 
 }  // namespace fovea

@@ -3,7 +3,6 @@
 
 #include <condition_variable>
 #include <deque>
-#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,34 +12,26 @@
 #include <unordered_set>
 #include <vector>
 
-#include "app/viewer/canvas/tile.h"
-#include "core/image/pyramid.h"
+#include "app/viewer/canvas/tile_source.h"
 
 namespace fovea {
 
-struct LoadedTile {
-  TileKey key;
-  ImageU8 pixels;        // [kTileTexture, kTileTexture, 4]; alpha 0 beyond the image
-};
-
 struct TileLoaderOptions {
-  std::filesystem::path image, cache_file;   // as for Pyramid
+  TileSourceFactory source;                  // called once by every worker
+  PyramidShape shape;
   int threads = 2;
   std::function<void()> on_change;           // called from a worker after a tile or an error has arrived
 };
 
-// One image. All methods from one thread; what happens in between is the workers' business.
+// One layer. All methods from one thread; what happens in between is the workers' business.
 class TileLoader {
  public:
-  // Errors: as open_image().
   explicit TileLoader(TileLoaderOptions options);
   ~TileLoader();                             // waits for the tiles that are being read
   TileLoader(const TileLoader&) = delete;
   TileLoader& operator=(const TileLoader&) = delete;
 
-  const ImageInfo& info() const { return info_; }
-  int levels() const { return static_cast<int>(level_sizes_.size()); }
-  ImageInfo::Level level_size(int level) const { return level_sizes_.at(static_cast<std::size_t>(level)); }
+  const PyramidShape& shape() const { return options_.shape; }
 
   // What is wanted now, most urgent first. Replaces what was wanted before: a tile that scrolled away is not read any more.
   void request(std::span<const TileKey> wanted);
@@ -53,11 +44,8 @@ class TileLoader {
 
  private:
   void work(const std::stop_token& stop);
-  static LoadedTile read(Pyramid& pyramid, const TileKey& key);
 
   TileLoaderOptions options_;
-  ImageInfo info_;
-  std::vector<ImageInfo::Level> level_sizes_;
 
   mutable std::mutex mutex_;
   std::condition_variable_any changed_;

@@ -11,8 +11,8 @@ struct TileRange {
   std::int32_t first_column, last_column, first_row, last_row;   // inclusive; empty if last < first
 };
 
-TileRange visible_tiles(const PyramidShape& shape, const Camera& camera, int level) {
-  const Point low = camera.to_image({0, 0}), high = camera.to_image({camera.canvas().width, camera.canvas().height});
+TileRange visible_tiles(const PyramidShape& shape, const PlacedView& view, int level) {
+  const Point low = view.low, high = view.high;
   const double tile = static_cast<double>(kTileSide) * std::exp2(level);
   const auto index = [&](double image_coordinate, std::int64_t level_extent) {
     const auto last = static_cast<std::int32_t>((level_extent - 1) / kTileSide);
@@ -54,9 +54,13 @@ int level_for_zoom(const PyramidShape& shape, double zoom) {
   return std::clamp(static_cast<int>(std::floor(-std::log2(zoom) + 1e-9)), 0, shape.levels - 1);
 }
 
-TilePlan plan_tiles(const PyramidShape& shape, const Camera& camera, const std::function<TileState(const TileKey&)>& lookup) {
-  const int level = level_for_zoom(shape, camera.zoom());
-  const TileRange range = visible_tiles(shape, camera, level);
+PlacedView view_of(const Camera& camera) {
+  return {camera.to_image({0, 0}), camera.to_image({camera.canvas().width, camera.canvas().height}), camera.zoom()};
+}
+
+TilePlan plan_tiles(const PyramidShape& shape, const PlacedView& view, const std::function<TileState(const TileKey&)>& lookup) {
+  const int level = level_for_zoom(shape, view.zoom);
+  const TileRange range = visible_tiles(shape, view, level);
   TilePlan plan;
   std::vector<TileQuad> fading;
   std::vector<TileKey> missing;
@@ -84,7 +88,7 @@ TilePlan plan_tiles(const PyramidShape& shape, const Camera& camera, const std::
   }
   plan.quads.insert(plan.quads.end(), fading.begin(), fading.end());
 
-  const TileRange coarsest = visible_tiles(shape, camera, shape.levels - 1);
+  const TileRange coarsest = visible_tiles(shape, view, shape.levels - 1);
   std::unordered_set<TileKey, TileKeyHash> listed;
   const auto want = [&](const TileKey& key) {
     if (!lookup(key).resident && listed.insert(key).second) plan.wanted.push_back(key);
@@ -92,7 +96,7 @@ TilePlan plan_tiles(const PyramidShape& shape, const Camera& camera, const std::
   for (std::int32_t row = coarsest.first_row; row <= coarsest.last_row; ++row) {
     for (std::int32_t column = coarsest.first_column; column <= coarsest.last_column; ++column) want({shape.levels - 1, column, row});
   }
-  const Point centre = camera.to_image({camera.canvas().width / 2, camera.canvas().height / 2});
+  const Point centre{(view.low.x + view.high.x) / 2, (view.low.y + view.high.y) / 2};
   const double tile_side = static_cast<double>(kTileSide) * std::exp2(level);
   const auto distance = [&](const TileKey& key) { return std::hypot((key.column + 0.5) * tile_side - centre.x, (key.row + 0.5) * tile_side - centre.y); };
   std::ranges::sort(missing, {}, distance);

@@ -37,8 +37,15 @@ struct TileState {
   bool opaque = false;                        // faded in
 };
 
+// What of a pyramid is in sight: its own level-0 pixels, and canvas pixels a pixel of it.
+struct PlacedView {
+  Point low, high;                            // upper left and lower right corner of the canvas
+  double zoom = 1;
+};
+PlacedView view_of(const Camera& camera);     // for a pyramid that is the camera's image
+
 // lookup says what is resident. The coarsest level comes first in `wanted`, then a level in between (a quick stand-in), then the visible
 // tiles from the middle of the view outwards.
-TilePlan plan_tiles(const PyramidShape& shape, const Camera& camera, const std::function<TileState(const TileKey&)>& lookup);
+TilePlan plan_tiles(const PyramidShape& shape, const PlacedView& view, const std::function<TileState(const TileKey&)>& lookup);
 
 }  // namespace fovea

@@ -1,0 +1,117 @@
+#include "app/viewer/layers/tiled_layer.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+
+#include "app/viewer/layers/layer_painter.h"
+
+namespace fovea {
+namespace {
+
+constexpr double kFade_s = 0.12;
+
+float opacity_at(const TileSlot& slot, double now_s) { return static_cast<float>(std::clamp((now_s - slot.uploaded_at_s) / kFade_s, 0.0, 1.0)); }
+
+}  // namespace
+
+TiledLayer::TiledLayer(Options options, const TileServices& services)
+    : Layer(options.kind, std::move(options.name)), services_(services), owner_(services.pool->new_owner()),
+      loader_({.source = std::move(options.source), .shape = options.shape, .threads = services.threads, .on_change = services.wake}),
+      program_(gl::load_program(services.shaders, "tile", options.fragment_shader)), vertex_array_(gl::create_vertex_array()), instances_(gl::create_buffer()) {
+  id = std::move(options.id);
+  glBindVertexArray(vertex_array_.id());
+  glBindBuffer(GL_ARRAY_BUFFER, instances_.id());
+  const auto attribute = [](GLuint index, GLint size, std::size_t offset) {
+    glEnableVertexAttribArray(index);
+    glVertexAttribPointer(index, size, GL_FLOAT, GL_FALSE, sizeof(Instance), reinterpret_cast<const void*>(offset));
+    glVertexAttribDivisor(index, 1);
+  };
+  attribute(0, 4, offsetof(Instance, rect_clip));
+  attribute(1, 4, offsetof(Instance, rect_texture));
+  attribute(2, 2, offsetof(Instance, layer_alpha));
+  glBindVertexArray(0);
+}
+
+TiledLayer::~TiledLayer() { services_.pool->forget(owner_); }
+
+PlacedView TiledLayer::placed_view(const Camera& camera) const {
+  const RectD rect = bounds();
+  const Point low = camera.to_image({0, 0}), high = camera.to_image({camera.canvas().width, camera.canvas().height});
+  const double scale_x = static_cast<double>(shape().width) / rect.width, scale_y = static_cast<double>(shape().height) / rect.height;
+  return {.low = {(low.x - rect.x) * scale_x, (low.y - rect.y) * scale_y}, .high = {(high.x - rect.x) * scale_x, (high.y - rect.y) * scale_y},
+          .zoom = camera.zoom() / std::max(scale_x, scale_y)};
+}
+
+LayerProgress TiledLayer::draw(const LayerFrame& frame) {
+  upload(frame.now_s);
+  const auto lookup = [&](const TileKey& key) {
+    const auto slot = services_.pool->find(owner_, key);
+    return TileState{.resident = slot.has_value(), .opaque = slot && opacity_at(*slot, frame.now_s) == 1};
+  };
+  const TilePlan plan = plan_tiles(shape(), placed_view(frame.camera), lookup);
+  loader_.request(plan.wanted);
+  const bool fading = std::ranges::any_of(plan.quads, &TileQuad::fading);
+  complete_ = plan.wanted.empty() && !fading;
+  if (style.opacity == 1 && style.blend == Blend::kNormal) {
+    LayerPainter::set_blending(Blend::kNormal);
+    draw_quads(plan.quads, frame);
+  } else {
+    // A fading tile lies over its stand-in: the two are joined first and blended as one.
+    GLint target = 0;
+    glGetIntegerv(GL_DRAW_FRAMEBUFFER_BINDING, &target);
+    const GLboolean scissor = glIsEnabled(GL_SCISSOR_TEST);
+    surface_.begin(static_cast<int>(frame.camera.canvas().width), static_cast<int>(frame.camera.canvas().height), {0, 0, 0, 0});
+    LayerPainter::set_blending(Blend::kNormal);
+    draw_quads(plan.quads, frame);
+    glBindFramebuffer(GL_FRAMEBUFFER, static_cast<GLuint>(target));
+    if (scissor) glEnable(GL_SCISSOR_TEST);
+    frame.painter.composite(surface_.texture(), style);
+  }
+  return fading ? LayerProgress::kMoving : LayerProgress::kSettled;
+}
+
+void TiledLayer::upload(double now_s) {
+  for (const LoadedTile& tile : loader_.take(services_.uploads_a_frame)) {
+    const bool coarsest = tile.key.level == shape().levels - 1;
+    services_.pool->upload(owner_, tile, now_s, coarsest ? TilePool::Keep::kAlways : TilePool::Keep::kWhileUsed);
+  }
+}
+
+void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame) {
+  const Camera& camera = frame.camera;
+  const Extent canvas = camera.canvas();
+  const RectD rect = bounds();
+  const double scale_x = rect.width / static_cast<double>(shape().width), scale_y = rect.height / static_cast<double>(shape().height);
+  glUseProgram(program_.id());
+  glUniform1i(gl::uniform(program_, "tiles"), 0);
+  bind(frame);
+  glActiveTexture(GL_TEXTURE0);
+  glBindVertexArray(vertex_array_.id());
+  glBindBuffer(GL_ARRAY_BUFFER, instances_.id());
+
+  // Image y grows downwards, clip y upwards.
+  const auto clip_x = [&](double x) { return static_cast<float>(2 * camera.to_canvas({rect.x + x * scale_x, 0}).x / canvas.width - 1); };
+  const auto clip_y = [&](double y) { return static_cast<float>(1 - 2 * camera.to_canvas({0, rect.y + y * scale_y}).y / canvas.height); };
+  const GLint filter = camera.zoom() * scale_x > 1 ? magnification() : GL_LINEAR;
+  // Opaque ones first; within each kind one draw call a texture array.
+  for (const bool fading : {false, true}) {
+    std::map<GLuint, std::vector<Instance>> by_texture;
+    for (const TileQuad& quad : quads) {
+      const auto slot = quad.fading == fading ? services_.pool->find(owner_, quad.source) : std::nullopt;
+      if (!slot) continue;
+      by_texture[slot->texture].push_back({{clip_x(quad.x0), clip_y(quad.y0), clip_x(quad.x1), clip_y(quad.y1)},
+                                           {quad.u0, quad.v0, quad.u1, quad.v1},
+                                           {static_cast<float>(slot->layer), fading ? opacity_at(*slot, frame.now_s) : 1.0f}});
+    }
+    for (const auto& [texture, instances] : by_texture) {
+      glBindTexture(GL_TEXTURE_2D_ARRAY, texture);
+      if (kind() != LayerKind::kLabels) glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MAG_FILTER, filter);
+      glBufferData(GL_ARRAY_BUFFER, static_cast<GLsizeiptr>(instances.size() * sizeof(Instance)), instances.data(), GL_STREAM_DRAW);
+      glDrawArraysInstanced(GL_TRIANGLE_STRIP, 0, 4, static_cast<GLsizei>(instances.size()));
+    }
+  }
+  glBindVertexArray(0);
+}
+
+}  // namespace fovea

@@ -1,0 +1,70 @@
+// A layer of any size, drawn as a pyramid of tiles that workers read and the GPU keeps within a budget.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+#include "app/viewer/canvas/offscreen.h"
+#include "app/viewer/canvas/tile_loader.h"
+#include "app/viewer/canvas/tile_plan.h"
+#include "app/viewer/canvas/tile_pool.h"
+#include "app/viewer/gl_objects.h"
+#include "app/viewer/layers/layer.h"
+
+namespace fovea {
+
+// What tiled layers share.
+struct TileServices {
+  TilePool* pool = nullptr;
+  std::filesystem::path shaders;
+  std::function<void()> wake;                // makes the program draw again; from any thread
+  int threads = 2;
+  std::size_t uploads_a_frame = 12;          // tiles: 3 MB at 8 bits, well under a millisecond of bus time
+};
+
+class TiledLayer : public Layer {
+ public:
+  ~TiledLayer() override;
+  LayerProgress draw(const LayerFrame& frame) override;
+  bool complete() const override { return complete_; }
+  std::size_t waiting_tiles() const { return loader_.waiting(); }
+  std::string take_error() { return loader_.take_error(); }
+
+ protected:
+  struct Options {
+    LayerKind kind;
+    std::string id, name;
+    TileSourceFactory source;
+    PyramidShape shape;
+    const char* fragment_shader;             // beside tile.vert
+  };
+  TiledLayer(Options options, const TileServices& services);
+
+  // Uniforms and textures from unit 1 on; program() is in use.
+  virtual void bind(const LayerFrame& frame) = 0;
+  // GL_NEAREST or GL_LINEAR beyond 1:1.
+  virtual GLint magnification() const { return GL_NEAREST; }
+  const gl::Program& program() const { return program_; }
+  const PyramidShape& shape() const { return loader_.shape(); }
+  const TileServices& services() const { return services_; }
+
+ private:
+  struct Instance {
+    float rect_clip[4], rect_texture[4], layer_alpha[2];
+  };
+  PlacedView placed_view(const Camera& camera) const;
+  void upload(double now_s);
+  void draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame);
+
+  TileServices services_;
+  TilePool::Owner owner_;
+  TileLoader loader_;
+  gl::Program program_;
+  gl::VertexArray vertex_array_;
+  gl::Buffer instances_;
+  Offscreen surface_;                        // where tiles may overlap and the whole must be blended once
+  bool complete_ = false;
+};
+
+}  // namespace fovea

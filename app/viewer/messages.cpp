@@ -1,0 +1,32 @@
+#include "app/viewer/messages.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace fovea {
+namespace {
+
+double seconds_since_start() {
+  static const auto start = std::chrono::steady_clock::now();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+}  // namespace
+
+void Messages::add(Severity severity, std::string text) {
+  const double now_s = seconds_since_start();
+  if (!messages_.empty() && messages_.back().text == text && messages_.back().severity == severity) {
+    ++messages_.back().repeats;
+    messages_.back().time_s = now_s;
+    return;
+  }
+  messages_.push_back({severity, std::move(text), now_s});
+  if (messages_.size() > kKept) messages_.pop_front();
+}
+
+std::string Messages::last_error() const {
+  const auto found = std::find_if(messages_.rbegin(), messages_.rend(), [](const Message& m) { return m.severity == Severity::kError; });
+  return found == messages_.rend() ? std::string() : found->text;
+}
+
+}  // namespace fovea

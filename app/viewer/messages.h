@@ -1,0 +1,35 @@
+// What the program has to say: kept in the log panel; warnings and errors are also shown over the canvas for a while.
+#pragma once
+
+#include <deque>
+#include <string>
+
+namespace fovea {
+
+enum class Severity { kInfo, kWarning, kError };
+
+struct Message {
+  Severity severity = Severity::kInfo;
+  std::string text;                      // one line, its subject first, then what to do: "scene.tif: gone; open it again once it is back"
+  double time_s = 0;                     // seconds since the start
+  int repeats = 1;                       // the same text again counts up
+};
+
+// Main thread only (from workers: MainThread::post).
+class Messages {
+ public:
+  static constexpr std::size_t kKept = 1000;
+  void add(Severity severity, std::string text);
+  void info(std::string text) { add(Severity::kInfo, std::move(text)); }
+  void warn(std::string text) { add(Severity::kWarning, std::move(text)); }
+  void error(std::string text) { add(Severity::kError, std::move(text)); }
+  const std::deque<Message>& all() const { return messages_; }
+  void clear() { messages_.clear(); }
+  // Text of the last error, "" if none since clear().
+  std::string last_error() const;
+
+ private:
+  std::deque<Message> messages_;
+};
+
+}  // namespace fovea

@@ -1,0 +1,50 @@
+// Dockable windows beside the canvas.
+//
+// workspace.panels.add({.id = "heads", .title = "Heads", .place = DockPlace::kRight, .show = [this] { show_heads(); }});
+#pragma once
+
+#include <functional>
+#include <list>
+#include <string>
+#include <string_view>
+
+#include "app/viewer/actions/action_table.h"
+
+namespace fovea {
+
+enum class DockPlace { kLeft, kRight, kRightBelow, kBottom, kFloating };   // where it is until the person moves it
+
+struct Panel {
+  std::string id;                        // "layers"
+  std::string title;                     // "Layers"; the window's name is "Layers###layers", tests refer to "//layers"
+  DockPlace place = DockPlace::kRight;
+  std::function<void()> show;            // the contents; called between Begin and End, only while they can be seen
+  bool open = true;
+  ImGuiKeyChord shortcut = 0;            // opens and closes
+  std::string tip = {};
+};
+
+class PanelSet {
+ public:
+  explicit PanelSet(ActionTable& actions) : actions_(actions) {}
+
+  // Adds the action "panel.ID" to the menu View/Panels.
+  void add(Panel panel);
+  Panel* find(std::string_view id);
+  void open(std::string_view id);
+  const std::list<Panel>& all() const { return panels_; }
+  std::list<Panel>& all() { return panels_; }
+
+  // Once a frame: a dock space over the area (ImGui's screen coordinates) with the canvas window in its middle, and every open panel.
+  void show(ImVec2 origin, ImVec2 size, const char* central_window);
+  void reset_layout() { layout_made_ = false; }
+
+ private:
+  void make_layout(ImGuiID dock_space, ImVec2 size, const char* central_window);
+  ActionTable& actions_;
+  std::list<Panel> panels_;              // a list: show() and actions keep references
+  bool layout_made_ = false;
+  std::size_t panels_laid_out_ = 0;
+};
+
+}  // namespace fovea
