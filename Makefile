@@ -1,6 +1,7 @@
 # The commands a person types. Each does all it needs, from a bare machine on: packages, libtorch, configuration, build, run.
 #
 #   make demo          segments a real aerial photograph; looks at out/demo/
+#   make view          opens the viewer on the sample photograph
 #   make test          builds and runs every test
 #   make build         only builds:   build/release/fovea
 #   make asan          the tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -12,7 +13,7 @@ JOBS ?= $(shell nproc)
 PRESET ?= release
 BUILD = build/$(PRESET)
 
-.PHONY: demo test build setup asan test-python bench clean
+.PHONY: demo view test build setup asan test-python bench clean
 .DEFAULT_GOAL := build
 
 setup:
@@ -25,7 +26,15 @@ demo: build
 	@scripts/setup.sh demo
 	@scripts/demo.sh
 
-test: build
+# Set up before the first configuration, so that CMake finds what the viewer needs.
+view: setup
+	@scripts/setup.sh demo view
+	@scripts/build.sh $(PRESET) $(JOBS)
+	@$(BUILD)/fovea-view .deps/demo/yellowstone.png
+
+test: setup
+	@scripts/setup.sh view
+	@scripts/build.sh $(PRESET) $(JOBS)
 	@ctest --test-dir $(BUILD) --output-on-failure --no-tests=error -j $(JOBS)
 
 asan:

@@ -27,7 +27,7 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   app.add_option("--screenshot", arguments.screenshot, "Write a PNG of the window once everything is shown, and end");
   app.add_option("--width", arguments.width, "Width of the window")->check(CLI::Range(64, 16384));
   app.add_option("--height", arguments.height, "Height of the window")->check(CLI::Range(64, 16384));
-  app.add_option("--scale", arguments.scale, "Size of text and controls (default: the monitor's)")->check(CLI::Range(0.5f, 4.0f));
+  app.add_option("--scale,--force-scale", arguments.scale, "Size of text and controls (default: the monitor's)")->check(CLI::Range(0.5f, 4.0f));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,9 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "app/viewer/actions/command_palette.h"
+#include "app/viewer/actions/help_window.h"
 #include "app/viewer/canvas/canvas_panel.h"
 #include "app/viewer/features.h"
 #include "app/viewer/layers/layer_painter.h"
+#include "app/viewer/panels/info_panels.h"
+#include "app/viewer/panels/open_dialog.h"
 #include "app/viewer/window.h"
 #include "app/viewer/workspace.h"
 
@@ -30,16 +34,28 @@ class Viewer {
   const CanvasPanel& canvas() const { return canvas_; }
 
  private:
-  void add_actions();
+  void add_file_actions();
+  void add_edit_actions();
+  void add_view_actions();
+  void add_layer_actions();
+  void show_recent_menu();
+  void set_theme(Theme theme);
+  void keep_settings();
   void show_status(const CanvasState& state);
+  void show_pixel(Point image_point);
   void show_empty_state();
   void collect_errors();
 
   Window& window_;
   TilePool pool_;
+  TileCache cache_;
   Workspace workspace_;
   LayerPainter painter_;
   CanvasPanel canvas_;
+  CommandPalette palette_;
+  HelpWindow help_;
+  OpenDialog dialog_;
+  FrameTimes frame_times_;
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
   double last_frame_s_ = 0;
   bool settled_ = false;

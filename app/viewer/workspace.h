@@ -10,6 +10,7 @@
 
 #include "app/viewer/actions/action_table.h"
 #include "app/viewer/canvas/camera.h"
+#include "app/viewer/canvas/comparison.h"
 #include "app/viewer/canvas/tool.h"
 #include "app/viewer/layers/layer_list.h"
 #include "app/viewer/layers/tiled_layer.h"
@@ -17,6 +18,7 @@
 #include "app/viewer/messages.h"
 #include "app/viewer/panels/panel_set.h"
 #include "app/viewer/project/history.h"
+#include "app/viewer/settings.h"
 #include "core/image/image_source.h"
 
 namespace fovea {
@@ -32,6 +34,8 @@ struct Workspace {
   std::optional<OpenImage> image;
   LayerList layers;                      // layers[0] is the image: id "image"
   Camera camera;
+  Comparison comparison;
+  Settings settings;
   ActionTable actions;
   PanelSet panels{actions};
   ToolBox tools{actions};

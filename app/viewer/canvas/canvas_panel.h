@@ -3,6 +3,9 @@
 
 #include <imgui.h>
 
+#include <array>
+
+#include "app/viewer/canvas/minimap.h"
 #include "app/viewer/canvas/offscreen.h"
 #include "app/viewer/canvas/tool.h"
 #include "app/viewer/layers/layer_painter.h"
@@ -18,22 +21,32 @@ struct CanvasState {
 
 class CanvasPanel {
  public:
-  CanvasPanel(Workspace& workspace, LayerPainter& painter) : workspace_(workspace), painter_(painter) {}
-  const Offscreen& picture() const { return picture_; }
+  CanvasPanel(Workspace& workspace, LayerPainter& painter) : workspace_(workspace), painter_(painter), minimap_(workspace, painter) {}
+  const Offscreen& picture() const { return pictures_[0]; }
 
   // Inside an ImGui window: fills what is left of it.
   CanvasState show(double now_s, double elapsed_s);
 
  private:
+  static constexpr int kMaxViews = 4;
+  struct View {
+    ImVec2 origin, size;                 // ImGui's screen coordinates
+  };
+  std::array<View, kMaxViews> arrange(ImVec2 origin, ImVec2 size) const;
   void handle_mouse(ImVec2 origin, float density);
   void send(CanvasPhase phase, Point image);
-  LayerProgress draw_layers(double now_s);
+  LayerProgress draw_layers(int view, double now_s);
+  void decorate(const View& view, int index, float density);
+  void show_curtain_handle(const View& view);
+  void show_furniture(const View& view, float density, double now_s);
 
   Workspace& workspace_;
   LayerPainter& painter_;
-  Offscreen picture_;
+  Minimap minimap_;
+  std::array<Offscreen, kMaxViews> pictures_;
   Point press_image_;
   ImVec2 press_screen_{};
+  int active_view_ = 0;
   bool pressed_ = false, panning_ = false, was_hovered_ = false;
 };
 

@@ -57,6 +57,8 @@ class Layer {
 
   // Draws into the current framebuffer, whose viewport is the camera's canvas. Only called while visible.
   virtual LayerProgress draw(const LayerFrame& frame) = 0;
+  // Draws with what is at hand, asks for nothing: for small copies of the picture beside the canvas.
+  virtual void draw_resident(const LayerFrame& frame) { draw(frame); }
   // Everything that the last draw() needed was there, at full resolution.
   virtual bool complete() const { return true; }
   // The value at a place, for the status line: "12 140 7", "road", "0.031"; "" where there is none.

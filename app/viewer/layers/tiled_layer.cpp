@@ -33,7 +33,10 @@ TiledLayer::TiledLayer(Options options, const TileServices& services)
   glBindVertexArray(0);
 }
 
-TiledLayer::~TiledLayer() { services_.pool->forget(owner_); }
+TiledLayer::~TiledLayer() {
+  services_.pool->forget(owner_);
+  services_.cache->forget(owner_);
+}
 
 PlacedView TiledLayer::placed_view(const Camera& camera) const {
   const RectD rect = bounds();
@@ -43,14 +46,26 @@ PlacedView TiledLayer::placed_view(const Camera& camera) const {
           .zoom = camera.zoom() / std::max(scale_x, scale_y)};
 }
 
-LayerProgress TiledLayer::draw(const LayerFrame& frame) {
-  upload(frame.now_s);
+TilePlan TiledLayer::plan(const LayerFrame& frame) {
   const auto lookup = [&](const TileKey& key) {
     const auto slot = services_.pool->find(owner_, key);
     return TileState{.resident = slot.has_value(), .opaque = slot && opacity_at(*slot, frame.now_s) == 1};
   };
-  const TilePlan plan = plan_tiles(shape(), placed_view(frame.camera), lookup);
+  return plan_tiles(shape(), placed_view(frame.camera), lookup);
+}
+
+void TiledLayer::draw_resident(const LayerFrame& frame) {
+  LayerPainter::set_blending(Blend::kNormal);
+  draw_quads(plan(frame).quads, frame);
+}
+
+LayerProgress TiledLayer::draw(const LayerFrame& frame) {
+  TilePlan plan = this->plan(frame);
+  const std::size_t wanted_before = plan.wanted.size();
+  upload(plan.wanted, frame.now_s);
   loader_.request(plan.wanted);
+  if (plan.wanted.size() != wanted_before) plan = this->plan(frame);   // what has just come is drawn now
+  missing_since_s_ = plan.wanted.empty() ? -1 : missing_since_s_ < 0 ? frame.now_s : missing_since_s_;
   const bool fading = std::ranges::any_of(plan.quads, &TileQuad::fading);
   complete_ = plan.wanted.empty() && !fading;
   if (style.opacity == 1 && style.blend == Blend::kNormal) {
@@ -71,11 +86,27 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   return fading ? LayerProgress::kMoving : LayerProgress::kSettled;
 }
 
-void TiledLayer::upload(double now_s) {
-  for (const LoadedTile& tile : loader_.take(services_.uploads_a_frame)) {
-    const bool coarsest = tile.key.level == shape().levels - 1;
-    services_.pool->upload(owner_, tile, now_s, coarsest ? TilePool::Keep::kAlways : TilePool::Keep::kWhileUsed);
+// First what the workers have read, then what main memory still holds, both out of one budget of uploads.
+void TiledLayer::upload(std::vector<TileKey>& wanted, double now_s) {
+  std::size_t left = services_.uploads_a_frame;
+  for (LoadedTile& tile : loader_.take(left)) {
+    --left;
+    place(tile, now_s);
+    std::erase(wanted, tile.key);
+    services_.cache->put(owner_, std::move(tile));
   }
+  std::erase_if(wanted, [&](const TileKey& key) {
+    const LoadedTile* tile = left > 0 ? services_.cache->find(owner_, key) : nullptr;
+    if (!tile) return false;
+    --left;
+    place(*tile, now_s);
+    return true;
+  });
+}
+
+void TiledLayer::place(const LoadedTile& tile, double now_s) {
+  const bool coarsest = tile.key.level == shape().levels - 1;
+  services_.pool->upload(owner_, tile, now_s, coarsest ? TilePool::Keep::kAlways : TilePool::Keep::kWhileUsed);
 }
 
 void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame) {

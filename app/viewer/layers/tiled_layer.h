@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "app/viewer/canvas/offscreen.h"
+#include "app/viewer/canvas/tile_cache.h"
 #include "app/viewer/canvas/tile_loader.h"
 #include "app/viewer/canvas/tile_plan.h"
 #include "app/viewer/canvas/tile_pool.h"
@@ -17,6 +18,7 @@ namespace fovea {
 // What tiled layers share.
 struct TileServices {
   TilePool* pool = nullptr;
+  TileCache* cache = nullptr;
   std::filesystem::path shaders;
   std::function<void()> wake;                // makes the program draw again; from any thread
   int threads = 2;
@@ -27,7 +29,10 @@ class TiledLayer : public Layer {
  public:
   ~TiledLayer() override;
   LayerProgress draw(const LayerFrame& frame) override;
+  void draw_resident(const LayerFrame& frame) override;
   bool complete() const override { return complete_; }
+  // Seconds for which some visible tile has been missing; 0 if all are there.
+  double missing_s(double now_s) const { return missing_since_s_ < 0 ? 0 : now_s - missing_since_s_; }
   std::size_t waiting_tiles() const { return loader_.waiting(); }
   std::string take_error() { return loader_.take_error(); }
 
@@ -54,7 +59,9 @@ class TiledLayer : public Layer {
     float rect_clip[4], rect_texture[4], layer_alpha[2];
   };
   PlacedView placed_view(const Camera& camera) const;
-  void upload(double now_s);
+  TilePlan plan(const LayerFrame& frame);
+  void upload(std::vector<TileKey>& wanted, double now_s);
+  void place(const LoadedTile& tile, double now_s);
   void draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame);
 
   TileServices services_;
@@ -65,6 +72,7 @@ class TiledLayer : public Layer {
   gl::Buffer instances_;
   Offscreen surface_;                        // where tiles may overlap and the whole must be blended once
   bool complete_ = false;
+  double missing_since_s_ = -1;              // a tile of the right level has been missing since then; -1: none is
 };
 
 }  // namespace fovea
