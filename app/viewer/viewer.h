@@ -58,6 +58,7 @@ class Viewer {
   FrameTimes frame_times_;
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
   double last_frame_s_ = 0;
+  int frames_ = 0;
   bool settled_ = false;
 };
 
