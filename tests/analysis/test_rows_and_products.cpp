@@ -78,7 +78,7 @@ TEST_P(AgainstDense, Columns) {
   auto layer = random_layer(GetParam(), 3);
   const auto matrix = dense_attention_matrix(layer);
   for (const bool known_lse : {false, true}) {   // of the global queries
-    if (known_lse) add_global_lse(layer);
+    if (known_lse) add_lse(layer);
     for (const auto& heads : all_choices(layer)) {
       const auto expected = dense_fused(matrix, heads, RowSums::kAsFused);
       const auto at_corner = column(layer, token_map(layer, layer.height() - 1, 0), heads);

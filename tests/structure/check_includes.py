@@ -30,7 +30,7 @@ LAYERS = {
     "core/base/": (),
     "core/image/": ("core/base/",),
     "core/attention/": ("core/base/", "kernels/"),
-    "core/attention/analysis/": ("core/base/", "core/attention/", "core/model/"),
+    "core/attention/analysis/": ("core/base/", "core/attention/", "core/model/", "kernels/"),
     "core/model/": ("core/base/", "core/attention/"),
     "core/train/": ("core/base/", "core/image/", "core/attention/", "core/model/"),
     "core/segment/": ("core/base/", "core/image/", "core/attention/", "core/model/"),

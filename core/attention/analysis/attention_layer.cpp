@@ -6,6 +6,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/attention/analysis/cuda_products.h"
 #include "core/attention/analysis/global_rows.h"
 #include "core/base/error.h"
 
@@ -63,8 +64,13 @@ void check_layer(const AttentionLayer& layer) {
       "lse must be [heads, at least G]");
 }
 
-void add_global_lse(AttentionLayer& layer) {
-  if (!layer.lse.defined() && layer.global_tokens() > 0) layer.lse = global_lse(layer);
+void add_lse(AttentionLayer& layer) {
+  if (layer.lse.defined()) return;
+  if (cuda_products::runs(layer, {})) {
+    layer.lse = cuda_products::row_lse(layer);
+  } else if (layer.global_tokens() > 0) {
+    layer.lse = global_lse(layer);
+  }
 }
 
 at::Tensor TokenMap::dense() const {

@@ -27,7 +27,7 @@ struct AttentionLayer {
   AttentionPattern pattern;   // a dense layer: dense_pattern()
   double scale = 0;           // 0: 1/sqrt(D)
   at::Tensor lse{};           // [heads, >= G] float32: log-sum-exp of at least the global queries, as the operator returns it. Undefined:
-                              // recomputed where needed, one pass over all keys a call; add_global_lse() does that once for all calls
+                              // recomputed where needed, one pass over all keys a call; add_lse() does that once for all calls
 
   std::int64_t global_tokens() const { return pattern.global_tokens; }
   std::int64_t height() const { return pattern.grid[0]; }
@@ -48,8 +48,9 @@ AttentionPattern dense_pattern(std::array<std::int64_t, 2> grid, std::int64_t gl
 // Error{kContract} unless shapes, dtypes and pattern fit together.
 void check_layer(const AttentionLayer& layer);
 
-// Fills layer.lse [heads, G] if it is undefined and G > 0. Cost: one pass over the keys.
-void add_global_lse(AttentionLayer& layer);
+// Fills layer.lse if it is undefined, with what later questions need: [heads, G], one pass over the keys; where the GPU's kernels answer
+// [heads, N], one pass over all scores.
+void add_lse(AttentionLayer& layer);
 
 // A stack of layers, recomputed or resident: layer(l), 0 <= l < depth, may be called in any order; all share one grid.
 struct LayerStack {

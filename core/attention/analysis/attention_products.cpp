@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/attention/analysis/block_sweep.h"
+#include "core/attention/analysis/cuda_products.h"
 #include "core/attention/analysis/window_offsets.h"
 #include "core/attention/analysis/window_sweep.h"
 #include "core/base/error.h"
@@ -75,6 +76,7 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   check_layer(layer);
   check_head(layer, heads);
   check_map(layer, r);
+  if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads);
   TokenMap result{.grid = layer.pattern.grid, .globals = at::zeros_like(r.globals), .support = {},
                   .values = at::zeros({0, 0}, r.values.options())};
   if (!r.support.empty()) {
@@ -100,6 +102,7 @@ TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const H
   check_head(layer, heads);
   check_map(layer, c);
   const auto rect = has_weight(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
+  if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, rect, heads);
   auto result = by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                                   : block_sweep::attention_times(layer, c, rect, heads, sums);
   if (layer.global_tokens() == 0) return result;

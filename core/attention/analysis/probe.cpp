@@ -118,7 +118,7 @@ const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
                        .pattern = attention.dense ? dense_pattern(grid(), globals)
                                                   : AttentionPattern{.grid = grid(), .global_tokens = globals, .window = attention.window,
                                                                      .dilation = attention.dilation}};
-  add_global_lse(fresh);
+  add_lse(fresh);
   return known = std::move(fresh);
 }
 

@@ -1,0 +1,148 @@
+// Attention analysis on a GPU against the dense matrix in float64: skips without one, fails under FOVEA_REQUIRE_GPU=1.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <string>
+
+#include "core/attention/analysis/attention_products.h"
+#include "core/attention/analysis/cuda_products.h"
+#include "core/attention/analysis/rollout.h"
+#include "core/attention/analysis/rows.h"
+#include "core/base/torch_runtime.h"
+#include "tests/analysis/dense_oracle.h"
+
+namespace fovea::analysis {
+namespace {
+
+using namespace test;
+
+constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
+
+AttentionLayer on_gpu(const AttentionLayer& layer) {
+  auto moved = layer;
+  moved.query = layer.query.cuda(), moved.key = layer.key.cuda();
+  return moved;
+}
+
+TokenMap on_gpu(const TokenMap& map) {
+  auto moved = map;
+  moved.values = map.values.cuda(), moved.globals = map.globals.cuda();
+  return moved;
+}
+
+at::Tensor on_cpu(const TokenMap& map) { return as_vector(map).cpu(); }
+
+class OnGpu : public ::testing::TestWithParam<OracleCase> {
+ protected:
+  void SetUp() override {
+    const auto reason = load_torch_cuda();
+    if (reason.empty()) return;
+    const char* required = std::getenv("FOVEA_REQUIRE_GPU");
+    if (required && std::string(required) == "1") FAIL() << "FOVEA_REQUIRE_GPU=1, and " << reason;
+    GTEST_SKIP() << "no GPU: " << reason;
+  }
+};
+
+TokenMap random_map(const AttentionLayer& layer, const GridRect& rect) {
+  auto map = box_map(layer, rect);
+  map.values = at::rand_like(map.values);
+  map.globals = at::rand_like(map.globals);
+  return map;
+}
+
+TEST_P(OnGpu, KernelsRunWhatTheySayTheyDo) {
+  const auto layer = on_gpu(random_layer(GetParam(), 1));
+  const bool possible = !GetParam().dense && !layer.dense() && (GetParam().head_dim == 32 || GetParam().head_dim == 64);
+  EXPECT_EQ(cuda_products::runs(layer, {}), possible);
+  EXPECT_FALSE(cuda_products::runs(layer, {HeadFusion::kMax}));
+}
+
+TEST_P(OnGpu, ProductsEqualTheDenseMatrix) {
+  for (const auto dtype : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const auto host = random_layer(GetParam(), 4, dtype);
+    auto layer = on_gpu(host);
+    const auto matrix = dense_attention_matrix(host);
+    const GridRect part{host.height() / 3, host.width() / 4, (host.height() + 2) / 3, (host.width() + 1) / 2};
+    for (const bool known_lse : {false, true}) {
+      if (known_lse) add_lse(layer);
+      for (const auto& rect : {host.grid_rect(), part}) {
+        for (const bool with_globals : {true, false}) {
+          auto map = random_map(host, rect);
+          if (!with_globals) map.globals.zero_();
+          for (const auto& heads : all_choices(host)) {
+            const auto fused = dense_fused(matrix, heads, RowSums::kAsFused);
+            const auto left = times_attention(on_gpu(map), layer, heads, RowSums::kAsFused);
+            EXPECT_LE(relative_error(on_cpu(left), at::mv(fused.t(), as_vector(map))), kRelativeBound) << "r A " << dtype;
+            const auto right = attention_times(layer, on_gpu(map), heads, RowSums::kAsFused);
+            EXPECT_LE(relative_error(on_cpu(right), at::mv(fused, as_vector(map))), kRelativeBound) << "A c " << dtype;
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_P(OnGpu, RowsAndColumnsOfATokenAndOfAGlobal) {
+  const auto host = random_layer(GetParam(), 3, at::kBFloat16);
+  const auto layer = on_gpu(host);
+  const auto matrix = dense_attention_matrix(host);
+  const auto y = host.height() - 1, x = host.width() / 2, place = host.global_tokens() + y * host.width() + x;
+  for (const auto& heads : all_choices(host)) {
+    const auto fused = dense_fused(matrix, heads, RowSums::kAsFused);
+    EXPECT_LE(relative_error(on_cpu(row(layer, token_map(layer, y, x), heads)), fused[place]), kRelativeBound);
+    EXPECT_LE(relative_error(on_cpu(column(layer, token_map(layer, y, x), heads)), fused.select(1, place)), kRelativeBound);
+    for (std::int64_t g = 0; g < host.global_tokens(); g += 3) {
+      EXPECT_LE(relative_error(on_cpu(row(layer, global_map(layer, g), heads)), fused[g]), kRelativeBound);
+      EXPECT_LE(relative_error(on_cpu(column(layer, global_map(layer, g), heads)), fused.select(1, g)), kRelativeBound);
+    }
+  }
+}
+
+TEST_P(OnGpu, RolloutsEqualTheProductOfMatrices) {
+  std::vector<AttentionLayer> layers;
+  at::Tensor expected;
+  for (std::int64_t i = 0; i < 3; ++i) {
+    const auto host = random_layer(GetParam(), 20 + i, at::kBFloat16);
+    layers.push_back(on_gpu(host));
+    const auto matrix = dense_attention_matrix(host).mean(0);
+    const auto mixed = 0.5 * matrix + 0.5 * at::eye(matrix.size(0), at::kDouble);
+    expected = i == 0 ? mixed : at::matmul(mixed, expected);
+  }
+  const LayerStack stack{3, [&](std::int64_t l) { return layers.at(static_cast<std::size_t>(l)); }};
+  const auto& layer = layers.front();
+  const auto place = layer.global_tokens() + layer.width() / 2;
+  const auto at = token_map(layer, 0, layer.width() / 2);
+  EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {})), expected[place]), kRelativeBound);
+  EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {.direction = RolloutDirection::kFromInput})), expected.select(1, place)),
+            kRelativeBound);
+}
+
+TEST_P(OnGpu, StatisticsAreThoseOfTheCpu) {
+  const auto host = random_layer(GetParam(), 6);
+  const auto cpu = row_statistics(host, host.grid_rect()), gpu = row_statistics(on_gpu(host), host.grid_rect());
+  EXPECT_LE(relative_error(gpu.lse.cpu().exp(), cpu.lse.to(at::kDouble).exp()), kRelativeBound);
+  EXPECT_LE(relative_error(gpu.global_mass.cpu(), cpu.global_mass), kRelativeBound);
+  EXPECT_LE(relative_error(gpu.mean_distance.cpu(), cpu.mean_distance), kRelativeBound);
+  const auto entropy_error = (gpu.entropy.cpu() - cpu.entropy).abs() / cpu.entropy.clamp_min(0.1);
+  EXPECT_LE(entropy_error.max().item<double>(), kRelativeBound);
+}
+
+TEST_P(OnGpu, TwoRunsGiveTheSameBits) {
+  const auto layer = on_gpu(random_layer(GetParam(), 7, at::kBFloat16));
+  const auto map = on_gpu(random_map(random_layer(GetParam(), 7), layer.grid_rect()));
+  EXPECT_TRUE(at::equal(on_cpu(times_attention(map, layer, {}, RowSums::kOne)), on_cpu(times_attention(map, layer, {}, RowSums::kOne))));
+}
+
+std::vector<OracleCase> gpu_cases() {
+  auto cases = oracle_cases();
+  cases.push_back({.height = 70, .width = 61, .globals = 64, .heads = 3, .head_dim = 128, .window = {9, 17}, .dilation = {1, 2, 1}});
+  cases.push_back({.height = 40, .width = 57, .globals = 17, .heads = 2, .head_dim = 64, .window = {33, 5}, .dilation = {3}});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, OnGpu, ::testing::ValuesIn(gpu_cases()));
+
+}  // namespace
+}  // namespace fovea::analysis
