@@ -4,9 +4,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <atomic>
 #include <limits>
 
 #include "core/attention/analysis/window_tiles.h"
+#include "core/attention/torch_threads.h"
 
 namespace fovea::analysis::window_sweep {
 namespace {
@@ -164,6 +166,27 @@ TokenMap zeros(const AttentionLayer& layer, const GridRect& support) {
           .values = at::zeros({support.height, support.width}, at::kFloat)};
 }
 
+// A thread takes the next tile when it is done with one; its buffers stay.
+class TileShare {
+ public:
+  explicit TileShare(std::atomic<std::size_t>& next) : next_(next) {}
+  std::size_t next() { return next_++; }
+
+ private:
+  std::atomic<std::size_t>& next_;
+};
+
+// Runs work(share) on torch's threads. (at::parallel_for, in a file that is not compiled with OpenMP, quietly uses one.)
+template <class Work>
+void for_each_share(const std::vector<GridRect>& tiles, const Work& work) {
+  std::atomic<std::size_t> next{0};
+  const auto threads = std::min<std::int64_t>(at::get_num_threads(), static_cast<std::int64_t>(tiles.size()));
+  run_on_torch_threads(threads, [&](std::int64_t) {
+    TileShare share(next);
+    work(share);
+  });
+}
+
 struct StatisticsBlock {
   const float* probabilities = nullptr;   // [G + offsets][kLanes]
   SoftmaxSums sums{};
@@ -196,9 +219,9 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   std::vector<HaloTile> parts;
   parts.reserve(tiles.size());
   for (const auto& tile : tiles) parts.emplace_back(tile, offsets);
-  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+  for_each_share(tiles, [&](TileShare& share) {
     FusedTile fused(layer, offsets, heads, sums);
-    for (std::int64_t i = begin; i < end; ++i) {
+    for (std::size_t i = share.next(); i < tiles.size(); i = share.next()) {
       if (all_zero(r, tiles[i])) continue;
       fused.compute(tiles[i]);
       scatter_tile(r, tiles[i], offsets, fused, parts[i]);
@@ -219,9 +242,9 @@ TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const G
   const auto tiles = tiles_of(rect);
   auto result = zeros(layer, rect);
   float* out = result.values.data_ptr<float>();
-  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+  for_each_share(tiles, [&](TileShare& share) {
     FusedTile fused(layer, offsets, heads, sums);
-    for (std::int64_t i = begin; i < end; ++i) {
+    for (std::size_t i = share.next(); i < tiles.size(); i = share.next()) {
       const auto& tile = tiles[i];
       HaloTile around(tile, offsets);
       gather_tile(c, tile, offsets, around);
@@ -245,9 +268,9 @@ RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect) 
   const auto tiles = tiles_of(rect);
   const auto plane = [&] { return at::zeros({layer.heads(), rect.height, rect.width}, at::kFloat); };
   RowStatistics result{.rect = rect, .lse = plane(), .entropy = plane(), .global_mass = plane(), .mean_distance = plane()};
-  at::parallel_for(0, static_cast<std::int64_t>(tiles.size()), 1, [&](std::int64_t begin, std::int64_t end) {
+  for_each_share(tiles, [&](TileShare& share) {
     TileKeys keys(layer, offsets);
-    for (std::int64_t i = begin; i < end; ++i) {
+    for (std::size_t i = share.next(); i < tiles.size(); i = share.next()) {
       for (std::size_t head = 0; head < offsets.heads.size(); ++head) {
         keys.load(tiles[i], head);
         for (std::int64_t y = tiles[i].y; y < tiles[i].y + tiles[i].height; ++y) {
