@@ -37,6 +37,7 @@ at::Tensor on_cpu(const TokenMap& map) { return as_vector(map).cpu(); }
 class OnGpu : public ::testing::TestWithParam<OracleCase> {
  protected:
   void SetUp() override {
+    setenv("FOVEA_ANALYSIS_CUDA", "kernels", 1);
     const auto reason = load_torch_cuda();
     if (reason.empty()) return;
     const char* required = std::getenv("FOVEA_REQUIRE_GPU");

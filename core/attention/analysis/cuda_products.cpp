@@ -4,7 +4,9 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include "core/attention/analysis/attention_blocks.h"
 #include "core/attention/analysis/attention_products.h"
@@ -20,6 +22,12 @@ int compute_capability(const at::Tensor& tensor) {
   cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, tensor.get_device());
   cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, tensor.get_device());
   return 10 * major + minor;
+}
+
+// The kernels have not run on a GPU yet: until cuda_products_test has passed on one, they answer only who asks for them.
+bool asked_for() {
+  const char* choice = std::getenv("FOVEA_ANALYSIS_CUDA");
+  return choice != nullptr && std::string_view(choice) == "kernels";
 }
 
 bool has_weight(const at::Tensor& values) { return values.numel() > 0 && values.ne(0).any().item<bool>(); }
@@ -106,7 +114,7 @@ TokenMap run(const AttentionLayer& layer, const Question& question, bool global_
 
 bool runs(const AttentionLayer& layer, const HeadChoice& heads) {
   const bool linear = heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne;
-  if (!layer.query.is_cuda() || layer.dense() || !linear) return false;
+  if (!layer.query.is_cuda() || layer.dense() || !linear || !asked_for()) return false;
   const KernelScores scores(layer);
   return kernels::cuda::products_unsupported(scores.scores, compute_capability(layer.query)) == nullptr;
 }
