@@ -176,15 +176,37 @@ MakeCommand add_info(CLI::App& command) {
   return [request] { return *request; };
 }
 
+void add_bench_attention(CLI::App& command, BenchRequest::Attention& attention) {
+  command.add_option("--backend", attention.backend, "attention: force one back end (fovea info lists them)");
+  command.add_option("--only", attention.only, "attention: cases whose names contain this");
+  command.add_option("--seconds", attention.seconds, "attention: spent on each measurement")
+      ->check(CLI::Range(0.01, 600.0))->capture_default_str();
+}
+
+void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
+  command.add_option("--sizes", segment.sizes, "segment: megapixels of squares, or WIDTHxHEIGHT")->delimiter(',')->capture_default_str();
+  command.add_option("--sources", segment.sources, "segment: memory (no file takes part), tiff, jpeg")
+      ->delimiter(',')->check(CLI::IsMember({"memory", "tiff", "jpeg"}))->capture_default_str();
+  command.add_option("--contexts", segment.contexts, "segment: image, tiles")
+      ->delimiter(',')->check(CLI::IsMember({"image", "tiles"}))->capture_default_str();
+  command.add_option("--repeats", segment.repeats, "segment: the fastest of so many runs")->check(CLI::Range(1, 100))->capture_default_str();
+  command.add_option("--max-memory", segment.max_memory, "segment: as of fovea segment")->transform(CLI::AsSizeValue(false))->type_name("SIZE");
+  command.add_option("--band-memory", segment.band_memory, "segment: of one step at most; default: what is fast")
+      ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
+  command.add_option("--folder", segment.folder, "segment: for image files, which stay there; default: a temporary one");
+}
+
 MakeCommand add_bench(CLI::App& command) {
   const auto request = std::make_shared<BenchRequest>();
-  command.add_option("WHAT", request->subject, "attention: the operator against its floor and torch")->required()->check(CLI::IsMember({"attention"}));
-  command.add_option("--device", request->device, kDevices)->capture_default_str();
-  command.add_option("--backend", request->backend, "force one back end (fovea info lists them)");
-  command.add_option("--only", request->only, "cases whose names contain this");
-  command.add_option("--seconds", request->seconds, "spent on each measurement")->check(CLI::Range(0.01, 600.0))->capture_default_str();
+  command.add_option("WHAT", request->subject, "attention: the operator against its floor and torch; segment: images of several sizes, by stage")
+      ->required()->check(CLI::IsMember({"attention", "segment"}));
+  add_model_choice(command, request->model);
+  add_bench_attention(command, request->attention);
+  add_bench_segment(command, request->segment);
   command.add_flag("--json", request->json, "for programs");
-  command.footer("Example:  fovea bench attention --device cpu --json\nExit code: 3 if a result was wrong.");
+  command.footer("Example:  fovea bench attention --device cpu --json\n"
+                 "Example:  fovea bench segment --sizes 1,16 --sources memory,tiff --device cuda\n"
+                 "Exit code: 3 if a result was wrong or a measurement failed.");
   return [request] { return *request; };
 }
 

@@ -91,10 +91,21 @@ struct InfoRequest {
 };
 
 struct BenchRequest {
-  std::string subject;                        // attention
-  std::string device = "auto", backend, only; // empty: the operator's choice, all cases
-  double seconds = 2;                         // a measurement
+  std::string subject;                        // attention, segment
+  ModelChoice model;                          // attention: the device only
   bool json = false;
+  struct Attention {
+    std::string backend, only;                // empty: the operator's choice, all cases
+    double seconds = 2;                       // a measurement
+  } attention;
+  struct Segment {
+    std::vector<std::string> sizes{"1", "16", "100"};   // megapixels of a square, or WIDTHxHEIGHT
+    std::vector<std::string> sources{"memory"};         // memory, tiff, jpeg
+    std::vector<std::string> contexts{"image", "tiles"};
+    int repeats = 1;
+    std::uint64_t max_memory = 0, band_memory = 0;      // bytes; 0: what there is
+    std::string folder;                                 // of files; empty: the system's for temporary files
+  } segment;
 };
 
 // What every command has.

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <new>
 
+#include "core/image/shared_source.h"
 #include "core/segment/batch_report.h"
 #include "core/segment/stage_clock.h"
 
@@ -17,11 +18,11 @@ ImageRecord segment_file(const ImageOutputs::Subject& subject, const BatchOption
                          BatchObserver& observer, const std::stop_token& stop) {
   const auto start = Clock::now();
   StageClock clock;
-  const auto source = open_image(subject.image);
+  SharedSource source(open_image(subject.image));
   clock.charge("open");
-  ImageOutputs outputs(subject, options.outputs, *source, model.config());
+  ImageOutputs outputs(subject, options.outputs, source, model.config());
   ImageRecord record{.input = subject.image, .outputs = outputs.files()};
-  record.result = segment_image(*source, model, options.segment, outputs, observer, stop);
+  record.result = segment_image(source, model, options.segment, outputs, observer, stop);
   StageClock finish;
   outputs.finish();
   finish.charge("finish");

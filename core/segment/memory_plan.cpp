@@ -119,6 +119,8 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
   const bool on_device = request.available.device_free > 0;
   const auto host = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.host));
   const auto device = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.device_free));
+  const std::int64_t gainful = on_device ? kEnoughForDeviceBands : kEnoughForHostBands;
+  const std::int64_t enough = request.band_memory_bytes > 0 ? request.band_memory_bytes : gainful;
   MemoryPlan plan;
   plan.image_bytes = image.windowed ? 0 : image.width * image.height * 3;
   std::int64_t shortest_need = std::numeric_limits<std::int64_t>::max();
@@ -128,7 +130,7 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
     plan.stream_bytes = sizes.stream_elements * stream_element_bytes;
     const std::int64_t stream_on_host = home == StreamHome::kHost ? plan.stream_bytes : 0;
     const std::int64_t free_for_bands = on_device ? device - (plan.stream_bytes - stream_on_host) : host - stream_on_host - plan.image_bytes;
-    const bool fits = fit_bands(plan, model, sizes, request.element_bytes, std::min(free_for_bands, on_device ? kEnoughForDeviceBands : kEnoughForHostBands));
+    const bool fits = fit_bands(plan, model, sizes, request.element_bytes, std::min(free_for_bands, enough));
     plan.label_bytes = plan.decoder_rows * patch * image.width * 8;   // labels, and pixels read for one band
     plan.host_bytes = stream_on_host + plan.image_bytes + plan.label_bytes + (on_device ? 0 : plan.band_bytes);
     plan.device_bytes = on_device ? plan.band_bytes + plan.stream_bytes - stream_on_host : 0;

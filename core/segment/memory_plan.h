@@ -24,6 +24,7 @@ enum class StreamHome { kHost, kDevice };
 struct MemoryPlanRequest {
   MemoryAvailable available;
   std::int64_t element_bytes = 4;      // of the dtype that the model computes in: 4 or 2
+  std::int64_t band_memory_bytes = 0;  // of one step at most; 0: as much as still gains speed
 };
 
 struct MemoryPlan {

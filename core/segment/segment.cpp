@@ -1,9 +1,8 @@
 #include "core/segment/segment.h"
 
-#include <ATen/DeviceAccelerator.h>
-
 #include <algorithm>
 
+#include "core/segment/device_work.h"
 #include "core/segment/memory_plan.h"
 #include "core/segment/tiles_context.h"
 #include "core/segment/whole_image.h"
@@ -14,7 +13,7 @@ namespace {
 MemoryAvailable available_memory(const SegmentOptions& options, torch::Device device) {
   MemoryAvailable available{.host = available_host_memory()};
   if (options.max_memory_bytes > 0) available.host = std::min(available.host, options.max_memory_bytes - resident_memory());
-  if (device.is_cuda()) available.device_free = static_cast<std::int64_t>(at::accelerator::getMemoryInfo(device.index()).first);
+  available.device_free = device_memory(device).free;
   return available;
 }
 
@@ -42,7 +41,8 @@ SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const
     throw Error(ErrorKind::kUsage, model.config().name + ": no whole-image inference, because " + reason + "; use --context tiles");
   }
   const MemoryPlanRequest request{.available = available_memory(options, model.device()),
-                                  .element_bytes = static_cast<std::int64_t>(c10::elementSize(model.dtype()))};
+                                  .element_bytes = static_cast<std::int64_t>(c10::elementSize(model.dtype())),
+                                  .band_memory_bytes = options.band_memory_bytes};
   const MemoryPlan plan = plan_whole_image(source.info(), model.config(), request);
   if (options.on_plan) options.on_plan(plan.text());
   return segment_whole_image(source, model, bands_of(plan, model), sink, progress, stop);

@@ -26,6 +26,7 @@ struct SegmentOptions {
   std::int64_t tile_pixels = 1024;      // a side, at most; rounded down to the model's patch
   std::int64_t overlap_pixels = 256;    // of neighbouring tiles; rounded to the model's patch, at most a quarter of a tile
   std::int64_t max_memory_bytes = 0;    // of this process in host memory, kImage; 0: what the machine has
+  std::int64_t band_memory_bytes = 0;   // of one step with kImage; 0: as much as still gains speed
   std::function<void(const std::string& plan)> on_plan = {};   // told what kImage will need, before it starts
 };
 
@@ -41,7 +42,7 @@ struct SegmentResult {
   std::int64_t width = 0, height = 0;             // pixels
   std::vector<std::int64_t> class_pixels;         // [classes]
   std::int64_t nodata_pixels = 0;                 // the rest of width * height
-  std::map<std::string, double> stage_seconds;    // "read", "forward", "labels", "write"
+  std::map<std::string, double> stage_seconds;    // docs/outputs.md names them
 };
 
 // Whether pixels of this image can be without data: they keep that state in the class map (ignore_index) whatever the model says, as
@@ -52,8 +53,9 @@ inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info
 SegmentContext context_for(const ModelConfig& config, SegmentContext wanted);
 
 // Runs the model on the device and in the precision it was loaded with. progress: pixels. Full-resolution logits of the whole image never
-// exist. Errors: Error{kModel} if the model has no decoder, Error{kUsage} if it does not allow kImage, Error{kInput} from the source and
-// where memory does not suffice, Error{kCancelled}, whatever sink throws.
+// exist. A thread of its own reads from source ahead of the model, while this one asks it for pixels without data: source must allow that
+// (core/image/shared_source.h). Errors: Error{kModel} if the model has no decoder, Error{kUsage} if it does not allow kImage, Error{kInput}
+// from the source and where memory does not suffice, Error{kCancelled}, whatever sink throws.
 SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
                             Progress& progress, const std::stop_token& stop);
 

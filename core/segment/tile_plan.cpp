@@ -8,6 +8,16 @@
 
 namespace fovea {
 
+TilePlanOptions tile_plan_options(std::int64_t tile_pixels, std::int64_t overlap_pixels, std::int64_t patch) {
+  TilePlanOptions plan;
+  plan.alignment = patch;
+  // Eight patches are the least with which a quarter of overlap and the rounding of begins fit.
+  plan.tile = std::max(tile_pixels / patch, std::int64_t{8}) * patch;
+  const std::int64_t overlap = (overlap_pixels + patch - 1) / patch * patch;
+  plan.overlap = std::min(overlap, plan.tile / (4 * patch) * patch);
+  return plan;
+}
+
 std::vector<Span> plan_tiles(std::int64_t length, const TilePlanOptions& options) {
   const auto [tile, overlap, alignment] = options;
   require(length >= 1 && alignment >= 1 && overlap >= 0 && overlap % alignment == 0 && tile >= 3 * overlap + 2 * alignment,

@@ -19,6 +19,9 @@ struct TilePlanOptions {
   std::int64_t alignment = 1;  // every begin is a multiple of it, so that tiles agree on the patch grid of the whole image
 };
 
+// Of tiles and overlaps that a person asked for, in pixels: rounded to the model's patch, the overlap at most a quarter of a tile.
+TilePlanOptions tile_plan_options(std::int64_t tile_pixels, std::int64_t overlap_pixels, std::int64_t patch);
+
 // Spans that cover [0, length), of nearly equal length <= options.tile, each sharing exactly options.overlap pixels with its neighbour
 // and none with any other. overlap must be a multiple of alignment, and tile >= 3 * overlap + 2 * alignment.
 std::vector<Span> plan_tiles(std::int64_t length, const TilePlanOptions& options);

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/segment/device_work.h"
 #include "core/segment/label_output.h"
+#include "core/segment/read_ahead.h"
 #include "core/segment/stage_clock.h"
 #include "core/segment/tile_plan.h"
 
@@ -11,16 +13,6 @@ namespace fovea {
 namespace {
 
 using torch::indexing::Slice;
-
-TilePlanOptions tile_plan_options(const SegmentOptions& options, std::int64_t patch) {
-  TilePlanOptions plan;
-  plan.alignment = patch;
-  // Eight patches are the least with which a quarter of overlap and the rounding of begins fit.
-  plan.tile = std::max(options.tile_pixels / patch, std::int64_t{8}) * patch;
-  const std::int64_t overlap = (options.overlap_pixels + patch - 1) / patch * patch;
-  plan.overlap = std::min(overlap, plan.tile / (4 * patch) * patch);
-  return plan;
-}
 
 // How much of a span is shared with the neighbours before and after it.
 struct Shared {
@@ -65,22 +57,19 @@ class Blender {
   torch::Tensor below_;   // [classes, overlap, width]: what the tile row above gave to the rows it shares with the next
 };
 
-bool has_data(ImageSource& source, Rect rect) {
-  if (!may_lack_data(source.info())) return true;
-  const ImageU8 valid = source.read_valid(rect);
-  return std::any_of(valid.samples().begin(), valid.samples().end(), [](std::uint8_t value) { return value != 0; });
+// [classes, h, w]; zeros where the tile has no data at all: its pixels keep the no-data label, so that they need no forward pass.
+torch::Tensor tile_probabilities(const torch::Tensor& pixels, SegmentationModel& model, const Rect& rect) {
+  const auto classes = static_cast<std::int64_t>(model.config().classes.size());
+  if (!pixels.defined()) return torch::zeros({classes, rect.height, rect.width}, model.device());
+  return model.forward(pixels).softmax(1)[0];
 }
 
-// [classes, h, w]; zeros where the tile has no data at all: its pixels keep the no-data label, so that they need no forward pass.
-torch::Tensor tile_probabilities(ImageSource& source, SegmentationModel& model, Rect rect, torch::Device device, StageClock& clock) {
-  const auto classes = static_cast<std::int64_t>(model.config().classes.size());
-  if (!has_data(source, rect)) return torch::zeros({classes, rect.height, rect.width}, device);
-  ImageU8 rgb = source.read_rgb(rect);
-  clock.charge("read");
-  const auto image = torch::from_blob(rgb.samples().data(), {1, rect.height, rect.width, 3}, torch::kUInt8).permute({0, 3, 1, 2});
-  auto probabilities = model.forward(image.to(device)).softmax(1)[0];
-  clock.charge("forward");
-  return probabilities;
+std::vector<Rect> tile_rects(const std::vector<Span>& rows, const std::vector<Span>& columns) {
+  std::vector<Rect> rects;
+  for (const Span& row : rows) {
+    for (const Span& column : columns) rects.push_back({column.begin, row.begin, column.length(), row.length()});
+  }
+  return rects;
 }
 
 void copy_columns(const torch::Tensor& labels, std::int64_t x0, ImageU8& classes) {
@@ -95,20 +84,25 @@ void copy_columns(const torch::Tensor& labels, std::int64_t x0, ImageU8& classes
 SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
                                Progress& progress, const std::stop_token& stop) {
   const torch::InferenceMode no_gradients;
-  const auto plan = tile_plan_options(options, model.config().encoder.patch);
+  const auto plan = tile_plan_options(options.tile_pixels, options.overlap_pixels, model.config().encoder.patch);
   const std::int64_t width = source.info().width, height = source.info().height;
   const auto rows = plan_tiles(height, plan), columns = plan_tiles(width, plan);
-  const torch::Device device = model.parameters().front().device();
-  Blender blender(width, static_cast<std::int64_t>(model.config().classes.size()), plan.overlap, device);
+  const std::vector<Rect> rects = tile_rects(rows, columns);
+  Blender blender(width, static_cast<std::int64_t>(model.config().classes.size()), plan.overlap, model.device());
   LabelOutput output(source, model.config(), sink);
+  ReadAhead reader(source, rects, model.device(), EmptyWindows::kSkip);
   StageClock clock;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const Shared shared_rows = shared_of(rows, r, plan.overlap);
     ImageU8 classes(width, rows[r].length() - shared_rows.after, 1);
     for (std::size_t c = 0; c < columns.size(); ++c) {
       throw_if_stopped(stop);
-      const Rect rect{columns[c].begin, rows[r].begin, columns[c].length(), rows[r].length()};
-      auto probabilities = tile_probabilities(source, model, rect, device, clock);
+      const Rect& rect = rects[r * columns.size() + c];
+      const auto pixels = reader.next();
+      clock.charge("read_wait");
+      auto probabilities = tile_probabilities(pixels, model, rect);
+      finish_device_work(model.device());
+      clock.charge("forward");
       copy_columns(blender.add(std::move(probabilities), rect.x, shared_rows, shared_of(columns, c, plan.overlap)), rect.x, classes);
       clock.charge("labels");
       progress.report("segment", output.rows_done() * width + classes.height() * (rect.x + rect.width), width * height);
@@ -118,6 +112,7 @@ SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, co
   }
   SegmentResult result = output.result();
   result.stage_seconds = clock.seconds();
+  result.stage_seconds["read"] = reader.busy_seconds();
   return result;
 }
 

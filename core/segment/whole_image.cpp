@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/segment/device_work.h"
 #include "core/segment/label_output.h"
+#include "core/segment/read_ahead.h"
 #include "core/segment/stage_clock.h"
 
 namespace fovea {
@@ -11,36 +13,64 @@ namespace {
 
 constexpr double kEncoderShare = 0.85;   // of the time of typical models, for the progress display only
 
+// Token rows [begin, end) that a step of the decoder labels, and [first, last) that it looks at for them.
+struct DecoderStep {
+  std::int64_t begin = 0, end = 0, first = 0, last = 0;
+};
+
+std::vector<DecoderStep> decoder_steps(std::int64_t rows, std::int64_t wanted_rows, const Decoder& decoder) {
+  const std::int64_t alignment = decoder.row_alignment(), height = (wanted_rows + alignment - 1) / alignment * alignment;
+  std::vector<DecoderStep> steps;
+  for (std::int64_t begin = 0; begin < rows; begin += height) {
+    const std::int64_t end = std::min(begin + height, rows);
+    steps.push_back({begin, end, std::max<std::int64_t>(0, begin - decoder.halo_rows()), std::min(rows, end + decoder.halo_rows())});
+  }
+  return steps;
+}
+
+std::vector<Rect> decoder_windows(const ImageInfo& image, std::int64_t patch, const std::vector<DecoderStep>& steps) {
+  std::vector<Rect> windows;
+  for (const DecoderStep& step : steps) windows.push_back(pixels_of_rows(image, patch, step.first, step.last - step.first));
+  return windows;
+}
+
 }  // namespace
 
 std::map<std::string, double> infer_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands,
                                                 const WholeImageCallbacks& callbacks, const std::stop_token& stop) {
   const torch::InferenceMode no_gradients;
   StageClock clock;
+  const auto charge = [&](const char* stage) {
+    finish_device_work(model.device());
+    clock.charge(stage);
+  };
   WholeImageEncoder encoder(source, model, bands);
+  encoder.tokenize(stop);
+  charge("tokens");
   encoder.run([&](double share) { callbacks.progress(kEncoderShare * share); }, stop);
-  clock.charge("encoder");
-  const double encoder_read_seconds = encoder.read_seconds();
+  charge("encoder");
   Decoder& decoder = *model.decoder();
-  const std::int64_t patch = model.config().encoder.patch, rows = encoder.fused().rows(), alignment = decoder.row_alignment();
-  const std::int64_t step = (bands.decoder_rows + alignment - 1) / alignment * alignment;
-  const std::int64_t image_width = source.info().width, image_height = source.info().height;
-  for (std::int64_t begin = 0; begin < rows; begin += step) {
+  const ImageInfo& image = source.info();
+  const std::int64_t patch = model.config().encoder.patch;
+  const auto steps = decoder_steps(encoder.fused().rows(), bands.decoder_rows, decoder);
+  ReadAhead reader(source, decoder_windows(image, patch, steps), model.device());
+  for (const DecoderStep& step : steps) {
     throw_if_stopped(stop);
-    const std::int64_t end = std::min(begin + step, rows);
-    const std::int64_t first = std::max<std::int64_t>(0, begin - decoder.halo_rows()), last = std::min(rows, end + decoder.halo_rows());
-    const auto padded = decoder.decode(encoder.fused().read(first, last - first), encoder.read_pixels(first, last - first));
-    const std::int64_t pixel_rows = std::min(end * patch, image_height) - begin * patch;
-    const auto logits = padded.squeeze(0).narrow(1, (begin - first) * patch, pixel_rows).narrow(2, 0, image_width).to(torch::kFloat32);
-    clock.charge("decoder");
-    callbacks.logits(logits);
-    clock.charge("labels");
-    callbacks.progress(kEncoderShare + (1 - kEncoderShare) * static_cast<double>(end) / static_cast<double>(rows));
+    const auto pixels = model.preprocess(reader.next());
+    charge("read_wait");
+    const auto padded = decoder.decode(encoder.fused().read(step.first, step.last - step.first), pixels);
+    const std::int64_t pixel_rows = std::min(step.end * patch, image.height) - step.begin * patch;
+    const auto logits = padded.squeeze(0).narrow(1, (step.begin - step.first) * patch, pixel_rows).narrow(2, 0, image.width);
+    const auto wide = logits.to(torch::kFloat32);
+    charge("decoder");
+    callbacks.logits(wide);
+    charge("labels");
+    callbacks.progress(kEncoderShare + (1 - kEncoderShare) * static_cast<double>(step.end) / static_cast<double>(encoder.fused().rows()));
   }
   auto seconds = clock.seconds();
-  seconds["encoder"] -= encoder_read_seconds;
-  seconds["decoder"] -= encoder.read_seconds() - encoder_read_seconds;
-  seconds["read"] = encoder.read_seconds();
+  seconds["tokens"] -= encoder.read_times().wait;
+  seconds["read_wait"] += encoder.read_times().wait;   // the thread that computes had nothing to compute
+  seconds["read"] = encoder.read_times().busy + reader.busy_seconds();
   return seconds;
 }
 

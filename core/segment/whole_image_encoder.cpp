@@ -1,11 +1,11 @@
 #include "core/segment/whole_image_encoder.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 
 #include "core/base/progress.h"
 #include "core/segment/global_softmax.h"
+#include "core/segment/read_ahead.h"
 
 namespace fovea {
 namespace {
@@ -53,31 +53,30 @@ WholeImageEncoder::WholeImageEncoder(ImageSource& source, SegmentationModel& mod
   require(whole_image_unsupported(model.config()) == nullptr, "WholeImageEncoder: the model is not supported");
 }
 
-torch::Tensor WholeImageEncoder::read_pixels(std::int64_t first_row, std::int64_t rows) {
-  const auto start = std::chrono::steady_clock::now();
-  const std::int64_t patch = model_.config().encoder.patch, width = source_.info().width, y = first_row * patch;
-  const std::int64_t height = std::min(rows * patch, source_.info().height - y);
-  ImageU8 rgb = source_.read_rgb({0, y, width, height});
-  read_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  const auto image = torch::from_blob(rgb.samples().data(), {1, height, width, 3}, torch::kUInt8).permute({0, 3, 1, 2});
-  return model_.preprocess(image.to(model_.device()));
+Rect pixels_of_rows(const ImageInfo& image, std::int64_t patch, std::int64_t first_row, std::int64_t rows) {
+  return {0, first_row * patch, image.width, std::min(rows * patch, image.height - first_row * patch)};
+}
+
+void WholeImageEncoder::tokenize(const std::stop_token& stop) {
+  const std::int64_t height = residual_.rows(), patch = model_.config().encoder.patch;
+  std::vector<Rect> windows;
+  for (std::int64_t row = 0; row < height; row += bands_.encoder_rows) {
+    windows.push_back(pixels_of_rows(source_.info(), patch, row, bands_.encoder_rows));
+  }
+  ReadAhead reader(source_, std::move(windows), model_.device());
+  for (std::int64_t row = 0; row < height; row += bands_.encoder_rows) {
+    throw_if_stopped(stop);
+    const auto pixels = model_.preprocess(reader.next());
+    residual_.write(row, model_.encoder().patch_tokens(pixels, row, {height, residual_.columns()}));
+  }
+  read_times_ = {.busy = reader.busy_seconds(), .wait = reader.wait_seconds()};
 }
 
 void WholeImageEncoder::run(const std::function<void(double)>& step, const std::stop_token& stop) {
-  tokenize(stop);
   const auto& taps = model_.decoder()->config().layers;
   const std::int64_t layers = *std::max_element(taps.begin(), taps.end());
   for (std::int64_t layer = 0; layer < layers; ++layer) {
     sweep(layer, [&](double share) { step((static_cast<double>(layer) + share) / static_cast<double>(layers)); }, stop);
-  }
-}
-
-void WholeImageEncoder::tokenize(const std::stop_token& stop) {
-  const std::int64_t height = residual_.rows();
-  for (std::int64_t row = 0; row < height; row += bands_.encoder_rows) {
-    throw_if_stopped(stop);
-    const std::int64_t rows = std::min(bands_.encoder_rows, height - row);
-    residual_.write(row, model_.encoder().patch_tokens(read_pixels(row, rows), row, {height, residual_.columns()}));
   }
 }
 

@@ -23,25 +23,31 @@ struct WholeImageBands {
   std::optional<torch::Dtype> stream_dtype = {};   // in which it is kept; none: the model's
 };
 
+// Bands of token rows as windows of pixels: [first_row, first_row + rows) clipped to the image.
+Rect pixels_of_rows(const ImageInfo& image, std::int64_t patch, std::int64_t first_row, std::int64_t rows);
+
+// Seconds: of the thread that reads, and of those that wait for it.
+struct ReadTimes {
+  double busy = 0, wait = 0;
+};
+
 class WholeImageEncoder {
  public:
   // model must have a decoder and be supported (whole_image_unsupported). source and model must outlive the object.
   WholeImageEncoder(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands);
 
-  // Reads the image once and runs all layers that the decoder takes features of. step is called after each band of each layer with the
-  // share done, 0 to 1. Errors: Error{kInput} from the source, Error{kCancelled}.
+  // Reads the image once, from top to bottom, and makes its tokens. Errors: Error{kInput} from the source, Error{kCancelled}.
+  void tokenize(const std::stop_token& stop);
+  // All layers that the decoder takes features of. step is called after each band of each layer with the share done, 0 to 1.
   void run(const std::function<void(double share)>& step, const std::stop_token& stop);
 
   // The decoder's input: tokens [.., decoder width], the sum of its taps.
   const TokenStream& fused() const { return fused_; }
 
-  // The whole image's rows [first_row, first_row + rows) of tokens as the model sees their pixels: [1, 3, rows * patch, columns * patch].
-  torch::Tensor read_pixels(std::int64_t first_row, std::int64_t rows);
-  double read_seconds() const { return read_seconds_; }
+  ReadTimes read_times() const { return read_times_; }
 
  private:
   struct Layer;
-  void tokenize(const std::stop_token& stop);
   void sweep(std::int64_t layer, const std::function<void(double)>& step, const std::stop_token& stop);
   void extend(Layer& state, std::int64_t first_row, std::int64_t end);
   torch::Tensor attend(const Layer& state, std::int64_t begin, std::int64_t end);
@@ -52,7 +58,7 @@ class WholeImageEncoder {
   const WholeImageBands bands_;
   TokenStream residual_, fused_;
   torch::Tensor globals_;      // [1, G, C]
-  double read_seconds_ = 0;
+  ReadTimes read_times_;
 };
 
 }  // namespace fovea
