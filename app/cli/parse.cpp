@@ -3,7 +3,9 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <functional>
 #include <map>
 #include <memory>
@@ -40,6 +42,49 @@ std::array<int, 2> shard_of(const std::string& text) {
   return shard;
 }
 
+// "X,Y": exactly so many numbers.
+template <class Number, std::size_t kCount>
+void add_numbers(CLI::App& command, const std::string& name, std::optional<std::array<Number, kCount>>& target, const std::string& help) {
+  const auto store = [&target](const std::vector<Number>& numbers) { std::copy_n(numbers.begin(), kCount, target.emplace().begin()); };
+  command.add_option_function<std::vector<Number>>(name, store, help)->delimiter(',')->expected(static_cast<int>(kCount));
+}
+
+void check_scale(const std::string& text) {
+  char* end = nullptr;
+  const double factor = std::strtod(text.c_str(), &end);
+  if (text == "none" || text == "auto" || (!text.empty() && *end == '\0' && std::isfinite(factor) && factor > 0)) return;
+  throw CLI::ValidationError("--scale", "'" + text + "', expected none, auto or a factor above 0");
+}
+
+void add_segment_sizes(CLI::App& command, const std::shared_ptr<SegmentRequest>& request) {
+  add_numbers(command, "--window", request->window, "X,Y,WIDTH,HEIGHT in pixels: this part of every image, as an image of its own");
+  const auto take_scale = [request](const std::string& text) {
+    check_scale(text);
+    request->scale = text;
+  };
+  command.add_option_function<std::string>("--scale", take_scale,
+                                           "what the model sees: none, pixel for pixel; auto, resampled to the pixel size that it was trained\n"
+                                           "on; or a factor. Results have the size of the image [none]");
+  command.add_option("--pixel-size", request->pixel_size, "metres, with --scale auto: of images without georeference")
+      ->check(CLI::PositiveNumber);
+}
+
+void add_segment_outputs(CLI::App& command, const std::shared_ptr<SegmentRequest>& request) {
+  command.add_option("-f,--format", request->formats,
+                     "png, tif, cog (masks), geojson, coco, probs (a band a class); several with commas;\n"
+                     "default: png up to 2^28 pixels, tif above")
+      ->delimiter(',')
+      ->check(CLI::IsMember({"png", "tif", "cog", "geojson", "coco", "probs"}, CLI::ignore_case));
+  command.add_flag("--overlay", request->overlay, "also write NAME_overlay.jpg: the image under its class colours");
+  command.add_option("--polygon-coordinates", request->polygon_coordinates,
+                     "of geojson: image, its own reference system, else pixels; epsg4326, longitude and latitude; pixels")
+      ->check(CLI::IsMember({"image", "epsg4326", "pixels"}, CLI::ignore_case))
+      ->capture_default_str();
+  command.add_option("--simplify", request->simplify, "pixels that polygon borders may move by; 0: along the pixels' edges")
+      ->check(CLI::Range(0.0, 1000.0))
+      ->capture_default_str();
+}
+
 MakeCommand add_segment(CLI::App& command) {
   const auto request = std::make_shared<SegmentRequest>();
   command.add_option("INPUT", request->inputs, "images, folders (with their subfolders) or quoted globs")->required();
@@ -52,9 +97,8 @@ MakeCommand add_segment(CLI::App& command) {
       ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
   command.add_option("--overlap", request->overlap, "of neighbouring tiles in pixels")->check(CLI::Range(0, 16384))->capture_default_str();
-  command.add_option("-f,--format", request->formats, "png, tif, cog (masks), geojson, coco; several with commas; default: png up to 2^28 pixels, tif above")
-      ->delimiter(',')->check(CLI::IsMember({"png", "tif", "cog", "geojson", "coco"}, CLI::ignore_case));
-  command.add_flag("--overlay", request->overlay, "also write NAME_overlay.jpg: the image under its class colours");
+  add_segment_sizes(command, request);
+  add_segment_outputs(command, request);
   command.add_option("--on-error", request->on_error, "an unusable image: skip it or stop")
       ->check(CLI::IsMember({"skip", "stop"}, CLI::ignore_case))->capture_default_str();
   command.add_option("--max-failures", request->max_failures, "stop after this many unusable images")->check(CLI::PositiveNumber);
@@ -65,13 +109,6 @@ MakeCommand add_segment(CLI::App& command) {
   command.footer("Example:  fovea segment photos/ extra.tif -o masks --overlay\n"
                  "Exit code: 0 all done, 1 some inputs failed (the rest are done), 2 usage, 3 environment or model.");
   return [request] { return *request; };
-}
-
-// "X,Y": exactly so many numbers.
-template <class Number, std::size_t kCount>
-void add_numbers(CLI::App& command, const std::string& name, std::optional<std::array<Number, kCount>>& target, const std::string& help) {
-  const auto store = [&target](const std::vector<Number>& numbers) { std::copy_n(numbers.begin(), kCount, target.emplace().begin()); };
-  command.add_option_function<std::vector<Number>>(name, store, help)->delimiter(',')->expected(static_cast<int>(kCount));
 }
 
 void add_attend_question(CLI::App& command, AttendQuestion& question) {

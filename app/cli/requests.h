@@ -26,7 +26,12 @@ struct SegmentRequest {
   std::string context = "auto";               // auto, image, tiles
   std::int64_t tile = 1024, overlap = 256;    // pixels
   std::uint64_t max_memory = 0;               // bytes; 0: what the machine has
-  std::vector<std::string> formats;           // png, tif, cog, geojson, coco; empty: a mask by size
+  std::vector<std::string> formats;           // png, tif, cog, geojson, coco, probs; empty: a mask by size
+  std::string polygon_coordinates = "image";  // image, epsg4326, pixels
+  double simplify = 1;                        // pixels
+  std::optional<std::array<std::int64_t, 4>> window;   // x, y, width, height in pixels
+  std::string scale = "none";                 // none, auto, a factor
+  std::optional<double> pixel_size;           // metres, of images without georeference
   bool overlay = false;
   std::string on_error = "skip";              // skip, stop
   std::int64_t max_failures = 0;              // 0: no limit

@@ -25,12 +25,19 @@ SegmentContext context_of(const SegmentRequest& request) {
 
 nlohmann::json options_json(const SegmentRequest& request, const ModelConfig& config) {
   const bool image = context_for(config, context_of(request)) == SegmentContext::kImage;
-  return {{"context", image ? "image" : "tiles"}, {"tile", request.tile}, {"overlap", request.overlap}, {"formats", request.formats},
-          {"overlay", request.overlay}};
+  nlohmann::json options = {{"context", image ? "image" : "tiles"}, {"tile", request.tile}, {"overlap", request.overlap},
+                            {"formats", request.formats}, {"overlay", request.overlay}, {"scale", request.scale},
+                            {"polygon_coordinates", request.polygon_coordinates}, {"simplify", request.simplify}};
+  if (request.window) options["window"] = *request.window;
+  if (request.pixel_size) options["pixel_size"] = *request.pixel_size;
+  return options;
 }
 
 const std::map<std::string, OutputKind> kKinds{{"png", OutputKind::kMaskPng}, {"tif", OutputKind::kMaskTiff}, {"cog", OutputKind::kMaskCog},
-                                               {"geojson", OutputKind::kPolygons}, {"coco", OutputKind::kCoco}};
+                                               {"geojson", OutputKind::kPolygons}, {"coco", OutputKind::kCoco},
+                                               {"probs", OutputKind::kProbabilities}};
+const std::map<std::string, PolygonCoordinates> kCoordinates{{"image", PolygonCoordinates::kImage}, {"epsg4326", PolygonCoordinates::kWgs84},
+                                                             {"pixels", PolygonCoordinates::kPixels}};
 
 std::vector<OutputKind> output_kinds(const SegmentRequest& request) {
   std::vector<OutputKind> kinds;
@@ -41,6 +48,17 @@ std::vector<OutputKind> output_kinds(const SegmentRequest& request) {
   if (kinds.empty()) kinds.push_back(OutputKind::kMask);
   if (request.overlay) kinds.push_back(OutputKind::kOverlay);
   return kinds;
+}
+
+OutputChoice output_choice(const SegmentRequest& request) {
+  return {.kinds = output_kinds(request), .polygon_coordinates = kCoordinates.at(request.polygon_coordinates),
+          .polygon_tolerance_pixels = request.simplify};
+}
+
+ScaleChoice scale_choice(const SegmentRequest& request) {
+  if (request.scale == "none") return {};
+  if (request.scale == "auto") return {.kind = ScaleChoice::Kind::kAuto, .pixel_size_m = request.pixel_size};
+  return {.kind = ScaleChoice::Kind::kFactor, .factor = std::stod(request.scale)};
 }
 
 // Tells the console and, if there is one, the event log.
@@ -56,22 +74,22 @@ class Observer final : public BatchObserver {
   void report(std::string_view stage, std::int64_t done, std::int64_t total) override { console_.report(stage, done, total); }
 
   void image_started(const std::filesystem::path& input, std::int64_t index, std::int64_t count) override {
-    place_ = "[" + std::to_string(index + 1) + "/" + std::to_string(count) + "] ";
-    console_.begin(place_ + input.string());
+    count_ = count;
+    console_.begin(place(index) + input.string());
     event("image_started", {{"input", input.string()}, {"index", index}, {"count", count}});
   }
 
   void image_done(const ImageRecord& record) override {
-    const double megapixels = static_cast<double>(record.result.width * record.result.height) / 1e6;
+    const double megapixels = static_cast<double>(record.counts.width * record.counts.height) / 1e6;
     char figures[96];
     std::snprintf(figures, sizeof figures, ": %.3g MP in %.1f s, %.3g MP/s", megapixels, record.seconds, megapixels / record.seconds);
-    console_.line(place_ + record.input.string() + figures);
+    console_.line(place(record.index) + record.input.string() + figures);
     const nlohmann::json json = to_json(record, config_);
     for (const auto& [name, share] : json["class_shares"].items()) {
       std::snprintf(figures, sizeof figures, "    %-20s %5.1f %%", name.c_str(), share.get<double>() * 100);
       console_.detail(figures);
     }
-    for (const auto& [stage, seconds] : record.result.stage_seconds) {
+    for (const auto& [stage, seconds] : record.stage_seconds) {
       std::snprintf(figures, sizeof figures, "    %-20s %7.2f s", stage.c_str(), seconds);
       console_.detail(figures);
     }
@@ -79,7 +97,8 @@ class Observer final : public BatchObserver {
   }
 
   void image_kept(const std::filesystem::path& input, std::int64_t index, std::int64_t count) override {
-    console_.line("[" + std::to_string(index + 1) + "/" + std::to_string(count) + "] " + input.string() + ": finished before");
+    count_ = count;
+    console_.line(place(index) + input.string() + ": finished before");
     event("image_kept", {{"input", input.string()}});
   }
 
@@ -88,11 +107,18 @@ class Observer final : public BatchObserver {
     event("image_failed", {{"input", failure.input}, {"reason", failure.message}});
   }
 
+  void notice(const std::string& message) override {
+    console_.error(message);
+    event("notice", {{"message", message}});
+  }
+
  private:
+  std::string place(std::int64_t index) const { return "[" + std::to_string(index + 1) + "/" + std::to_string(count_) + "] "; }
+
   Console& console_;
   const ModelConfig& config_;
   std::optional<EventLog> events_;
-  std::string place_;
+  std::int64_t count_ = 0;
 };
 
 void create_folder(const std::filesystem::path& folder) {
@@ -118,7 +144,12 @@ BatchOptions batch_options(const SegmentRequest& request, const InputList& input
   options.files = inputs.files;
   options.names = name_outputs(inputs.files);
   options.folder = request.output;
-  options.outputs = output_kinds(request);
+  options.outputs = output_choice(request);
+  options.scale = scale_choice(request);
+  if (request.window) {
+    const auto& [x, y, width, height] = *request.window;
+    options.window = Rect{x, y, width, height};
+  }
   options.on_error = request.on_error == "stop" ? OnError::kStop : OnError::kSkip;
   options.max_failures = request.max_failures;
   options.resume = request.resume ? Resume::kResume : Resume::kRedo;

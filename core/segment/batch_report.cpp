@@ -1,5 +1,6 @@
 #include "core/segment/batch_report.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -22,22 +23,33 @@ std::string utc_now() {
 }  // namespace
 
 nlohmann::json to_json(const ImageRecord& record, const ModelConfig& config) {
-  const SegmentResult& result = record.result;
-  const std::int64_t pixels = result.width * result.height, valid = pixels - result.nodata_pixels;
+  const LabelCounts& counts = record.counts;
+  const std::int64_t pixels = counts.width * counts.height, valid = pixels - counts.nodata_pixels;
   nlohmann::json shares = nlohmann::json::object(), outputs = nlohmann::json::array();
   for (std::size_t i = 0; i < config.classes.size(); ++i) {
-    shares[config.classes[i].name] = valid > 0 ? static_cast<double>(result.class_pixels[i]) / static_cast<double>(valid) : 0.0;
+    shares[config.classes[i].name] = valid > 0 ? static_cast<double>(counts.class_pixels[i]) / static_cast<double>(valid) : 0.0;
   }
   for (const auto& path : record.outputs) outputs.push_back(path.string());
-  return {{"input", record.input.string()},
-          {"outputs", outputs},
-          {"width", result.width},
-          {"height", result.height},
-          {"seconds", record.seconds},
-          {"stage_seconds", result.stage_seconds},
-          {"megapixels_per_second", record.seconds > 0 ? static_cast<double>(pixels) / 1e6 / record.seconds : 0.0},
-          {"class_shares", shares},
-          {"nodata_share", static_cast<double>(result.nodata_pixels) / static_cast<double>(pixels)}};
+  nlohmann::json json = {{"input", record.input.string()},
+                         {"outputs", outputs},
+                         {"width", counts.width},
+                         {"height", counts.height},
+                         {"seconds", record.seconds},
+                         {"stage_seconds", record.stage_seconds},
+                         {"megapixels_per_second", record.seconds > 0 ? static_cast<double>(pixels) / 1e6 / record.seconds : 0.0},
+                         {"class_shares", shares},
+                         {"nodata_share", static_cast<double>(counts.nodata_pixels) / static_cast<double>(pixels)}};
+  if (record.model_extent != PixelExtent{counts.width, counts.height}) {
+    json["scaled_to"] = {record.model_extent.width, record.model_extent.height};
+  }
+  return json;
+}
+
+// Shares of the run's time: a model share near 1 says that neither disk nor codecs held the model up.
+nlohmann::json pipeline_json(const BatchReport& report) {
+  const double whole = std::max(report.seconds, 1e-9);
+  const auto busy = [&](double seconds) { return nlohmann::json{{"seconds", seconds}, {"share", seconds / whole}}; };
+  return {{"opening", busy(report.pipeline.opening)}, {"model", busy(report.pipeline.model)}, {"writing", busy(report.pipeline.writing)}};
 }
 
 nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config) {
@@ -52,6 +64,7 @@ nlohmann::json summary_json(const BatchReport& report, const RunDescription& run
           {"program", "fovea " + run.version},
           {"finished", utc_now()},
           {"seconds", report.seconds},
+          {"busy", pipeline_json(report)},
           {"model", {{"name", run.model_name}, {"folder", run.model_folder}, {"sha256", run.model_hash}}},
           {"device", run.device},
           {"precision", run.precision},

@@ -130,12 +130,17 @@ void Journal::read(const fs::path& file) {
 }
 
 std::optional<json> Journal::verified(const JournalKey& key) const {
-  const auto found = entries_.find(key);
-  if (found == entries_.end()) return std::nullopt;
-  for (const json& output : found->second.at("outputs")) {
+  json entry;
+  {
+    const std::scoped_lock lock(mutex_);
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return std::nullopt;
+    entry = found->second;
+  }
+  for (const json& output : entry.at("outputs")) {
     if (!is_as_written(folder_, output)) return std::nullopt;
   }
-  return found->second.at("record");
+  return entry.at("record");
 }
 
 void Journal::add(const JournalKey& key, std::span<const fs::path> outputs, const json& record) {
@@ -143,6 +148,7 @@ void Journal::add(const JournalKey& key, std::span<const fs::path> outputs, cons
   for (const fs::path& path : outputs) {
     files.push_back({{"path", path.lexically_relative(folder_).string()}, {"size", fs::file_size(path)}, {"sha256", sha256_of_file(path)}});
   }
+  const std::scoped_lock lock(mutex_);
   const json entry = {{"key", key_json(key)}, {"outputs", files}, {"record", record}};
   append_durably(file_, dump({{"crc", crc_of(dump(entry))}, {"entry", entry}}));
   entries_[key] = entry;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +29,7 @@ std::string sha256_of_file(const std::filesystem::path& path);   // "" if it can
 
 // Append-only JSON lines {"crc": CRC-32 of the dump of entry, "entry": {key, outputs with size and SHA-256, record}}. A line that is torn,
 // or fails its CRC, counts as not written. Several shards of a run have a journal each in the same folder; all are read.
+// Any thread may call.
 class Journal {
  public:
   // folder: of the outputs; name: this run's file in it, "journal.jsonl" or "journal-2-of-8.jsonl". Reads folder/journal*.jsonl.
@@ -43,6 +45,7 @@ class Journal {
   void read(const std::filesystem::path& file);
 
   std::filesystem::path folder_, file_;
+  mutable std::mutex mutex_;
   std::map<JournalKey, nlohmann::json> entries_;
 };
 

@@ -1,30 +1,39 @@
 #include "core/segment/label_output.h"
 
+#include <algorithm>
+
 namespace fovea {
 
 LabelOutput::LabelOutput(ImageSource& source, const ModelConfig& config, LabelSink& sink)
-    : source_(source), sink_(sink), nodata_class_(static_cast<std::uint8_t>(config.ignore_index)), counts_(256), classes_(config.classes.size()) {}
+    : source_(source),
+      sink_(sink),
+      nodata_class_(static_cast<std::uint8_t>(config.ignore_index)),
+      counts_(256),
+      classes_(config.classes.size()) {}
 
-void LabelOutput::append(ImageU8 classes) {
-  if (may_lack_data(source_.info())) {
-    const ImageU8 valid = source_.read_valid({0, rows_done_, classes.width(), classes.height()});
-    const auto labels = classes.samples();
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (valid.samples()[i] == 0) labels[i] = nodata_class_;
-    }
-  }
-  for (const std::uint8_t label : classes.samples()) ++counts_[label];
-  sink_.append(classes);
-  rows_done_ += classes.height();
+void LabelOutput::append(LabelRows rows) {
+  if (may_lack_data(source_.info())) restore_missing(rows);
+  for (const std::uint8_t label : rows.classes.samples()) ++counts_[label];
+  rows_done_ += rows.classes.height();
+  sink_.append(std::move(rows));
 }
 
-SegmentResult LabelOutput::result() const {
-  SegmentResult result;
-  result.width = source_.info().width;
-  result.height = rows_done_;
-  result.class_pixels.assign(counts_.begin(), counts_.begin() + static_cast<std::ptrdiff_t>(classes_));
-  result.nodata_pixels = counts_[nodata_class_];
-  return result;
+// No class is probable where there is nothing.
+void LabelOutput::restore_missing(LabelRows& rows) {
+  const ImageU8 valid = source_.read_valid({0, rows_done_, rows.classes.width(), rows.classes.height()});
+  const auto labels = rows.classes.samples(), probabilities = rows.probabilities.samples();
+  const auto channels = static_cast<std::size_t>(rows.probabilities.channels());
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (valid.samples()[i] != 0) continue;
+    labels[i] = nodata_class_;
+    if (!probabilities.empty()) std::fill_n(probabilities.begin() + static_cast<std::ptrdiff_t>(i * channels), channels, std::uint8_t{0});
+  }
+}
+
+LabelCounts LabelOutput::counts() const {
+  LabelCounts counts{.width = source_.info().width, .height = rows_done_, .class_pixels = {}, .nodata_pixels = counts_[nodata_class_]};
+  counts.class_pixels.assign(counts_.begin(), counts_.begin() + static_cast<std::ptrdiff_t>(classes_));
+  return counts;
 }
 
 }  // namespace fovea

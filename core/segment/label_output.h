@@ -1,23 +1,34 @@
-// The last step of every context: from a band of class indices to the sink, with no-data pixels restored and classes counted.
+// Between the model's labels and whoever keeps them: pixels without data get their state back, classes are counted. No torch.
 #pragma once
 
-#include "core/segment/segment.h"
+#include "core/image/image_source.h"
+#include "core/model/config.h"
+#include "core/segment/label_rows.h"
 
 namespace fovea {
 
-class LabelOutput {
+// Whether pixels of this image can be without data: they keep that state in the class map (ignore_index) whatever the model says, as
+// a reader of maps expects. Their shares are counted apart.
+inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info.nodata.has_value(); }
+
+struct LabelCounts {
+  std::int64_t width = 0, height = 0;        // pixels
+  std::vector<std::int64_t> class_pixels;    // [classes]
+  std::int64_t nodata_pixels = 0;            // the rest of width * height
+};
+
+class LabelOutput final : public LabelSink {
  public:
   // source and sink must outlive the object.
   LabelOutput(ImageSource& source, const ModelConfig& config, LabelSink& sink);
 
-  // classes: [rows, image width, 1], the next rows of the image.
-  void append(ImageU8 classes);
-
-  std::int64_t rows_done() const noexcept { return rows_done_; }
-  // Sizes and counts filled in; the times are the caller's.
-  SegmentResult result() const;
+  void append(LabelRows rows) override;
+  // Of the rows so far.
+  LabelCounts counts() const;
 
  private:
+  void restore_missing(LabelRows& rows);
+
   ImageSource& source_;
   LabelSink& sink_;
   const std::uint8_t nodata_class_;

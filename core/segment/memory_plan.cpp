@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 // Band memory beyond which taller bands no longer gain speed: by then the halo is a small part of them and the products are large.
 constexpr std::int64_t kEnoughForHostBands = 1024 * kMiB, kEnoughForDeviceBands = 8192 * kMiB;
+constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of two that wait and of one that is being read (read_ahead.h)
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -76,11 +77,14 @@ struct Sizes {
 
 // Fills rows and totals for bands that live in band_memory; false if not even one row fits.
 bool fit_bands(MemoryPlan& plan, const ModelConfig& model, const Sizes& sizes, std::int64_t element_bytes, std::int64_t band_memory) {
-  const BandCost encoder = encoder_cost(model.encoder, sizes.columns, element_bytes), decoder = decoder_cost(model, sizes.columns, element_bytes);
+  const BandCost encoder = encoder_cost(model.encoder, sizes.columns, element_bytes);
+  const BandCost decoder = decoder_cost(model, sizes.columns, element_bytes);
   plan.encoder_rows = rows_within(encoder, static_cast<double>(band_memory), sizes.rows);
   plan.decoder_rows = rows_within(decoder, static_cast<double>(band_memory), sizes.rows);
-  const auto bytes = [](const BandCost& cost, std::int64_t rows) { return static_cast<std::int64_t>(cost.fixed + cost.per_row * static_cast<double>(rows)); };
-  plan.band_bytes = std::max(bytes(encoder, std::max<std::int64_t>(1, plan.encoder_rows)), bytes(decoder, std::max<std::int64_t>(1, plan.decoder_rows)));
+  const auto bytes = [](const BandCost& cost, std::int64_t rows) {
+    return static_cast<std::int64_t>(cost.fixed + cost.per_row * static_cast<double>(std::max<std::int64_t>(1, rows)));
+  };
+  plan.band_bytes = std::max(bytes(encoder, plan.encoder_rows), bytes(decoder, plan.decoder_rows));
   return plan.encoder_rows >= 1 && plan.decoder_rows >= 1;
 }
 
@@ -106,10 +110,14 @@ std::int64_t resident_memory() {
 }
 
 std::string MemoryPlan::text() const {
-  return "stream " + gigabytes(stream_bytes) + (stream_home == StreamHome::kDevice ? " on the device" : " in host memory") +
+  return "stream " + gigabytes(stream_bytes) + (stream_home == MemoryHome::kDevice ? " on the device" : " in host memory") +
          (stream_element_bytes == 2 ? " (16 bits)" : " (32 bits)") + ", bands of " + std::to_string(encoder_rows) + " and " +
          std::to_string(decoder_rows) + " token rows (" + gigabytes(band_bytes) + "), image " + gigabytes(image_bytes) + "; host " +
          gigabytes(host_bytes) + ", device " + gigabytes(device_bytes);
+}
+
+std::int64_t enough_band_memory(MemoryHome bands_home) {
+  return bands_home == MemoryHome::kDevice ? kEnoughForDeviceBands : kEnoughForHostBands;
 }
 
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request) {
@@ -119,27 +127,27 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
   const bool on_device = request.available.device_free > 0;
   const auto host = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.host));
   const auto device = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.device_free));
-  const std::int64_t gainful = on_device ? kEnoughForDeviceBands : kEnoughForHostBands;
-  const std::int64_t enough = request.band_memory_bytes > 0 ? request.band_memory_bytes : gainful;
+  const MemoryHome bands_home = on_device ? MemoryHome::kDevice : MemoryHome::kHost;
+  const std::int64_t enough = request.band_memory_bytes > 0 ? request.band_memory_bytes : enough_band_memory(bands_home);
   MemoryPlan plan;
   plan.image_bytes = image.windowed ? 0 : image.width * image.height * 3;
   std::int64_t shortest_need = std::numeric_limits<std::int64_t>::max();
-  const auto attempt = [&](StreamHome home, std::int64_t stream_element_bytes) {
+  const auto attempt = [&](MemoryHome home, std::int64_t stream_element_bytes) {
     plan.stream_home = home;
     plan.stream_element_bytes = stream_element_bytes;
     plan.stream_bytes = sizes.stream_elements * stream_element_bytes;
-    const std::int64_t stream_on_host = home == StreamHome::kHost ? plan.stream_bytes : 0;
+    const std::int64_t stream_on_host = home == MemoryHome::kHost ? plan.stream_bytes : 0;
     const std::int64_t free_for_bands = on_device ? device - (plan.stream_bytes - stream_on_host) : host - stream_on_host - plan.image_bytes;
     const bool fits = fit_bands(plan, model, sizes, request.element_bytes, std::min(free_for_bands, enough));
-    plan.label_bytes = plan.decoder_rows * patch * image.width * 8;   // labels, and pixels read for one band
+    plan.label_bytes = plan.decoder_rows * patch * image.width * (kPixelBytesAhead + 3 * request.label_bytes_a_pixel);
     plan.host_bytes = stream_on_host + plan.image_bytes + plan.label_bytes + (on_device ? 0 : plan.band_bytes);
     plan.device_bytes = on_device ? plan.band_bytes + plan.stream_bytes - stream_on_host : 0;
     shortest_need = std::min(shortest_need, plan.host_bytes);
     return fits && plan.host_bytes <= host && plan.device_bytes <= device;
   };
-  if (on_device && attempt(StreamHome::kDevice, request.element_bytes)) return plan;
-  if (attempt(StreamHome::kHost, request.element_bytes)) return plan;
-  if (request.element_bytes > 2 && attempt(StreamHome::kHost, 2)) return plan;
+  if (on_device && attempt(MemoryHome::kDevice, request.element_bytes)) return plan;
+  if (attempt(MemoryHome::kHost, request.element_bytes)) return plan;
+  if (request.element_bytes > 2 && attempt(MemoryHome::kHost, 2)) return plan;
   if (on_device && plan.device_bytes > device) refuse(plan.device_bytes, device, "device");
   refuse(shortest_need, host, "host");
 }

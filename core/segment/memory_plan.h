@@ -19,23 +19,27 @@ std::int64_t available_host_memory();
 // Resident memory of this process.
 std::int64_t resident_memory();
 
-enum class StreamHome { kHost, kDevice };
+enum class MemoryHome { kHost, kDevice };
 
 struct MemoryPlanRequest {
   MemoryAvailable available;
   std::int64_t element_bytes = 4;      // of the dtype that the model computes in: 4 or 2
   std::int64_t band_memory_bytes = 0;  // of one step at most; 0: as much as still gains speed
+  std::int64_t label_bytes_a_pixel = 1;   // a class, and probabilities where they are asked for
 };
 
 struct MemoryPlan {
   std::int64_t encoder_rows = 0, decoder_rows = 0;   // token rows a step (whole_image_encoder.h)
-  StreamHome stream_home = StreamHome::kHost;
+  MemoryHome stream_home = MemoryHome::kHost;
   std::int64_t stream_element_bytes = 4;             // 2 where only half precision of the stream fits
   // Bytes beyond what the process holds already.
   std::int64_t stream_bytes = 0, image_bytes = 0, band_bytes = 0, label_bytes = 0;
   std::int64_t host_bytes = 0, device_bytes = 0;
   std::string text() const;                          // one line for a person
 };
+
+// Bytes of a step beyond which taller bands no longer gain speed.
+std::int64_t enough_band_memory(MemoryHome bands_home);
 
 // Prefers, in this order: the stream on the device, in the host's memory, in the host's memory in half precision; bands as high as the
 // rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of memory, 7.9 GB available; ..." (no subject).

@@ -4,6 +4,8 @@
 
 #include "core/image/coco.h"
 #include "core/image/polygons.h"
+#include "core/image/probability_writer.h"
+#include "core/segment/label_output.h"
 
 namespace fovea {
 namespace {
@@ -14,11 +16,24 @@ constexpr std::int64_t kLargestPngMask = std::int64_t{1} << 28;   // pixels: few
 class MaskOutput final : public OutputWriter {
  public:
   explicit MaskOutput(std::unique_ptr<MaskWriter> writer) : writer_(std::move(writer)) {}
-  void append(const ImageU8& classes) override { writer_->append(classes); }
+  void append(const LabelRows& rows) override { writer_->append(rows.classes); }
   void finish() override { writer_->finish(); }
 
  private:
   std::unique_ptr<MaskWriter> writer_;
+};
+
+class ProbabilityOutput final : public OutputWriter {
+ public:
+  explicit ProbabilityOutput(std::unique_ptr<ProbabilityWriter> writer) : writer_(std::move(writer)) {}
+  void append(const LabelRows& rows) override {
+    require(!rows.probabilities.empty(), "probabilities were not asked of the model");
+    writer_->append(rows.probabilities);
+  }
+  void finish() override { writer_->finish(); }
+
+ private:
+  std::unique_ptr<ProbabilityWriter> writer_;
 };
 
 // What all writers of class indices are told.
@@ -39,15 +54,22 @@ std::unique_ptr<MaskWriter> mask_writer(const std::filesystem::path& path, MaskF
                              .georeference = labels.info.georeference, .nodata = labels.nodata()});
 }
 
-std::unique_ptr<MaskWriter> polygon_writer(const std::filesystem::path& path, const Labels& labels) {
+std::unique_ptr<MaskWriter> polygon_writer(const std::filesystem::path& path, const OutputChoice& choice, const Labels& labels) {
   return create_polygon_writer({.path = path, .width = labels.info.width, .height = labels.info.height,
                                 .palette = palette_of(labels.config), .class_names = labels.names(),
-                                .georeference = labels.info.georeference, .ignore_index = labels.nodata()});
+                                .georeference = labels.info.georeference, .coordinates = choice.polygon_coordinates,
+                                .simplify_pixels = choice.polygon_tolerance_pixels, .ignore_index = labels.nodata()});
 }
 
 std::unique_ptr<MaskWriter> coco_writer(const std::filesystem::path& path, const std::filesystem::path& image, const Labels& labels) {
   return create_coco_writer({.path = path, .image_file_name = image.filename().string(), .width = labels.info.width,
                              .height = labels.info.height, .class_names = labels.names(), .ignore_index = labels.nodata()});
+}
+
+std::unique_ptr<OutputWriter> probability_output(const std::filesystem::path& path, const Labels& labels) {
+  return std::make_unique<ProbabilityOutput>(create_probability_writer({.path = path, .width = labels.info.width, .height = labels.info.height,
+                                                                        .class_names = labels.names(),
+                                                                        .georeference = labels.info.georeference}));
 }
 
 const char* suffix_of(OutputKind kind) {
@@ -58,6 +80,7 @@ const char* suffix_of(OutputKind kind) {
     case OutputKind::kMaskCog: return "_mask.tif";
     case OutputKind::kPolygons: return ".geojson";
     case OutputKind::kCoco: return "_coco.json";
+    case OutputKind::kProbabilities: return "_probs.tif";
     case OutputKind::kOverlay: break;
   }
   return "_overlay.jpg";
@@ -73,21 +96,22 @@ std::vector<Colour> palette_of(const ModelConfig& config) {
   return palette;
 }
 
-ImageOutputs::ImageOutputs(const Subject& subject, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config) {
+ImageOutputs::ImageOutputs(const Subject& subject, const OutputChoice& choice, ImageSource& source, const ModelConfig& config) {
   const ImageInfo& info = source.info();
   const Labels labels{info, config};
   const std::filesystem::path folder = subject.stem.parent_path();
   std::error_code code;
   if (!folder.empty()) std::filesystem::create_directories(folder, code);
   if (code) throw Error(ErrorKind::kEnvironment, folder.string() + ": cannot create this folder: " + code.message());
-  for (OutputKind kind : kinds) {
+  for (OutputKind kind : choice.kinds) {
     if (kind == OutputKind::kMask) kind = info.width * info.height <= kLargestPngMask ? OutputKind::kMaskPng : OutputKind::kMaskTiff;
     const auto& path = files_.emplace_back(with_suffix(subject.stem, suffix_of(kind)));
     const auto take = [&](std::unique_ptr<MaskWriter> writer) { writers_.push_back(std::make_unique<MaskOutput>(std::move(writer))); };
     switch (kind) {
       case OutputKind::kOverlay: writers_.push_back(create_overlay_output(path, source, config)); break;
-      case OutputKind::kPolygons: take(polygon_writer(path, labels)); break;
+      case OutputKind::kPolygons: take(polygon_writer(path, choice, labels)); break;
       case OutputKind::kCoco: take(coco_writer(path, subject.image, labels)); break;
+      case OutputKind::kProbabilities: writers_.push_back(probability_output(path, labels)); break;
       case OutputKind::kMaskTiff: take(mask_writer(path, MaskFormat::kTiff, labels)); break;
       case OutputKind::kMaskCog: take(mask_writer(path, MaskFormat::kCog, labels)); break;
       case OutputKind::kMask:
@@ -96,8 +120,8 @@ ImageOutputs::ImageOutputs(const Subject& subject, std::span<const OutputKind> k
   }
 }
 
-void ImageOutputs::append(const ImageU8& classes) {
-  for (const auto& writer : writers_) writer->append(classes);
+void ImageOutputs::append(LabelRows rows) {
+  for (const auto& writer : writers_) writer->append(rows);
 }
 
 void ImageOutputs::finish() {

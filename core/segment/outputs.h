@@ -3,27 +3,20 @@
 
 #include <filesystem>
 #include <memory>
-#include <span>
 #include <vector>
 
 #include "core/image/writers.h"
-#include "core/segment/segment.h"
+#include "core/model/config.h"
+#include "core/segment/label_rows.h"
+#include "core/segment/output_choice.h"
 
 namespace fovea {
 
-enum class OutputKind {
-  kMask,       // kMaskPng up to 2^28 pixels, kMaskTiff above
-  kMaskPng,    // NAME_mask.png
-  kMaskTiff,   // NAME_mask.tif, tiled BigTIFF
-  kMaskCog,    // NAME_mask.tif, cloud-optimised GeoTIFF
-  kPolygons,   // NAME.geojson
-  kCoco,       // NAME_coco.json
-  kOverlay,    // NAME_overlay.jpg, shrunk where JPEG cannot hold the image
-};
-
 // One kind of file, fed by rows. Destroyed before finish(), it leaves nothing behind.
-class OutputWriter : public LabelSink {
+class OutputWriter {
  public:
+  virtual ~OutputWriter() = default;
+  virtual void append(const LabelRows& rows) = 0;
   virtual void finish() = 0;
 };
 
@@ -31,14 +24,14 @@ class OutputWriter : public LabelSink {
 class ImageOutputs final : public LabelSink {
  public:
   struct Subject {
-    std::filesystem::path image;     // its file
-    std::filesystem::path stem;
+    std::filesystem::path image;   // its file
+    std::filesystem::path stem;    // where the files go, without suffix; its folder is created
   };
-  // subject.stem: where the files go, without suffix; its folder is created. source (which must outlive the object) gives the overlay its pixels.
-  // Errors: Error{kEnvironment}.
-  ImageOutputs(const Subject& subject, std::span<const OutputKind> kinds, ImageSource& source, const ModelConfig& config);
+  // source (which must outlive the object) gives the overlay its pixels. Errors: Error{kEnvironment}; Error{kInput} where this image cannot
+  // become one of these files.
+  ImageOutputs(const Subject& subject, const OutputChoice& choice, ImageSource& source, const ModelConfig& config);
 
-  void append(const ImageU8& classes) override;
+  void append(LabelRows rows) override;
   void finish();
   const std::vector<std::filesystem::path>& files() const noexcept { return files_; }
 

@@ -15,7 +15,8 @@ class OverlayOutput final : public OutputWriter {
       : writer_(create_overlay_writer({.path = path, .width = source.info().width, .height = source.info().height})),
         source_(source), palette_(palette_of(config)), ignore_index_(static_cast<int>(config.ignore_index)) {}
 
-  void append(const ImageU8& classes) override {
+  void append(const LabelRows& rows) override {
+    const ImageU8& classes = rows.classes;
     for (std::int64_t y = 0; y < classes.height(); y += kRowsAtOnce) {
       ImageU8 part(classes.width(), std::min(kRowsAtOnce, classes.height() - y), 1);
       std::memcpy(part.samples().data(), classes.row(y), part.samples().size());

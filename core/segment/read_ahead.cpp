@@ -5,7 +5,7 @@
 #include <cstring>
 #include <memory>
 
-#include "core/segment/segment.h"
+#include "core/segment/label_output.h"
 
 namespace fovea {
 namespace {

@@ -13,13 +13,13 @@ namespace {
 MemoryAvailable available_memory(const SegmentOptions& options, torch::Device device) {
   MemoryAvailable available{.host = available_host_memory()};
   if (options.max_memory_bytes > 0) available.host = std::min(available.host, options.max_memory_bytes - resident_memory());
-  available.device_free = device_memory(device).free;
+  available.device_free = static_cast<std::int64_t>(options.device_share * static_cast<double>(device_memory(device).free));
   return available;
 }
 
 WholeImageBands bands_of(const MemoryPlan& plan, const SegmentationModel& model) {
   WholeImageBands bands{.encoder_rows = plan.encoder_rows, .decoder_rows = plan.decoder_rows};
-  if (plan.stream_home == StreamHome::kDevice) bands.stream_home = model.device();
+  if (plan.stream_home == MemoryHome::kDevice) bands.stream_home = model.device();
   if (plan.stream_element_bytes < static_cast<std::int64_t>(c10::elementSize(model.dtype()))) bands.stream_dtype = torch::kBFloat16;
   return bands;
 }
@@ -31,8 +31,8 @@ SegmentContext context_for(const ModelConfig& config, SegmentContext wanted) {
   return whole_image_unsupported(config) == nullptr ? SegmentContext::kImage : SegmentContext::kTiles;
 }
 
-SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
-                            Progress& progress, const std::stop_token& stop) {
+StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink, Progress& progress,
+                           const std::stop_token& stop) {
   if (model.decoder() == nullptr) throw Error(ErrorKind::kModel, model.config().name + ": a backbone without a decoder cannot segment");
   if (context_for(model.config(), options.context) == SegmentContext::kTiles) {
     return segment_by_tiles(source, model, options, sink, progress, stop);
@@ -40,12 +40,14 @@ SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const
   if (const char* reason = whole_image_unsupported(model.config())) {
     throw Error(ErrorKind::kUsage, model.config().name + ": no whole-image inference, because " + reason + "; use --context tiles");
   }
+  const auto classes = static_cast<std::int64_t>(model.config().classes.size());
   const MemoryPlanRequest request{.available = available_memory(options, model.device()),
                                   .element_bytes = static_cast<std::int64_t>(c10::elementSize(model.dtype())),
-                                  .band_memory_bytes = options.band_memory_bytes};
+                                  .band_memory_bytes = options.band_memory_bytes,
+                                  .label_bytes_a_pixel = options.probabilities == Probabilities::kNone ? 1 : 1 + classes};
   const MemoryPlan plan = plan_whole_image(source.info(), model.config(), request);
   if (options.on_plan) options.on_plan(plan.text());
-  return segment_whole_image(source, model, bands_of(plan, model), sink, progress, stop);
+  return segment_whole_image(source, model, bands_of(plan, model), {.sink = sink, .probabilities = options.probabilities, .progress = progress}, stop);
 }
 
 }  // namespace fovea

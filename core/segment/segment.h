@@ -11,6 +11,7 @@
 #include "core/base/progress.h"
 #include "core/image/image_source.h"
 #include "core/model/segmentation_model.h"
+#include "core/segment/label_rows.h"
 
 namespace fovea {
 
@@ -21,42 +22,29 @@ enum class SegmentContext {
   kTiles,   // its tile: overlapping tiles, blended
 };
 
+enum class Probabilities { kNone, kEveryClass };
+
 struct SegmentOptions {
   SegmentContext context = SegmentContext::kAuto;
+  Probabilities probabilities = Probabilities::kNone;
   std::int64_t tile_pixels = 1024;      // a side, at most; rounded down to the model's patch
   std::int64_t overlap_pixels = 256;    // of neighbouring tiles; rounded to the model's patch, at most a quarter of a tile
   std::int64_t max_memory_bytes = 0;    // of this process in host memory, kImage; 0: what the machine has
   std::int64_t band_memory_bytes = 0;   // of one step with kImage; 0: as much as still gains speed
+  double device_share = 1;              // of the free memory of a GPU that kImage may plan with
   std::function<void(const std::string& plan)> on_plan = {};   // told what kImage will need, before it starts
 };
 
-// Receives the class map from top to bottom, every row exactly once.
-class LabelSink {
- public:
-  virtual ~LabelSink() = default;
-  // classes: [any height, image width, 1], the next rows: class indices, or the model's ignore_index where the image has no data.
-  virtual void append(const ImageU8& classes) = 0;
-};
-
-struct SegmentResult {
-  std::int64_t width = 0, height = 0;             // pixels
-  std::vector<std::int64_t> class_pixels;         // [classes]
-  std::int64_t nodata_pixels = 0;                 // the rest of width * height
-  std::map<std::string, double> stage_seconds;    // docs/outputs.md names them
-};
-
-// Whether pixels of this image can be without data: they keep that state in the class map (ignore_index) whatever the model says, as
-// a reader of maps expects. Their shares are counted apart.
-inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info.nodata.has_value(); }
+using StageSeconds = std::map<std::string, double>;   // docs/outputs.md names the stages
 
 // kAuto resolved for a model.
 SegmentContext context_for(const ModelConfig& config, SegmentContext wanted);
 
 // Runs the model on the device and in the precision it was loaded with. progress: pixels. Full-resolution logits of the whole image never
-// exist. A thread of its own reads from source ahead of the model, while this one asks it for pixels without data: source must allow that
-// (core/image/shared_source.h). Errors: Error{kModel} if the model has no decoder, Error{kUsage} if it does not allow kImage, Error{kInput}
-// from the source and where memory does not suffice, Error{kCancelled}, whatever sink throws.
-SegmentResult segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
-                            Progress& progress, const std::stop_token& stop);
+// exist. What the source says about missing data changes no label here (label_output.h). Where sink is slower than the model, its time is
+// "write_wait". A thread of its own reads from source ahead of the model. Errors: Error{kModel} if the model has no decoder, Error{kUsage} if
+// it does not allow kImage, Error{kInput} from the source and where memory does not suffice, Error{kCancelled}, whatever sink throws.
+StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink, Progress& progress,
+                           const std::stop_token& stop);
 
 }  // namespace fovea

@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "core/segment/device_work.h"
-#include "core/segment/label_output.h"
+#include "core/segment/label_tensors.h"
 #include "core/segment/read_ahead.h"
 #include "core/segment/stage_clock.h"
 #include "core/segment/tile_plan.h"
@@ -28,8 +28,8 @@ class Blender {
   Blender(std::int64_t width, std::int64_t classes, std::int64_t overlap, torch::Device device)
       : ramp_(torch::tensor(blend_ramp(overlap)).to(device)), below_(torch::zeros({classes, overlap, width}, device)) {}
 
-  // probabilities: [classes, h, w] of the tile at column x0, changed in place. Returns the class indices [h - rows.after, w - columns.after]
-  // uint8 on the CPU that no later tile changes.
+  // probabilities: [classes, h, w] of the tile at column x0, changed in place. Returns those [classes, h - rows.after, w - columns.after]
+  // that no later tile changes; they are gone after the next call.
   torch::Tensor add(torch::Tensor probabilities, std::int64_t x0, Shared rows, Shared columns) {
     weigh(probabilities, 1, rows);
     weigh(probabilities, 2, columns);
@@ -39,9 +39,8 @@ class Blender {
     const auto whole = probabilities.narrow(2, 0, width);
     const auto below = below_.narrow(2, x0, width);
     if (rows.before > 0) whole.narrow(1, 0, rows.before).add_(below);
-    const auto labels = whole.narrow(1, 0, height).argmax(0).to(torch::kUInt8).cpu().contiguous();
     if (rows.after > 0) below.copy_(whole.narrow(1, height, rows.after));
-    return labels;
+    return whole.narrow(1, 0, height);
   }
 
  private:
@@ -72,29 +71,37 @@ std::vector<Rect> tile_rects(const std::vector<Span>& rows, const std::vector<Sp
   return rects;
 }
 
-void copy_columns(const torch::Tensor& labels, std::int64_t x0, ImageU8& classes) {
-  const std::int64_t width = labels.size(1);
-  for (std::int64_t y = 0; y < labels.size(0); ++y) {
-    std::memcpy(classes.row(y) + x0, labels.const_data_ptr<std::uint8_t>() + y * width, static_cast<std::size_t>(width));
+void copy_columns(const ImageU8& part, std::int64_t x0, ImageU8& whole) {
+  const std::int64_t channels = part.channels();
+  for (std::int64_t y = 0; y < part.height(); ++y) {
+    std::memcpy(whole.row(y) + x0 * channels, part.row(y), static_cast<std::size_t>(part.width() * channels));
   }
+}
+
+// Room for the labels of one row of tiles.
+LabelRows empty_rows(std::int64_t width, std::int64_t height, int probability_channels) {
+  LabelRows rows{.classes = ImageU8(width, height, 1), .probabilities = {}};
+  if (probability_channels > 0) rows.probabilities = ImageU8(width, height, probability_channels);
+  return rows;
 }
 
 }  // namespace
 
-SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
-                               Progress& progress, const std::stop_token& stop) {
+StageSeconds segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
+                              Progress& progress, const std::stop_token& stop) {
   const torch::InferenceMode no_gradients;
   const auto plan = tile_plan_options(options.tile_pixels, options.overlap_pixels, model.config().encoder.patch);
   const std::int64_t width = source.info().width, height = source.info().height;
   const auto rows = plan_tiles(height, plan), columns = plan_tiles(width, plan);
   const std::vector<Rect> rects = tile_rects(rows, columns);
-  Blender blender(width, static_cast<std::int64_t>(model.config().classes.size()), plan.overlap, model.device());
-  LabelOutput output(source, model.config(), sink);
+  const auto classes = static_cast<int>(model.config().classes.size());
+  const bool wanted = options.probabilities == Probabilities::kEveryClass;
+  Blender blender(width, classes, plan.overlap, model.device());
   ReadAhead reader(source, rects, model.device(), EmptyWindows::kSkip);
   StageClock clock;
   for (std::size_t r = 0; r < rows.size(); ++r) {
     const Shared shared_rows = shared_of(rows, r, plan.overlap);
-    ImageU8 classes(width, rows[r].length() - shared_rows.after, 1);
+    LabelRows labels = empty_rows(width, rows[r].length() - shared_rows.after, wanted ? classes : 0);
     for (std::size_t c = 0; c < columns.size(); ++c) {
       throw_if_stopped(stop);
       const Rect& rect = rects[r * columns.size() + c];
@@ -103,17 +110,19 @@ SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, co
       auto probabilities = tile_probabilities(pixels, model, rect);
       finish_device_work(model.device());
       clock.charge("forward");
-      copy_columns(blender.add(std::move(probabilities), rect.x, shared_rows, shared_of(columns, c, plan.overlap)), rect.x, classes);
+      const auto blended = blender.add(std::move(probabilities), rect.x, shared_rows, shared_of(columns, c, plan.overlap));
+      const LabelRows part = label_rows(blended, wanted ? blended : torch::Tensor());
+      copy_columns(part.classes, rect.x, labels.classes);
+      if (wanted) copy_columns(part.probabilities, rect.x, labels.probabilities);
       clock.charge("labels");
-      progress.report("segment", output.rows_done() * width + classes.height() * (rect.x + rect.width), width * height);
+      progress.report("segment", rows[r].begin * width + labels.classes.height() * (rect.x + rect.width), width * height);
     }
-    output.append(std::move(classes));
-    clock.charge("write");
+    sink.append(std::move(labels));
+    clock.charge("write_wait");
   }
-  SegmentResult result = output.result();
-  result.stage_seconds = clock.seconds();
-  result.stage_seconds["read"] = reader.busy_seconds();
-  return result;
+  StageSeconds seconds = clock.seconds();
+  seconds["read"] = reader.busy_seconds();
+  return seconds;
 }
 
 }  // namespace fovea

@@ -5,9 +5,9 @@
 
 namespace fovea {
 
-// As segment_image. Holds one row of tiles of class indices and the overlap with the next row of tiles in probabilities:
-// image width * (tile + 4 * classes * overlap) bytes, and one tile's logits.
-SegmentResult segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
-                               Progress& progress, const std::stop_token& stop);
+// As segment_image. Holds one row of tiles of labels and the overlap with the next row of tiles in probabilities:
+// image width * (tile + 4 * classes * overlap) bytes, and one tile's logits; with probabilities, classes * tile bytes a column more.
+StageSeconds segment_by_tiles(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
+                              Progress& progress, const std::stop_token& stop);
 
 }  // namespace fovea

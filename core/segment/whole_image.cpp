@@ -1,10 +1,9 @@
 #include "core/segment/whole_image.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "core/segment/device_work.h"
-#include "core/segment/label_output.h"
+#include "core/segment/label_tensors.h"
 #include "core/segment/read_ahead.h"
 #include "core/segment/stage_clock.h"
 
@@ -36,8 +35,8 @@ std::vector<Rect> decoder_windows(const ImageInfo& image, std::int64_t patch, co
 
 }  // namespace
 
-std::map<std::string, double> infer_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands,
-                                                const WholeImageCallbacks& callbacks, const std::stop_token& stop) {
+StageSeconds infer_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands,
+                               const WholeImageCallbacks& callbacks, const std::stop_token& stop) {
   const torch::InferenceMode no_gradients;
   StageClock clock;
   const auto charge = [&](const char* stage) {
@@ -74,28 +73,25 @@ std::map<std::string, double> infer_whole_image(ImageSource& source, Segmentatio
   return seconds;
 }
 
-SegmentResult segment_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands, LabelSink& sink,
-                                  Progress& progress, const std::stop_token& stop) {
+StageSeconds segment_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands, const LabelTaker& labels,
+                                 const std::stop_token& stop) {
   const double pixels = static_cast<double>(source.info().width) * static_cast<double>(source.info().height);
-  LabelOutput output(source, model.config(), sink);
-  StageClock write_clock;
   double write_seconds = 0;
   const auto take = [&](const torch::Tensor& logits) {
-    const auto labels = logits.argmax(0).to(torch::kUInt8).cpu().contiguous();
-    ImageU8 classes(labels.size(1), labels.size(0), 1);
-    std::memcpy(classes.samples().data(), labels.const_data_ptr<std::uint8_t>(), classes.samples().size());
-    write_clock = StageClock();
-    output.append(std::move(classes));
-    write_clock.charge("write");
-    write_seconds += write_clock.seconds().at("write");
+    const bool wanted = labels.probabilities == Probabilities::kEveryClass;
+    LabelRows rows = label_rows(logits, wanted ? logits.softmax(0) : torch::Tensor());
+    StageClock clock;
+    labels.sink.append(std::move(rows));
+    clock.charge("write");
+    write_seconds += clock.seconds().at("write");
   };
-  const auto report = [&](double share) { progress.report("segment", static_cast<std::int64_t>(share * pixels), static_cast<std::int64_t>(pixels)); };
-  auto seconds = infer_whole_image(source, model, bands, {.logits = take, .progress = report}, stop);
-  SegmentResult result = output.result();
+  const auto report = [&](double share) {
+    labels.progress.report("segment", static_cast<std::int64_t>(share * pixels), static_cast<std::int64_t>(pixels));
+  };
+  StageSeconds seconds = infer_whole_image(source, model, bands, {.logits = take, .progress = report}, stop);
   seconds["labels"] -= write_seconds;
-  seconds["write"] = write_seconds;
-  result.stage_seconds = std::move(seconds);
-  return result;
+  seconds["write_wait"] = write_seconds;
+  return seconds;
 }
 
 }  // namespace fovea

@@ -16,11 +16,16 @@ struct WholeImageCallbacks {
   LogitBands logits;
   std::function<void(double share)> progress;
 };
-std::map<std::string, double> infer_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands,
-                                                const WholeImageCallbacks& callbacks, const std::stop_token& stop);
+StageSeconds infer_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands,
+                               const WholeImageCallbacks& callbacks, const std::stop_token& stop);
 
+struct LabelTaker {
+  LabelSink& sink;
+  Probabilities probabilities = Probabilities::kNone;
+  Progress& progress;
+};
 // As segment_image. The model must be supported (whole_image_unsupported).
-SegmentResult segment_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands, LabelSink& sink,
-                                  Progress& progress, const std::stop_token& stop);
+StageSeconds segment_whole_image(ImageSource& source, SegmentationModel& model, const WholeImageBands& bands, const LabelTaker& labels,
+                                 const std::stop_token& stop);
 
 }  // namespace fovea

@@ -146,11 +146,46 @@ class Segment(WithFolder):
         self.assertAlmostEqual(sum(image["class_shares"].values()), 1.0, places=9)
         indices = tiny_samples.read_mask(self.out / "good_mask.png")[3]
         self.assertAlmostEqual(image["class_shares"]["roof"], indices.count(1) / len(indices), places=9)
-        self.assertLessEqual(sum(image["stage_seconds"].values()), image["seconds"] * 1.01)
+        # One after the other: reading ahead, encoding and writing overlap with these.
+        stages = ("open", "decode", "tokens", "encoder", "decoder", "labels", "read_wait", "write_wait", "finish")
+        self.assertLessEqual(sum(image["stage_seconds"][stage] for stage in stages), image["seconds"] * 1.01)
+        self.assertTrue(set(stages) | {"read", "write"} == set(image["stage_seconds"]), image["stage_seconds"])
+        for part in ("opening", "model", "writing"):
+            self.assertGreaterEqual(summary["busy"][part]["share"], 0)
 
     def test_formats(self):
         self.assertEqual(self.segment(self.image, "--format", "png,tif").returncode, 0)
         self.assertEqual(self.results(), ["good_mask.png", "good_mask.tif", "summary.json"])
+
+    def test_probabilities_window_and_scale(self):
+        self.assertEqual(self.segment(self.image, "--format", "png,probs", "--window", "10,20,60,50").returncode, 0)
+        self.assertEqual(self.results(), ["good_mask.png", "good_probs.tif", "summary.json"])
+        self.assertEqual(tiny_samples.read_mask(self.out / "good_mask.png")[:2], (60, 50))
+        self.assertEqual(self.summary()["options"]["window"], [10, 20, 60, 50])
+        self.assertEqual(self.segment(self.image, "--scale", "0.5").returncode, 0)
+        self.assertEqual(tiny_samples.read_mask(self.out / "good_mask.png")[:2], (150, 110))
+        self.assertEqual(self.summary()["images"][0]["scaled_to"], [75, 55])
+        beyond = self.segment(self.image, "--window", "100,20,60,50")
+        self.assertEqual(beyond.returncode, 1)
+        self.assertRegex(beyond.stderr, r"^\S+good\.png: the window of 60 x 50 pixels at 100, 20 is not inside the image of 150 x 110\n$")
+        unknown = self.segment(self.image, "--scale", "auto")
+        self.assertEqual(unknown.returncode, 2)
+        self.assertIn("does not say on what pixel size it was trained", unknown.stderr)
+        for wrong in ("--scale=0", "--scale=1x", "--scale=", "--simplify=-1", "--window=1,2,3", "--polygon-coordinates=mars"):
+            self.assertEqual(self.segment(self.image, wrong).returncode, 2, wrong)
+
+    def test_polygon_coordinates_and_simplification(self):
+        def points(*options):
+            result = self.segment(self.image, "--format", "geojson", *options)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            features = json.loads((self.out / "good.geojson").read_text())["features"]
+            return [point for feature in features for ring in feature["geometry"]["coordinates"] for point in ring]
+        exact, simple = points("--simplify", "0"), points("--simplify", "3")
+        self.assertGreater(len(exact), len(simple))
+        self.assertTrue(all(x == int(x) and y == int(y) for x, y in exact))
+        nowhere = self.segment(self.image, "--format", "geojson", "--polygon-coordinates", "epsg4326")
+        self.assertEqual(nowhere.returncode, 1)
+        self.assertEqual(nowhere.stderr.count("\n"), 1, nowhere.stderr)
 
     def test_bad_inputs_among_good_ones(self):
         text = self.folder / "text.png"

@@ -26,7 +26,7 @@ ImageInfo image_of(std::int64_t side) {
 TEST(MemoryPlan, OfAHundredMegapixelsFitsEightGigabytes) {
   const auto plan = plan_whole_image(image_of(10'000), aerial_like(), {.available = {.host = 8 * kGigabyte}, .element_bytes = 4});
   EXPECT_EQ(plan.stream_bytes, std::int64_t{1250} * 1250 * (384 + 128) * 4);
-  EXPECT_EQ(plan.stream_home, StreamHome::kHost);
+  EXPECT_EQ(plan.stream_home, MemoryHome::kHost);
   EXPECT_EQ(plan.stream_element_bytes, 4);
   EXPECT_LE(plan.host_bytes, 8 * kGigabyte);
   EXPECT_GE(plan.encoder_rows, 1);
@@ -34,11 +34,11 @@ TEST(MemoryPlan, OfAHundredMegapixelsFitsEightGigabytes) {
 
 TEST(MemoryPlan, KeepsTheStreamOnTheDeviceIfItFitsElseOnTheHost) {
   const auto large = plan_whole_image(image_of(32'768), aerial_like(), {.available = {.host = 64 * kGigabyte, .device_free = 80 * kGigabyte}, .element_bytes = 2});
-  EXPECT_EQ(large.stream_home, StreamHome::kDevice);
+  EXPECT_EQ(large.stream_home, MemoryHome::kDevice);
   EXPECT_LE(large.host_bytes, 4 * kGigabyte);
   EXPECT_LE(large.device_bytes, 60 * kGigabyte);
   const auto small = plan_whole_image(image_of(32'768), aerial_like(), {.available = {.host = 64 * kGigabyte, .device_free = 12 * kGigabyte}, .element_bytes = 2});
-  EXPECT_EQ(small.stream_home, StreamHome::kHost);
+  EXPECT_EQ(small.stream_home, MemoryHome::kHost);
   EXPECT_LE(small.device_bytes, 12 * kGigabyte);
 }
 

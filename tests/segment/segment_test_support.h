@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "core/model/segmentation_model.h"
+#include "core/segment/label_output.h"
 #include "core/segment/segment.h"
 
 namespace fovea::test {
@@ -101,18 +102,27 @@ class MemorySource final : public ImageSource {
 // Keeps all rows.
 class CollectingSink final : public LabelSink {
  public:
-  void append(const ImageU8& classes) override {
+  void append(LabelRows rows) override {
+    const ImageU8& classes = rows.classes;
     largest_band = std::max(largest_band, classes.height());
     labels_.insert(labels_.end(), classes.samples().begin(), classes.samples().end());
     width_ = classes.width();
+    probabilities_.insert(probabilities_.end(), rows.probabilities.samples().begin(), rows.probabilities.samples().end());
+    channels_ = rows.probabilities.channels();
   }
   // [height, width] uint8
   torch::Tensor labels() const {
     return torch::tensor(at::ArrayRef<std::uint8_t>(labels_), torch::kUInt8).view({-1, width_});
   }
+  // [height, width, classes] uint8
+  torch::Tensor probabilities() const {
+    return torch::tensor(at::ArrayRef<std::uint8_t>(probabilities_), torch::kUInt8).view({-1, width_, channels_});
+  }
   std::int64_t largest_band = 0;   // rows
 
  private:
+  std::vector<std::uint8_t> probabilities_;
+  std::int64_t channels_ = 0;
   std::vector<std::uint8_t> labels_;
   std::int64_t width_ = 1;
 };

@@ -48,8 +48,9 @@ torch::Tensor tiled_labels(MemorySource& source, SegmentationModel& model, std::
   options.overlap_pixels = overlap;
   CollectingSink sink;
   NoProgress progress;
-  const auto result = segment_by_tiles(source, model, options, sink, progress, {});
-  EXPECT_EQ(result.height, source.info().height);
+  LabelOutput output(source, model.config(), sink);
+  segment_by_tiles(source, model, options, output, progress, {});
+  EXPECT_EQ(output.counts().height, source.info().height);
   return sink.labels();
 }
 

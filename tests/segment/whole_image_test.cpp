@@ -64,13 +64,27 @@ TEST(WholeImageLabels, AreThoseOfTheLogitsAndCountThem) {
   MemorySource source(test::sample_image(kWidth, kHeight));
   CollectingSink sink;
   NoProgress progress;
-  const auto result = segment_whole_image(source, *model, {.encoder_rows = 4, .decoder_rows = 4}, sink, progress, {});
+  LabelOutput output(source, model->config(), sink);
+  segment_whole_image(source, *model, {.encoder_rows = 4, .decoder_rows = 4}, {.sink = output, .progress = progress}, {});
+  const LabelCounts result = output.counts();
   const auto expected = one_piece(source, *model).argmax(0).to(torch::kUInt8);
   EXPECT_TRUE(test::identical(sink.labels(), expected));
   for (std::int64_t label = 0; label < 3; ++label) {
     EXPECT_EQ(result.class_pixels.at(static_cast<std::size_t>(label)), expected.eq(label).sum().item<std::int64_t>());
   }
   EXPECT_EQ(result.width * result.height, kWidth * kHeight);
+}
+
+TEST(WholeImageLabels, ComeWithTheProbabilitiesOfTheLogits) {
+  const auto model = test::small_model({});
+  MemorySource source(test::sample_image(kWidth, kHeight));
+  CollectingSink sink;
+  NoProgress progress;
+  const LabelTaker taker{.sink = sink, .probabilities = Probabilities::kEveryClass, .progress = progress};
+  segment_whole_image(source, *model, {.encoder_rows = 4, .decoder_rows = 4}, taker, {});
+  const auto expected = one_piece(source, *model).softmax(0).permute({1, 2, 0}).mul(255);
+  // Rounding to whole numbers, and the order of sums.
+  EXPECT_LE(test::max_error(sink.probabilities().to(torch::kFloat32), expected), 0.5 + 255 * 100 * test::unit_roundoff(torch::kFloat32));
 }
 
 TEST(WholeImageLabels, DependOnPixelsFarAwayOnlyThroughGlobalTokens) {
@@ -115,7 +129,8 @@ TEST(WholeImageStop, LeavesAtOnce) {
   NoProgress progress;
   std::stop_source stop;
   stop.request_stop();
-  EXPECT_THROW(segment_whole_image(source, *model, {.encoder_rows = 4, .decoder_rows = 4}, sink, progress, stop.get_token()), Error);
+  EXPECT_THROW(segment_whole_image(source, *model, {.encoder_rows = 4, .decoder_rows = 4}, {.sink = sink, .progress = progress}, stop.get_token()),
+               Error);
 }
 
 TEST(GlobalSoftmax, MergesPartsIntoTheWhole) {

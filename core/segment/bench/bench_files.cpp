@@ -28,6 +28,7 @@ class SilentObserver final : public BatchObserver {
   void image_done(const ImageRecord&) override {}
   void image_kept(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
   void image_failed(const ImageFailure&) override {}
+  void notice(const std::string&) override {}
 };
 
 }  // namespace
@@ -70,7 +71,7 @@ FileRun segment_bench_file(const std::filesystem::path& file, SegmentationModel&
   BatchReport report;
   run_batch(batch, model, observer, stop, report);
   if (!report.failures.empty()) throw Error(ErrorKind::kInput, report.failures.front().message);
-  return {.result = report.done.front().result, .seconds = report.seconds};
+  return {.stage_seconds = report.done.front().stage_seconds, .seconds = report.seconds};
 }
 
 }  // namespace fovea

@@ -16,7 +16,7 @@ FileTimes time_reading(const std::filesystem::path& file);
 
 // From file to mask file, with everything that `fovea segment` does for an image.
 struct FileRun {
-  SegmentResult result;
+  StageSeconds stage_seconds;
   double seconds = 0;
 };
 FileRun segment_bench_file(const std::filesystem::path& file, SegmentationModel& model, const SegmentOptions& options,

@@ -23,7 +23,7 @@ double share(std::int64_t part, std::int64_t whole) { return whole > 0 ? static_
 
 }  // namespace
 
-void LabelMap::append(const ImageU8& classes) { labels_.insert(labels_.end(), classes.samples().begin(), classes.samples().end()); }
+void LabelMap::append(LabelRows rows) { labels_.insert(labels_.end(), rows.classes.samples().begin(), rows.classes.samples().end()); }
 
 double share_of_equal_labels(const LabelMap& a, const LabelMap& b) {
   require(a.labels().size() == b.labels().size(), "share_of_equal_labels: maps of one size");

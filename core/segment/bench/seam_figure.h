@@ -12,7 +12,8 @@ namespace fovea {
 // Keeps the labels of an image that is small enough for that.
 class LabelMap final : public LabelSink {
  public:
-  void append(const ImageU8& classes) override;
+  void append(LabelRows rows) override;
+  void clear() { labels_.clear(); }
   const std::vector<std::uint8_t>& labels() const noexcept { return labels_; }   // row-major
 
  private:

@@ -1,0 +1,15 @@
+// How large a pixel is on the ground.
+#pragma once
+
+#include <optional>
+
+#include "core/image/image_source.h"
+
+namespace fovea {
+
+// Metres a side of a pixel in the middle of the image (the root of its area), from its coordinate reference system: projected systems by
+// their unit, geographic ones by the ellipsoid's radii of curvature there. None without a reference system or geotransform, or where the
+// system is neither.
+std::optional<double> pixel_size_metres(const ImageInfo& image);
+
+}  // namespace fovea

@@ -1,0 +1,182 @@
+// Lists of images through the three threads: what fails, what is tried again, what is reported.
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "core/segment/batch.h"
+#include "core/segment/less_memory.h"
+#include "core/segment/memory_plan.h"
+#include "tests/segment/segment_test_support.h"
+
+namespace fovea {
+namespace {
+
+using test::MemorySource;
+
+class RecordingObserver final : public BatchObserver {
+ public:
+  void report(std::string_view, std::int64_t, std::int64_t) override {
+    if (cancel_at_first_report) stop.request_stop();
+  }
+  void image_started(const std::filesystem::path&, std::int64_t index, std::int64_t) override { started.push_back(index); }
+  void image_done(const ImageRecord& record) override { done.push_back(record.index); }
+  void image_kept(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
+  void image_failed(const ImageFailure& failure) override { failed.push_back(failure.message); }
+  void notice(const std::string& message) override { notices.push_back(message); }
+
+  std::vector<std::int64_t> started, done;
+  std::vector<std::string> failed, notices;
+  std::stop_source stop;
+  bool cancel_at_first_report = false;
+};
+
+// Throws what a GPU without room throws, the first few times that pixels are asked for.
+class OutOfMemorySource final : public ImageSource {
+ public:
+  OutOfMemorySource(int failures, std::atomic<int>& reads) : memory_(test::sample_image(117, 83)), failures_(failures), reads_(reads) {
+    info_ = memory_.info();
+    info_.width = 2'100;   // too large to be read before its turn
+    info_.height = 2'100;
+    info_.levels = {{2'100, 2'100}};
+  }
+  const ImageInfo& info() const override { return info_; }
+  ImageU8 read_rgb(Rect rect, int) override {
+    if (reads_++ < failures_) TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory");
+    ImageU8 grey(rect.width, rect.height, 3);
+    std::fill(grey.samples().begin(), grey.samples().end(), std::uint8_t{90});
+    return grey;
+  }
+  ImageU8 read_valid(Rect, int) override { return {}; }
+
+ private:
+  MemorySource memory_;
+  const int failures_;
+  std::atomic<int>& reads_;
+  ImageInfo info_;
+};
+
+class Batches : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    std::string pattern = (std::filesystem::temp_directory_path() / "fovea_batch_XXXXXX").string();
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    folder_ = pattern;
+    options_.folder = folder_ / "out";
+    options_.segment.context = SegmentContext::kTiles;
+    options_.segment.tile_pixels = 1024;
+    options_.open = [](const auto&) { return std::make_unique<MemorySource>(test::sample_image(60, 50)); };
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+
+  // Names of files that exist, as the journal's key asks for their time.
+  void add_inputs(int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto file = folder_ / (std::to_string(i) + ".png");
+      std::FILE* opened = std::fopen(file.c_str(), "w");
+      ASSERT_NE(opened, nullptr);
+      std::fclose(opened);
+      options_.files.push_back(file);
+      options_.names.emplace_back(std::to_string(i));
+    }
+  }
+  std::vector<std::string> outputs() const {
+    std::vector<std::string> names;
+    for (const auto& entry : std::filesystem::directory_iterator(options_.folder)) names.push_back(entry.path().filename().string());
+    std::sort(names.begin(), names.end());
+    return names;
+  }
+  void run() { run_batch(options_, *model_, observer_, observer_.stop.get_token(), report_); }
+
+  std::filesystem::path folder_;
+  std::shared_ptr<SegmentationModel> model_ = test::small_model({.global_tokens = 0, .window = 1});
+  BatchOptions options_;
+  RecordingObserver observer_;
+  BatchReport report_;
+};
+
+TEST_F(Batches, ReportEveryImageOnce) {
+  add_inputs(7);
+  run();
+  EXPECT_EQ(observer_.started, (std::vector<std::int64_t>{0, 1, 2, 3, 4, 5, 6}));
+  EXPECT_EQ(observer_.done, observer_.started);
+  EXPECT_EQ(report_.done.size(), 7u);
+  EXPECT_EQ(report_.left, 0);
+  EXPECT_EQ(outputs().size(), 7u);
+  for (const ImageRecord& record : report_.done) {
+    EXPECT_EQ(record.counts.width * record.counts.height, 60 * 50);
+    for (const char* stage : {"open", "decode", "read_wait", "forward", "labels", "write_wait", "write", "finish"}) {
+      EXPECT_TRUE(record.stage_seconds.contains(stage)) << stage;
+    }
+  }
+}
+
+TEST_F(Batches, TryOnceMoreInSmallerPiecesWhenMemoryRunsOut) {
+  add_inputs(2);
+  std::atomic<int> reads = 0;
+  options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(1, reads); };
+  run();
+  EXPECT_TRUE(report_.failures.empty());
+  EXPECT_EQ(report_.done.size(), 2u);
+  ASSERT_EQ(observer_.notices.size(), 1u);
+  EXPECT_NE(observer_.notices[0].find("0.png: not enough memory; once more in smaller tiles, of 512 pixels"), std::string::npos)
+      << observer_.notices[0];
+  EXPECT_EQ(outputs(), (std::vector<std::string>{"0_mask.png", "1_mask.png"}));
+}
+
+TEST_F(Batches, GiveUpAnImageForWhichMemoryRunsOutTwiceAndGoOn) {
+  add_inputs(2);
+  std::atomic<int> reads = 0;
+  options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(2, reads); };
+  run();
+  ASSERT_EQ(report_.failures.size(), 1u);
+  EXPECT_NE(report_.failures[0].message.find("0.png: not enough memory for this image"), std::string::npos) << report_.failures[0].message;
+  EXPECT_EQ(outputs(), (std::vector<std::string>{"1_mask.png"}));
+}
+
+TEST_F(Batches, LeaveNothingOfAnImageThatIsInterrupted) {
+  add_inputs(3);
+  observer_.cancel_at_first_report = true;
+  std::atomic<int> reads = 0;
+  options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(0, reads); };
+  EXPECT_THROW(run(), Error);
+  EXPECT_TRUE(outputs().empty());
+  EXPECT_EQ(report_.left, 3);
+}
+
+TEST_F(Batches, WriteProbabilitiesOnlyWhenAsked) {
+  add_inputs(1);
+  options_.outputs.kinds = {OutputKind::kMaskPng, OutputKind::kProbabilities, OutputKind::kOverlay};
+  run();
+  ASSERT_TRUE(report_.failures.empty()) << report_.failures[0].message;
+  EXPECT_EQ(outputs(), (std::vector<std::string>{"0_mask.png", "0_overlay.jpg", "0_probs.tif"}));
+}
+
+TEST_F(Batches, SegmentThePartThatWasAskedFor) {
+  add_inputs(1);
+  options_.window = Rect{10, 5, 30, 20};
+  run();
+  ASSERT_EQ(report_.done.size(), 1u);
+  EXPECT_EQ(report_.done[0].counts.width, 30);
+  EXPECT_EQ(report_.done[0].counts.height, 20);
+}
+
+TEST_F(Batches, ShowTheModelAnotherScaleAndKeepTheImagesSize) {
+  add_inputs(1);
+  options_.scale = {.kind = ScaleChoice::Kind::kFactor, .factor = 0.5};
+  run();
+  ASSERT_EQ(report_.done.size(), 1u);
+  EXPECT_EQ(report_.done[0].counts.width, 60);
+  EXPECT_EQ(report_.done[0].counts.height, 50);
+  EXPECT_EQ(report_.done[0].model_extent, (PixelExtent{30, 25}));
+}
+
+TEST(LessMemory, ShrinksWhatTheContextDependsOn) {
+  const SegmentOptions smaller = with_less_memory({.context = SegmentContext::kImage, .tile_pixels = 1024}, torch::kCPU);
+  EXPECT_LT(smaller.band_memory_bytes, enough_band_memory(MemoryHome::kHost));
+  EXPECT_GT(smaller.band_memory_bytes, 0);
+  EXPECT_EQ(smaller.tile_pixels, 512);
+  EXPECT_EQ(smaller.device_share, 0.5);
+}
+
+}  // namespace
+}  // namespace fovea
