@@ -12,6 +12,8 @@ namespace fovea {
 class Feature {
  public:
   virtual ~Feature() = default;
+  // Works on something that will be shown: screenshots wait for it.
+  virtual bool busy() const { return false; }
 };
 
 // One line a feature.

@@ -115,7 +115,8 @@ bool Viewer::frame() {
   const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
   again |= state.needs_frame;
   frame_times_.add((glfwGetTime() - now_s) * 1e3);
-  settled_ = ++frames_ > 3 && !again &&   // windows find their places in the first frames
+  const bool busy = std::ranges::any_of(features_, [](const auto& feature) { return feature->busy(); });
+  settled_ = ++frames_ > 3 && !again && !busy &&   // windows find their places in the first frames
              (complete || !workspace_.messages.last_error().empty());
   return again;
 }

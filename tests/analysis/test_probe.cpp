@@ -167,6 +167,8 @@ TEST(Query, ADiscIsABrush) {
   const auto& layer = probe.layer(2);
   const auto expected = row(layer, brush_map(layer, {{5, 8}, {4, 8}, {6, 8}, {5, 7}, {5, 9}}), {}).dense();
   EXPECT_TRUE(torch::equal(result.plane, expected));
+  query.tokens = {.brush = {{5, 8}, {4, 8}, {6, 8}, {5, 7}, {5, 9}}};
+  EXPECT_TRUE(torch::equal(answer(probe, query, progress, {}).plane, expected));
 }
 
 TEST(Query, BadQuestionsAreOneSentence) {

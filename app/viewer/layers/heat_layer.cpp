@@ -11,6 +11,7 @@ namespace fovea {
 namespace {
 
 constexpr std::int64_t kMaxSide = 16384;
+constexpr float kAlphaByValue = 0.75f;   // the rest of the opacity stays where values are low: seen where the map ends, and the image through it
 
 }  // namespace
 
@@ -48,7 +49,7 @@ LayerProgress HeatLayer::draw(const LayerFrame& frame) {
   glBindTexture(GL_TEXTURE_2D, texture_.id());
   gl::set_sampling(smooth ? GL_LINEAR : GL_NEAREST);
   frame.painter.draw_heat({.values = texture_.id(), .rect_level0 = raster_.rect_level0, .threshold = threshold,
-                           .alpha_by_value = alpha == HeatAlpha::kByValue ? 1.0f : 0.0f},
+                           .alpha_by_value = alpha == HeatAlpha::kByValue ? kAlphaByValue : 0.0f},
                           style, frame.camera);
   return LayerProgress::kSettled;
 }

@@ -27,6 +27,7 @@ TokenMap chosen_tokens(const Asked& asked) {
   const auto& layer = asked.layer();
   const auto& choice = asked.query.tokens;
   if (choice.global_token) return global_map(layer, *choice.global_token);
+  if (!choice.brush.empty()) return brush_map(layer, choice.brush);
   if (!choice.box) {
     throw Error(ErrorKind::kUsage, "method " + std::string(method_info(asked.query.method).name) +
                                        " asks about tokens: choose some with a place, a box or a global token");

@@ -38,10 +38,11 @@ Method parse_method(std::string_view name);
 HeadChoice parse_heads(std::string_view text);
 std::string heads_name(const HeadChoice& heads);
 
-// The chosen tokens, in the probe's grid: a rectangle, or a disc of tokens around its centre, or one global token.
+// The chosen tokens, in the probe's grid: a rectangle, or a disc of tokens around its centre, or a brush stroke, or one global token.
 struct TokenChoice {
   std::optional<GridRect> box{};
   std::optional<double> disc_radius{};            // tokens, around the centre of box
+  std::vector<WeightedToken> brush{};
   std::optional<std::int64_t> global_token{};
 };
 

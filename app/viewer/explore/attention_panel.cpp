@@ -1,0 +1,198 @@
+#include "app/viewer/explore/attention_panel.h"
+
+#include <imgui.h>
+
+#include <algorithm>
+#include <cinttypes>
+#include <cmath>
+#include <filesystem>
+
+#include "app/viewer/theme.h"
+#include "core/base/model_folder.h"
+
+namespace fovea::explore {
+namespace {
+
+constexpr double kMegabyte = 1024.0 * 1024.0;
+
+std::vector<std::string> installed_models() {
+  std::vector<std::string> names;
+  for (const auto& folder : model_search_path()) {
+    std::error_code code;
+    for (std::filesystem::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
+      if (std::filesystem::exists(it->path() / "config.json", code)) names.push_back(it->path().filename().string());
+    }
+  }
+  std::ranges::sort(names);
+  names.erase(std::unique(names.begin(), names.end()), names.end());
+  return names;
+}
+
+void muted(const std::string& text) {
+  ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().muted);
+  ImGui::TextWrapped("%s", text.c_str());
+  ImGui::PopStyleColor();
+}
+
+bool action_button(const ActionTable& actions, const char* id, const char* label) {
+  const Action* action = actions.find(id);
+  ImGui::BeginDisabled(!action->is_enabled());
+  const bool pressed = ImGui::Button(label);
+  ImGui::EndDisabled();
+  const std::string key = chord_name(action->shortcut);
+  ImGui::SetItemTooltip("%s (%s)", action->tip.empty() ? action->title.c_str() : action->tip.c_str(), key.c_str());
+  if (pressed) action->run();
+  return pressed;
+}
+
+bool percent_slider(const char* label, double& share, float least) {
+  float percent = static_cast<float>(share * 100);
+  if (!ImGui::SliderFloat(label, &percent, least, 100, "%.1f %%", ImGuiSliderFlags_AlwaysClamp)) return false;
+  share = percent / 100;
+  return true;
+}
+
+std::string heads_label(const HeadSelection& heads) {
+  switch (heads.fusion) {
+    case Fusion::kMean: return "mean of all";
+    case Fusion::kMax: return "maximum of all";
+    case Fusion::kMin: return "minimum of all";
+    case Fusion::kOne: break;
+  }
+  return "head " + std::to_string(heads.head);
+}
+
+}  // namespace
+
+AttentionPanel::AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer)
+    : workspace_(workspace), session_(session), explorer_(explorer), models_(installed_models()) {
+  const bool shipped = std::ranges::find(models_, "aerial") != models_.end();
+  model_ = shipped || models_.empty() ? "aerial" : models_.front();
+}
+
+void AttentionPanel::show() {
+  if (!workspace_.image) return muted("Open an image, then encode what you see: every click on it then shows where that place looks.");
+  ImGui::PushItemWidth(ImGui::GetContentRegionAvail().x * 0.62f);
+  show_encoding();
+  if (explorer_.encoded()) {
+    show_question();
+    show_numbers();
+    show_display();
+  }
+  ImGui::PopItemWidth();
+}
+
+void AttentionPanel::show_encoding() {
+  if (ImGui::BeginCombo("Model", model_.c_str())) {
+    for (const std::string& name : models_) {
+      if (ImGui::Selectable(name.c_str(), name == model_)) model_ = name;
+    }
+    ImGui::EndCombo();
+  }
+  const EncodeState state = session_.encoding();
+  if (state.running) {
+    char text[96];
+    if (state.total > 1) std::snprintf(text, sizeof text, "%s %" PRId64 "/%" PRId64 ", %.0f s", state.stage.c_str(), state.done, state.total, state.elapsed_s);
+    else std::snprintf(text, sizeof text, "%s, %.0f s", state.stage.c_str(), state.elapsed_s);
+    const float cancel = ImGui::CalcTextSize("Cancel").x + 2 * ImGui::GetStyle().FramePadding.x + ImGui::GetStyle().ItemSpacing.x;
+    const float share = state.total > 0 ? static_cast<float>(state.done) / static_cast<float>(state.total) : 0;
+    ImGui::ProgressBar(share, {ImGui::GetContentRegionAvail().x - cancel, ImGui::GetFrameHeight()}, "");
+    ImGui::SameLine();
+    action_button(workspace_.actions, "attention.cancel", "Cancel");
+    return muted(text);
+  }
+  action_button(workspace_.actions, "attention.encode_view", "Encode view");
+  ImGui::SameLine();
+  action_button(workspace_.actions, "attention.encode_image", "Encode image");
+  const auto& encoded = explorer_.encoded();
+  if (!encoded) return muted("Encode what you see, then click a place to see where it looks.");
+  char text[128];
+  std::snprintf(text, sizeof text, "%" PRId64 " × %" PRId64 " tokens of %" PRId64 " px, %.1f s, %.0f MB, %s", encoded->rows, encoded->columns,
+                static_cast<std::int64_t>(encoded->model->config.encoder.patch), encoded->seconds, static_cast<double>(encoded->bytes) / kMegabyte, encoded->model->device.c_str());
+  muted(text);
+  if (!encoded->caveat.empty()) muted("Approximate: " + encoded->caveat + ".");
+}
+
+void AttentionPanel::show_question() {
+  ImGui::SeparatorText("Question");
+  View& view = explorer_.view;
+  if (ImGui::BeginCombo("Show", method_choice(view.method).label)) {
+    for (const MethodChoice& choice : method_choices()) {
+      if (ImGui::Selectable(choice.label, view.method == choice.method)) explorer_.choose_method(choice.method);
+      ImGui::SetItemTooltip("%s", choice.hint);
+    }
+    ImGui::EndCombo();
+  }
+  int layer = static_cast<int>(view.layer);
+  if (ImGui::SliderInt("Layer", &layer, 0, static_cast<int>(explorer_.depth()) - 1, "%d", ImGuiSliderFlags_AlwaysClamp)) view.layer = layer;
+  ImGui::SetItemTooltip("0 is next to the image. Keys: , and .");
+  if (method_choice(view.method).by_head) show_heads();
+  if (view.method.starts_with("rollout")) {
+    percent_slider("Attention", view.attention_share, 0);
+    ImGui::SetItemTooltip("The rest is the residual connection. 50 %% is a convention, not a measurement.");
+  }
+  if (view.method == "kept-mass") {
+    int radius = static_cast<int>(view.window / 2);
+    char text[32];
+    std::snprintf(text, sizeof text, "%d × %d", 2 * radius + 1, 2 * radius + 1);
+    if (ImGui::SliderInt("Window", &radius, 0, 24, text, ImGuiSliderFlags_AlwaysClamp)) view.window = 2 * radius + 1;
+  }
+}
+
+void AttentionPanel::show_heads() {
+  View& view = explorer_.view;
+  if (ImGui::BeginCombo("Heads", heads_label(view.heads).c_str())) {
+    std::vector<HeadSelection> choices{{Fusion::kMean}, {Fusion::kMax}, {Fusion::kMin}};
+    for (std::int64_t head = 0; head < explorer_.heads(); ++head) choices.push_back({Fusion::kOne, head});
+    for (const HeadSelection& choice : choices) {
+      if (ImGui::Selectable(heads_label(choice).c_str(), view.heads == choice)) view.heads = choice;
+    }
+    ImGui::EndCombo();
+  }
+  ImGui::SetItemTooltip("Keys: [ and ]");
+}
+
+void AttentionPanel::show_display() {
+  ImGui::SeparatorText("Display");
+  View& view = explorer_.view;
+  percent_slider("Mass", view.mass_share, 1);
+  ImGui::SetItemTooltip("Only the strongest tokens that together hold this share are shown");
+  float clip = static_cast<float>(view.clip_percentile);
+  if (ImGui::SliderFloat("Clip", &clip, 80, 100, "%.1f %%", ImGuiSliderFlags_AlwaysClamp)) view.clip_percentile = clip;
+  ImGui::SetItemTooltip("Percentile whose value has the brightest colour");
+  bool fixed = view.range_mode == RangeMode::kFixed;
+  if (ImGui::Checkbox("Fixed range", &fixed)) {
+    view.range_mode = fixed ? RangeMode::kFixed : RangeMode::kPerMap;
+    if (fixed) view.fixed_low = static_cast<float>(explorer_.range().low), view.fixed_high = static_cast<float>(explorer_.range().high);
+  }
+  ImGui::SetItemTooltip("One range for all maps, so that their colours can be compared");
+  if (fixed) {
+    const float speed = std::max(1e-6f, std::abs(view.fixed_high - view.fixed_low) / 200);
+    ImGui::DragFloatRange2("##range", &view.fixed_low, &view.fixed_high, speed, 0, 0, "%.3g", "%.3g");
+  }
+  ImGui::Checkbox("Window", &view.window_outline);
+  ImGui::SameLine();
+  ImGui::Checkbox("Receptive field", &view.field_contours);
+  ImGui::SameLine();
+  ImGui::Checkbox("High norms", &view.outliers);
+}
+
+void AttentionPanel::show_numbers() {
+  const auto& reply = explorer_.shown();
+  if (!reply) {
+    if (explorer_.view.tokens.empty() && method_choice(explorer_.view.method).needs_tokens) muted("Click a place in the encoded part of the image.");
+    return;
+  }
+  const MethodChoice& choice = method_choice(reply->question.method);
+  if (choice.needs_tokens && reply->question.method != "similarity") {
+    ImGui::Text("On the image %.1f %%, on global tokens %.1f %%", reply->grid_total * 100, reply->global_total * 100);
+  }
+  for (const FieldContour& contour : reply->contours) {
+    ImGui::Text("%.0f %% within %" PRId64 " tokens, %.0f px around", contour.share * 100, contour.tokens, contour.radius_pixels);
+  }
+  char text[64];
+  std::snprintf(text, sizeof text, "answered in %.0f ms", reply->elapsed_ms);
+  muted(explorer_.waiting() ? "asking the model…" : text);
+}
+
+}  // namespace fovea::explore

@@ -1,0 +1,32 @@
+// The panel "Attention": the model and its encoding, what is asked, how the answer is shown, its numbers.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "app/viewer/explore/explorer.h"
+#include "app/viewer/workspace.h"
+
+namespace fovea::explore {
+
+class AttentionPanel {
+ public:
+  AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer);
+  void show();
+  const std::string& model() const { return model_; }
+
+ private:
+  void show_encoding();
+  void show_question();
+  void show_heads();
+  void show_display();
+  void show_numbers();
+
+  Workspace& workspace_;
+  const Session& session_;
+  Explorer& explorer_;
+  std::vector<std::string> models_;
+  std::string model_;
+};
+
+}  // namespace fovea::explore

@@ -1,0 +1,104 @@
+#include "app/viewer/explore/attention_tools.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "app/viewer/explore/region.h"
+
+namespace fovea::explore {
+namespace {
+
+constexpr ImU32 kUnderMouse = IM_COL32(255, 255, 255, 150), kChosen = IM_COL32(255, 255, 255, 255);
+
+RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
+  const Rect rect = pixels_of(encoded, tokens);
+  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
+}
+
+}  // namespace
+
+std::string_view method_of_modifiers(ImGuiKeyChord modifiers) {
+  if (modifiers & ImGuiMod_Ctrl) return "rollout";
+  if (modifiers & ImGuiMod_Shift) return "column";
+  return {};
+}
+
+void PickTool::handle(const CanvasEvent& event) {
+  const auto& encoded = explorer_.encoded();
+  under_mouse_ = encoded ? token_at(*encoded, event.image.x, event.image.y) : std::nullopt;
+  switch (event.phase) {
+    case CanvasPhase::kDrag: {
+      const auto before = dragged_;
+      dragged_ = encoded ? tokens_of(*encoded, event.start.x, event.start.y, event.image.x, event.image.y) : std::nullopt;
+      // Answered while the hand still moves. A box of one token is a click's business, whose own event follows the release.
+      if (dragged_ && dragged_ != before && dragged_->rows * dragged_->columns > 1) explorer_.pick({.box = dragged_}, method_of_modifiers(event.modifiers));
+      break;
+    }
+    case CanvasPhase::kRelease:
+      dragged_.reset();
+      break;
+    case CanvasPhase::kClick:
+      if (explorer_.encoding()) break;
+      if (!encoded) messages_.warn("Nothing is encoded yet: press E to encode what you see, then click a token");
+      else if (event.modifiers & ImGuiMod_Alt) explorer_.next_global_token();
+      else if (under_mouse_) explorer_.pick({.box = under_mouse_}, method_of_modifiers(event.modifiers));
+      else messages_.warn("This place is outside the encoded region: press E to encode what you see");
+      break;
+    case CanvasPhase::kLeave: case CanvasPhase::kCancel:
+      under_mouse_.reset();
+      dragged_.reset();
+      break;
+    case CanvasPhase::kHover: case CanvasPhase::kPress: break;
+  }
+}
+
+void PickTool::paint(const CanvasPainter& painter) {
+  const auto& encoded = explorer_.encoded();
+  if (!encoded) return;
+  if (dragged_) painter.outline(rect_of(*encoded, *dragged_), kChosen);
+  else if (under_mouse_) painter.outline(rect_of(*encoded, *under_mouse_), kUnderMouse, 1);
+}
+
+std::string PickTool::hint() const {
+  if (explorer_.encoding()) return "encoding: Escape cancels";
+  if (!explorer_.encoded()) return "press E to encode what you see";
+  return "click: where the token looks, drag: a box; Shift: who looks at it, Ctrl: rollout, Alt: global tokens";
+}
+
+void BrushTool::dab(const CanvasEvent& event) {
+  const auto& encoded = explorer_.encoded();
+  if (!encoded) return;
+  const double radius = image_radius_;
+  const auto box = tokens_of(*encoded, event.image.x - radius, event.image.y - radius, event.image.x + radius, event.image.y + radius);
+  if (!box) return;
+  const auto patch = static_cast<double>(encoded->model->config.encoder.patch);
+  const auto centre = token_at(*encoded, event.image.x, event.image.y);
+  for (std::int64_t row = box->row; row < box->row + box->rows; ++row) {
+    for (std::int64_t column = box->column; column < box->column + box->columns; ++column) {
+      const double x = static_cast<double>(encoded->computed.x) + (static_cast<double>(column) + 0.5) * patch;
+      const double y = static_cast<double>(encoded->computed.y) + (static_cast<double>(row) + 0.5) * patch;
+      const bool inside = std::hypot(x - event.image.x, y - event.image.y) <= radius || (centre && centre->row == row && centre->column == column);
+      const BrushToken token{row, column, 1};
+      if (inside && std::ranges::find(stroke_, token) == stroke_.end()) stroke_.push_back(token);
+    }
+  }
+}
+
+void BrushTool::handle(const CanvasEvent& event) {
+  mouse_ = event.image;
+  image_radius_ = radius_points * event.image_pixels_a_point;
+  hovering_ = event.phase != CanvasPhase::kLeave;
+  const std::size_t before = stroke_.size();
+  if (event.phase == CanvasPhase::kPress) stroke_.clear();
+  if (event.phase == CanvasPhase::kPress || event.phase == CanvasPhase::kDrag) dab(event);
+  if (event.phase == CanvasPhase::kCancel) stroke_.clear();
+  if (stroke_.size() != before && !stroke_.empty()) explorer_.pick({.brush = stroke_}, method_of_modifiers(event.modifiers));
+}
+
+void BrushTool::paint(const CanvasPainter& painter) {
+  if (hovering_ && explorer_.encoded()) {
+    painter.list.AddCircle(painter.to_screen(mouse_), radius_points * painter.scale, kChosen, 0, 1.5f * painter.scale);
+  }
+}
+
+}  // namespace fovea::explore

@@ -1,0 +1,47 @@
+// Choosing tokens on the canvas: a click is a token, a drag a box; the brush takes every token that it passes.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "app/viewer/canvas/tool.h"
+#include "app/viewer/explore/explorer.h"
+#include "app/viewer/messages.h"
+
+namespace fovea::explore {
+
+// The method that a modifier key asks for; empty for none. Alt is not among them: it asks for a global token.
+std::string_view method_of_modifiers(ImGuiKeyChord modifiers);
+
+class PickTool final : public Tool {
+ public:
+  PickTool(Explorer& explorer, Messages& messages) : explorer_(explorer), messages_(messages) {}
+  void handle(const CanvasEvent& event) override;
+  void paint(const CanvasPainter& painter) override;
+  std::string hint() const override;
+
+ private:
+  Explorer& explorer_;
+  Messages& messages_;
+  std::optional<TokenBox> under_mouse_, dragged_;
+};
+
+class BrushTool final : public Tool {
+ public:
+  explicit BrushTool(Explorer& explorer) : explorer_(explorer) {}
+  void handle(const CanvasEvent& event) override;
+  void paint(const CanvasPainter& painter) override;
+  std::string hint() const override { return "paint over tokens: their mean row; Shift: column, Ctrl: rollout"; }
+
+  float radius_points = 10;              // on the screen
+
+ private:
+  void dab(const CanvasEvent& event);
+  Explorer& explorer_;
+  std::vector<BrushToken> stroke_;
+  Point mouse_;
+  double image_radius_ = 0;
+  bool hovering_ = false;
+};
+
+}  // namespace fovea::explore

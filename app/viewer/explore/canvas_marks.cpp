@@ -1,0 +1,153 @@
+#include "app/viewer/explore/canvas_marks.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "app/viewer/explore/region.h"
+
+namespace fovea::explore {
+namespace {
+
+// Told apart by lightness as much as by hue.
+constexpr ImU32 kRegion = IM_COL32(255, 255, 255, 110), kChosen = IM_COL32(255, 255, 255, 255), kWindow = IM_COL32(255, 205, 60, 255),
+                kField50 = IM_COL32(255, 255, 255, 255), kField90 = IM_COL32(120, 220, 255, 255), kOutlier = IM_COL32(255, 90, 160, 255);
+constexpr std::size_t kMostLines = 20000, kMostMarkers = 2000;
+
+RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
+  const Rect rect = pixels_of(encoded, tokens);
+  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
+}
+
+RectD to_rect(const Rect& rect) {
+  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
+}
+
+// A corner of tokens of a plane, in the image.
+Point corner(const Encoded& encoded, const TokenBox& place, std::int64_t row, std::int64_t column) {
+  const std::int64_t patch = encoded.model->config.encoder.patch;
+  return {static_cast<double>(encoded.computed.x + (place.column + column) * patch), static_cast<double>(encoded.computed.y + (place.row + row) * patch)};
+}
+
+void draw_lines(const CanvasPainter& painter, const Encoded& encoded, const TokenBox& place, const std::vector<GridLine>& lines, ImU32 colour, float width) {
+  std::size_t drawn = 0;
+  const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
+  for (const auto& [line_colour, line_width] : {std::pair{IM_COL32(0, 0, 0, 130), width + 2}, std::pair{colour, width}}) {
+    for (const GridLine& line : lines) {
+      const ImVec2 a = painter.to_screen(corner(encoded, place, line.row0, line.column0)), b = painter.to_screen(corner(encoded, place, line.row1, line.column1));
+      if (b.x < low.x || b.y < low.y || a.x > high.x || a.y > high.y) continue;
+      if (++drawn > kMostLines) return;
+      painter.list.AddLine(a, b, line_colour, line_width * painter.scale);
+    }
+  }
+}
+
+void number_text(char (&text)[24], double value) { std::snprintf(text, sizeof text, "%.3g", value); }
+
+}  // namespace
+
+std::string title_of(const Question& question) {
+  const MethodChoice& choice = method_choice(question.method);
+  std::string title = question.method;
+  if (question.tokens.global_token) title += " of global token " + std::to_string(*question.tokens.global_token);
+  title += ", layer " + std::to_string(question.layer);
+  if (!choice.by_head) return title;
+  switch (question.heads.fusion) {
+    case Fusion::kMean: return title + ", mean of heads";
+    case Fusion::kMax: return title + ", maximum of heads";
+    case Fusion::kMin: return title + ", minimum of heads";
+    case Fusion::kOne: break;
+  }
+  return title + ", head " + std::to_string(question.heads.head);
+}
+
+void CanvasMarks::paint(const CanvasPainter& painter, const HeatLayer* heat) {
+  const auto& encoded = explorer_.encoded();
+  if (!encoded) return;
+  painter.outline(to_rect(encoded->asked), kRegion, 1);
+  paint_field(painter, *encoded);
+  paint_outliers(painter, *encoded);
+  paint_tokens(painter, *encoded);
+  const auto& shown = explorer_.shown();
+  if (!heat || !shown || shown->plane.empty()) return;
+  const std::string caption = title_of(shown->question);
+  const ColourBar bar{.colours = heat->style.colours, .low = heat->style.low, .high = heat->style.high, .caption = caption.c_str(), .unit = shown->unit.c_str()};
+  const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
+  const float width = std::min(ImGui::GetFontSize() * 16, high.x - low.x - ImGui::GetFontSize());
+  const ImVec2 size = colour_bar_size(bar, width);
+  const float gap = ImGui::GetFontSize() * 0.8f;
+  if (size.x + 2 * gap > high.x - low.x || size.y + 2 * gap > high.y - low.y) return;
+  draw_colour_bar(painter.list, {low.x + gap, low.y + gap}, width, bar);
+}
+
+void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& encoded) {
+  const View& view = explorer_.view;
+  if (view.window_outline) {
+    if (const auto window = explorer_.window()) painter.outline(rect_of(encoded, *window), kWindow);
+  }
+  if (!method_choice(view.method).needs_tokens) return;
+  if (view.tokens.box) painter.outline(rect_of(encoded, *view.tokens.box), kChosen, 2);
+  for (const BrushToken& token : view.tokens.brush) {
+    const RectD rect = rect_of(encoded, {token.row, token.column, 1, 1});
+    painter.list.AddRect(painter.to_screen({rect.x, rect.y}), painter.to_screen({rect.x + rect.width, rect.y + rect.height}), kChosen, 0, painter.scale);
+  }
+}
+
+void CanvasMarks::paint_field(const CanvasPainter& painter, const Encoded& encoded) {
+  const auto& reply = explorer_.field();
+  if (!explorer_.view.field_contours || !reply) return;
+  const std::size_t count = reply->contours.size();
+  contours_.resize(count);
+  for (std::size_t i = 0; i < count; ++i) {
+    Contour& contour = contours_[i];
+    const auto threshold = static_cast<float>(reply->contours[i].threshold);
+    if (contour.reply != reply.get() || contour.threshold != threshold) contour = {reply.get(), threshold, outline(reply->plane, threshold)};
+    draw_lines(painter, encoded, reply->place, contour.lines, reply->contours[i].share < 0.7 ? kField50 : kField90, 1.5f);
+  }
+}
+
+void CanvasMarks::paint_outliers(const CanvasPainter& painter, const Encoded& encoded) {
+  const auto& norms = explorer_.norms();
+  if (!explorer_.view.outliers || !norms || !norms->outlier_threshold) return;
+  std::size_t drawn = 0;
+  for (std::int64_t row = 0; row < norms->plane.height(); ++row) {
+    for (std::int64_t column = 0; column < norms->plane.width(); ++column) {
+      if (norms->plane.row(row)[column] < *norms->outlier_threshold || ++drawn > kMostMarkers) continue;
+      const Point a = corner(encoded, norms->place, row, column), b = corner(encoded, norms->place, row + 1, column + 1);
+      painter.list.AddCircle(painter.to_screen({(a.x + b.x) / 2, (a.y + b.y) / 2}), 6 * painter.scale, kOutlier, 0, 2 * painter.scale);
+    }
+  }
+}
+
+ImVec2 colour_bar_size(const ColourBar& bar, float width) {
+  const float line = ImGui::GetTextLineHeight(), pad = ImGui::GetFontSize() * 0.5f;
+  return {width + 2 * pad, 2 * pad + 3.2f * line + ImGui::CalcTextSize(bar.caption, nullptr, false, width).y};
+}
+
+void draw_colour_bar(ImDrawList& list, ImVec2 place, float width, const ColourBar& bar) {
+  const float line = ImGui::GetTextLineHeight(), pad = ImGui::GetFontSize() * 0.5f;
+  const ImVec2 size = colour_bar_size(bar, width);
+  list.AddRectFilled(place, {place.x + size.x, place.y + size.y}, IM_COL32(12, 12, 14, 215), pad * 0.6f);
+  const ImU32 white = IM_COL32(240, 240, 240, 255), grey = IM_COL32(190, 190, 190, 255);
+  float y = place.y + pad;
+  const float x = place.x + pad;
+  list.AddText(ImGui::GetFont(), ImGui::GetFontSize(), {x, y}, white, bar.caption, nullptr, width);
+  y += ImGui::CalcTextSize(bar.caption, nullptr, false, width).y + 0.2f * line;
+  const ColourEntries& colours = colour_entries(bar.colours);
+  constexpr int kSteps = 128;
+  for (int i = 0; i < kSteps; ++i) {
+    const auto& c = colours[static_cast<std::size_t>(i * 255 / (kSteps - 1))];
+    list.AddRectFilled({x + width * static_cast<float>(i) / kSteps, y}, {x + width * static_cast<float>(i + 1) / kSteps, y + 0.8f * line}, IM_COL32(c[0], c[1], c[2], 255));
+  }
+  list.AddRect({x, y}, {x + width, y + 0.8f * line}, IM_COL32(255, 255, 255, 90));
+  y += 0.9f * line;
+  char text[24];
+  for (int i = 0; i <= 2; ++i) {
+    number_text(text, bar.low + (bar.high - bar.low) * i / 2);
+    const float text_width = ImGui::CalcTextSize(text).x;
+    list.AddText({x + (width - text_width) * static_cast<float>(i) / 2, y}, white, text);
+  }
+  list.AddText({x, y + line}, grey, bar.unit);
+}
+
+}  // namespace fovea::explore

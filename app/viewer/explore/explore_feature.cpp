@@ -1,0 +1,159 @@
+#include "app/viewer/explore/explore_feature.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "app/viewer/explore/attention_tools.h"
+#include "app/viewer/explore/region.h"
+#include "app/viewer/layers/colour_layer.h"
+#include "app/viewer/layers/heat_layer.h"
+
+namespace fovea::explore {
+namespace {
+
+constexpr const char* kGroup = "Attention";
+
+RectD to_rect(const Rect& rect) {
+  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
+}
+
+Rect visible_part(const Camera& camera) {
+  const Point low = camera.to_image({0, 0}), high = camera.to_image({camera.canvas().width, camera.canvas().height});
+  const auto x = static_cast<std::int64_t>(std::floor(low.x)), y = static_cast<std::int64_t>(std::floor(low.y));
+  return {x, y, static_cast<std::int64_t>(std::ceil(high.x)) - x, static_cast<std::int64_t>(std::ceil(high.y)) - y};
+}
+
+}  // namespace
+
+ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine)
+    : workspace_(workspace),
+      session_(std::move(make_engine), [wake = workspace.main_thread.wake] { if (wake) wake(); }),
+      explorer_(session_), marks_(explorer_), panel_(workspace, session_, explorer_) {
+  add_encoding_actions();
+  add_choosing_actions();
+  add_tools();
+  workspace_.panels.add({.id = "attention", .title = "Attention", .place = DockPlace::kRightBelow, .show = [this] { panel_.show(); }, .shortcut = ImGuiKey_A,
+                         .tip = "Which model, layer and head, and how its answers are shown"});
+  workspace_.every_frame.push_back([this] { return every_frame(); });
+  workspace_.on_image_changed.push_back([this] { explorer_.clear(); });
+  workspace_.decorations.push_back([this](const CanvasPainter& painter) {
+    const Layer* heat = workspace_.layers.find(kHeatLayer);
+    marks_.paint(painter, heat && heat->style.visible ? dynamic_cast<const HeatLayer*>(heat) : nullptr);
+  });
+  workspace_.status.push_back([this](Point p) -> std::string {
+    const auto& encoded = explorer_.encoded();
+    const auto token = encoded ? token_at(*encoded, p.x, p.y) : std::nullopt;
+    return token ? "token " + std::to_string(token->row) + ", " + std::to_string(token->column) : "";
+  });
+}
+
+void ExploreFeature::add_encoding_actions() {
+  const auto has_image = [this] { return workspace_.image.has_value(); };
+  workspace_.actions.add({.id = "attention.encode_view", .title = "Encode what you see", .group = kGroup, .shortcut = ImGuiKey_E,
+                          .tip = "Run the model on the visible part, so that every click is answered at once", .run = [this] { encode_view(); }, .enabled = has_image});
+  workspace_.actions.add({.id = "attention.encode_image", .title = "Encode the whole image", .group = kGroup, .shortcut = ImGuiMod_Shift | ImGuiKey_E,
+                          .tip = "Exact everywhere; takes longer and more memory", .run = [this] { encode_image(); }, .enabled = has_image});
+  workspace_.actions.add({.id = "attention.cancel", .title = "Cancel encoding", .group = kGroup, .shortcut = ImGuiKey_Escape,
+                          .run = [this] { session_.cancel_encoding(); }, .enabled = [this] { return session_.encoding().running; }});
+}
+
+void ExploreFeature::add_choosing_actions() {
+  const auto encoded = [this] { return explorer_.encoded() != nullptr; };
+  const auto add = [&](const char* id, const char* title, ImGuiKey key, const char* tip, std::function<void()> run) {
+    workspace_.actions.add({.id = id, .title = title, .group = kGroup, .shortcut = key, .tip = tip, .run = std::move(run), .enabled = encoded, .repeats = true});
+  };
+  add("attention.previous_layer", "Previous layer", ImGuiKey_Comma, "Nearer to the image", [this] { explorer_.step_layer(-1); });
+  add("attention.next_layer", "Next layer", ImGuiKey_Period, "Nearer to the result", [this] { explorer_.step_layer(1); });
+  add("attention.previous_head", "Previous head", ImGuiKey_LeftBracket, "Before the first: the mean of all", [this] { explorer_.step_head(-1); });
+  add("attention.next_head", "Next head", ImGuiKey_RightBracket, "After the last: the mean of all", [this] { explorer_.step_head(1); });
+  add("attention.next_global", "Next global token", ImGuiKey_G, "Where a global token looks", [this] { explorer_.next_global_token(); });
+  const auto add_switch = [&](const char* id, const char* title, ImGuiKey key, const char* tip, bool View::* option) {
+    workspace_.actions.add({.id = id, .title = title, .group = kGroup, .shortcut = key, .tip = tip,
+                            .run = [this, option] { explorer_.view.*option = !(explorer_.view.*option); }, .checked = [this, option] { return explorer_.view.*option; }});
+  };
+  add_switch("attention.window", "Window outline", ImGuiKey_W, "The tokens that the chosen one can see in this layer", &View::window_outline);
+  add_switch("attention.contours", "Receptive field", ImGuiKey_R, "What holds 50 % (white) and 90 % (blue) of the rollout from the chosen tokens", &View::field_contours);
+  add_switch("attention.outliers", "High-norm tokens", ImGuiKey_N, "Tokens whose features have an unusual norm (Darcet et al. 2024)", &View::outliers);
+  for (const MethodChoice& choice : method_choices()) {
+    workspace_.actions.add({.id = std::string("attention.method.") + choice.method, .title = choice.label, .group = std::string(kGroup) + "/Method", .tip = choice.hint,
+                            .run = [this, method = choice.method] { explorer_.choose_method(method); }, .enabled = encoded,
+                            .checked = [this, method = choice.method] { return explorer_.view.method == method; }});
+  }
+}
+
+void ExploreFeature::add_tools() {
+  workspace_.tools.add({.id = "pick", .title = "Pick tokens", .shortcut = ImGuiKey_T, .tip = "Click a token or drag a box to see where it looks", .sign = "T",
+                        .tool = std::make_unique<PickTool>(explorer_, workspace_.messages)});
+  workspace_.tools.add({.id = "brush", .title = "Brush tokens", .shortcut = ImGuiKey_B, .tip = "Paint over tokens to see where they look on average", .sign = "B",
+                        .tool = std::make_unique<BrushTool>(explorer_)});
+}
+
+void ExploreFeature::encode_view() { encode(visible_part(workspace_.camera)); }
+
+void ExploreFeature::encode_image() { encode(std::nullopt); }
+
+void ExploreFeature::encode(std::optional<Rect> region) {
+  if (!workspace_.image) return;
+  session_.encode({.image = workspace_.image->path, .model = panel_.model(), .region_level0 = region});
+  workspace_.tools.activate("pick");   // the next click asks
+  workspace_.panels.open("attention");
+}
+
+bool ExploreFeature::every_frame() {
+  was_busy_ = session_.busy();
+  if (explorer_.update()) show_answer();
+  tell_once(told_encoding_, session_.encoding().error);
+  tell_once(told_answer_, explorer_.error());
+  return false;   // the session wakes the window when there is something new
+}
+
+void ExploreFeature::tell_once(std::string& told, const std::string& error) {
+  if (error != told && !error.empty()) workspace_.messages.error(error);
+  told = error;
+}
+
+void ExploreFeature::show_answer() {
+  const auto& reply = explorer_.shown();
+  const auto& encoded = explorer_.encoded();
+  auto* heat = dynamic_cast<HeatLayer*>(workspace_.layers.find(kHeatLayer));
+  if (!reply || !encoded || reply->colours.empty()) workspace_.layers.remove(kColourLayer);
+  if (!reply || !encoded || reply->plane.empty()) {
+    if (heat) heat->clear();
+    painted_ = nullptr;
+  }
+  if (!reply || !encoded) return;
+  const RectD place = to_rect(pixels_of(*encoded, reply->place));
+  if (!reply->plane.empty()) return show_values(*reply, place);
+  auto& colours = workspace_.layers.add(std::make_unique<ColourLayer>(kColourLayer, "Features"));
+  ImageU8 copy(reply->colours.width(), reply->colours.height(), reply->colours.channels());   // the reply is shared
+  std::ranges::copy(reply->colours.samples(), copy.samples().begin());
+  colours.set_colours(std::move(copy), place);
+}
+
+void ExploreFeature::show_values(const Reply& reply, const RectD& place) {
+  if (!workspace_.layers.find(kHeatLayer)) {
+    auto added = std::make_unique<HeatLayer>(kHeatLayer, "Attention");
+    added->style.opacity = 0.85f;
+    added->style.colours = ColourTable::kMagma;
+    workspace_.layers.add(std::move(added));
+    workspace_.layers.select(kHeatLayer);
+    painted_ = nullptr;
+  }
+  auto& heat = dynamic_cast<HeatLayer&>(*workspace_.layers.find(kHeatLayer));
+  if (painted_.get() != &reply) {
+    // Maps of chosen tokens are nearly nothing nearly everywhere: there the image shows through. Others have a value everywhere.
+    const bool chosen = method_choice(reply.question.method).needs_tokens && reply.question.method != "similarity";
+    if (!painted_ || painted_->question.method != reply.question.method) heat.alpha = chosen ? HeatAlpha::kByValue : HeatAlpha::kFlat;
+    const auto values = reply.plane.samples();
+    heat.set_values({.columns = reply.plane.width(), .rows = reply.plane.height(), .values = {values.begin(), values.end()}, .rect_level0 = place});
+    painted_ = explorer_.shown();
+  }
+  heat.style.low = static_cast<float>(explorer_.range().low);
+  heat.style.high = static_cast<float>(explorer_.range().high);
+  heat.threshold = explorer_.threshold() > 0 ? explorer_.threshold() : -std::numeric_limits<float>::infinity();
+}
+
+std::unique_ptr<Feature> make_explore_feature(Workspace& workspace) { return std::make_unique<ExploreFeature>(workspace, load_engine); }
+
+}  // namespace fovea::explore

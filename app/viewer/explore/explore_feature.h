@@ -1,0 +1,52 @@
+// Attention exploration in the window: actions, tools, panel and layers around an Explorer.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "app/viewer/explore/attention_panel.h"
+#include "app/viewer/explore/canvas_marks.h"
+#include "app/viewer/explore/explorer.h"
+#include "app/viewer/explore/session.h"
+#include "app/viewer/features.h"
+
+namespace fovea::explore {
+
+inline constexpr const char* kHeatLayer = "attention";              // ids of the layers that answers become
+inline constexpr const char* kColourLayer = "attention-colours";
+
+class ExploreFeature final : public Feature {
+ public:
+  // workspace outlives it. make_engine: load_engine, or an engine of a test.
+  ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine);
+  bool busy() const override { return was_busy_ || session_.busy(); }
+
+  Explorer& explorer() { return explorer_; }
+  const Session& session() const { return session_; }
+  void encode_view();
+  void encode_image();
+
+ private:
+  void encode(std::optional<Rect> region_level0);
+  void add_encoding_actions();
+  void add_choosing_actions();
+  void add_tools();
+  bool every_frame();
+  void show_answer();
+  void show_values(const Reply& reply, const RectD& place);
+  void tell_once(std::string& told, const std::string& error);
+
+  Workspace& workspace_;
+  Session session_;
+  Explorer explorer_;
+  CanvasMarks marks_;
+  AttentionPanel panel_;
+  std::shared_ptr<const Reply> painted_;   // whose values the layer holds
+  std::string told_encoding_, told_answer_;
+  bool was_busy_ = false;                  // before answers were taken in this frame: they are on the screen in the next one
+};
+
+std::unique_ptr<Feature> make_explore_feature(Workspace& workspace);
+
+}  // namespace fovea::explore

@@ -1,0 +1,220 @@
+#include "app/viewer/explore/torch_engine.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <mutex>
+
+#include "app/viewer/explore/region.h"
+#include "core/attention/analysis/global_rows.h"
+#include "core/attention/analysis/kept_mass.h"
+#include "core/attention/analysis/rows.h"
+#include "core/base/model_folder.h"
+#include "core/image/image_source.h"
+#include "core/train/training_device.h"
+
+namespace fovea::explore {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Models that some engine of this process still uses: the explorer's and the segmenter's are one.
+std::shared_ptr<SegmentationModel> shared_model(const std::string& name, const torch::Device& device, torch::Dtype dtype) {
+  static std::mutex mutex;
+  static std::map<std::string, std::weak_ptr<SegmentationModel>> models;
+  const auto folder = find_model(name);
+  // The hash, because a model folder may be written anew while the viewer runs.
+  const std::string key = model_hash(folder) + device.str() + c10::toString(dtype);
+  const std::lock_guard lock(mutex);
+  if (auto known = models[key].lock()) return known;
+  auto model = load_model(folder, device, dtype);
+  models[key] = model;
+  return model;
+}
+
+std::shared_ptr<const ModelSummary> summarise(const SegmentationModel& model, const std::string& name) {
+  const EncoderConfig& encoder = model.config().encoder;
+  const auto halo = analysis::halo_tokens(encoder);
+  return std::make_shared<ModelSummary>(ModelSummary{
+      .name_or_path = name, .config = model.config(), .device = model.device().str(), .halo_rows = halo[0], .halo_columns = halo[1],
+      .region_caveat = analysis::region_caveat(encoder), .bytes_per_token = analysis::probe_bytes(encoder, 1, model.dtype())});
+}
+
+torch::Tensor to_tensor(const ImageU8& rgb) {
+  const auto view = torch::from_blob(const_cast<std::uint8_t*>(rgb.samples().data()), {rgb.height(), rgb.width(), 3}, torch::kUInt8);  // only read
+  return view.permute({2, 0, 1}).contiguous();
+}
+
+analysis::HeadChoice to_heads(const HeadSelection& heads) {
+  constexpr std::array kFusions{analysis::HeadFusion::kMean, analysis::HeadFusion::kMax, analysis::HeadFusion::kMin, analysis::HeadFusion::kOne};
+  return {kFusions.at(static_cast<std::size_t>(heads.fusion)), heads.head};
+}
+
+analysis::GridRect to_rect(const TokenBox& box) { return {box.row, box.column, box.rows, box.columns}; }
+
+ImageF32 to_image(const torch::Tensor& plane) {
+  const auto values = plane.to(torch::kFloat).contiguous();
+  ImageF32 image(values.size(1), values.size(0), 1);
+  std::copy_n(values.const_data_ptr<float>(), values.numel(), image.samples().data());
+  return image;
+}
+
+std::vector<double> list(const nlohmann::json& numbers, const char* key) {
+  return numbers.contains(key) && !numbers[key].is_null() ? numbers[key].get<std::vector<double>>() : std::vector<double>{};
+}
+
+// The answer's numbers where the window can use them without knowing JSON.
+void read_numbers(Reply& reply) {
+  const nlohmann::json& numbers = reply.numbers;
+  reply.grid_total = numbers.value("grid_total", 0.0);
+  reply.global_total = numbers.value("global_total", 0.0);
+  reply.globals = list(numbers, "globals");
+  const auto field = numbers.value("field", nlohmann::json::object());
+  for (const auto& contour : field.value("contours", nlohmann::json::array())) {
+    reply.contours.push_back({.share = contour["share"], .threshold = contour["threshold"], .radius_pixels = contour["radius_pixels"],
+                              .tokens = contour["tokens"]});
+  }
+  reply.entropy_by_head = list(numbers, "entropy_by_head");
+  reply.distance_by_head_pixels = list(numbers, "distance_pixels_by_head");
+  reply.global_mass_by_head = list(numbers, "global_mass_by_head");
+  if (reply.question.method == "norms") reply.outlier_threshold = numbers.at("threshold").get<double>();
+}
+
+// The tokens that a map touched; a row of a large image is a small part of it.
+TokenBox support_of(const nlohmann::json& numbers, const TokenBox& everywhere) {
+  const auto found = numbers.find("support");
+  if (found == numbers.end()) return everywhere;
+  const TokenBox support{(*found)["y"], (*found)["x"], (*found)["height"], (*found)["width"]};
+  return support.rows < 1 || support.columns < 1 ? everywhere : support;
+}
+
+Reply to_reply(const Question& question, const TokenBox& place, const analysis::Answer& answer) {
+  Reply reply{.question = question, .place = place, .plane = {}, .colours = {}, .unit = answer.unit, .globals = {}, .contours = {},
+              .entropy_by_head = {}, .distance_by_head_pixels = {}, .global_mass_by_head = {}, .outlier_threshold = {}, .numbers = answer.numbers};
+  if (answer.rgb.defined()) {
+    const auto rgb = answer.rgb.cpu().contiguous();
+    reply.colours = ImageU8(rgb.size(1), rgb.size(0), 3);
+    std::copy_n(rgb.const_data_ptr<std::uint8_t>(), rgb.numel(), reply.colours.samples().data());
+  } else {
+    reply.place = support_of(answer.numbers, place);
+    const TokenBox inside{reply.place.row - place.row, reply.place.column - place.column, reply.place.rows, reply.place.columns};
+    reply.plane = to_image(answer.plane.narrow(0, inside.row, inside.rows).narrow(1, inside.column, inside.columns));
+  }
+  read_numbers(reply);
+  return reply;
+}
+
+}  // namespace
+
+analysis::Query to_query(const Question& question) {
+  analysis::Query query{.method = analysis::parse_method(question.method), .layer = question.layer, .heads = to_heads(question.heads),
+                        .attention_share = question.attention_share};
+  if (question.window) query.window = *question.window;
+  if (question.tokens.box) query.tokens.box = to_rect(*question.tokens.box);
+  for (const BrushToken& token : question.tokens.brush) query.tokens.brush.push_back({token.row, token.column, token.weight});
+  query.tokens.global_token = question.tokens.global_token;
+  return query;
+}
+
+TorchEngine::TorchEngine(std::shared_ptr<SegmentationModel> model) { adopt(std::move(model), "given", "auto"); }
+
+void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device) {
+  model_ = std::move(model);
+  summary_ = summarise(*model_, name);
+  device_name_ = device;
+}
+
+std::shared_ptr<const ModelSummary> TorchEngine::load(const std::string& model, const std::string& device) {
+  if (summary_ && summary_->name_or_path == model && device_name_ == device) return summary_;
+  const auto chosen = choose_device(device);
+  auto loaded = shared_model(model, chosen, chosen.is_cuda() ? torch::kBFloat16 : torch::kFloat32);
+  probe_.reset();
+  adopt(std::move(loaded), model, device);
+  return summary_;
+}
+
+Encoded TorchEngine::encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) {
+  const auto start = Clock::now();
+  probe_.reset();   // first, so that its memory is free for the next one
+  progress.report("model", 0, 1);
+  load(request.model, request.device);
+  throw_if_stopped(stop);
+  const std::string name = request.image.filename().string();
+  const auto source = open_image(request.image);
+  const RegionPlan plan = plan_encoding(request, *summary_, source->info().width, source->info().height);
+  const EncoderConfig& encoder = model_->config().encoder;
+  analysis::require_fits(*model_, encoder.global_tokens + plan.tokens(), name);
+  progress.report("read", 0, 1);
+  const ImageU8 rgb = source->read_rgb(plan.computed);
+  throw_if_stopped(stop);
+  auto probe = std::make_unique<analysis::AttentionProbe>(model_, to_tensor(rgb), name, progress, stop);
+  for (std::int64_t layer = 0; layer < probe->depth(); ++layer) {   // now, so that the first click need not wait for it
+    throw_if_stopped(stop);
+    progress.report("queries and keys", layer, probe->depth());
+    probe->layer(layer);
+  }
+  probe_ = std::move(probe);
+  return {.request = request, .model = summary_, .asked = plan.asked, .computed = plan.computed, .asked_tokens = plan.asked_tokens,
+          .rows = plan.rows, .columns = plan.columns, .caveat = plan.whole_image ? "" : summary_->region_caveat,
+          .seconds = seconds_since(start), .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens())};
+}
+
+// The same queries and keys under another window: what this token's row would be made of.
+analysis::Answer TorchEngine::row_with_window(const Question& question, const analysis::Query& query) {
+  auto layer = probe_->layer(query.layer < 0 ? probe_->depth() - 1 : query.layer);
+  const auto globals = layer.global_tokens();
+  if (*question.window == 0) {
+    layer.pattern = analysis::dense_pattern(probe_->grid(), globals);
+  } else {
+    layer.pattern = {.grid = probe_->grid(), .global_tokens = globals, .window = {*question.window, *question.window}, .dilation = {1}};
+  }
+  if (!query.tokens.box) throw Error(ErrorKind::kUsage, "windows are compared for a token or a box: pick one");
+  const auto map = analysis::row(layer, analysis::box_map(layer, *query.tokens.box), query.heads);
+  analysis::Answer answer{.plane = map.dense().cpu(), .unit = "share of attention"};
+  const auto& support = map.support;
+  const auto on_globals = map.globals.cpu().to(torch::kDouble).contiguous();
+  answer.numbers = {{"grid_total", map.grid_total()}, {"global_total", map.global_total()},
+                    {"support", {{"y", support.y}, {"x", support.x}, {"height", support.height}, {"width", support.width}}},
+                    {"globals", std::vector<double>(on_globals.data_ptr<double>(), on_globals.data_ptr<double>() + on_globals.numel())}};
+  return answer;
+}
+
+// Kept mass compares with dense attention, which is quadratic: among the tokens near the chosen ones (or the middle of the region), so
+// that it takes well under a second anywhere.
+Reply TorchEngine::kept_mass_around(const Question& question) {
+  constexpr std::int64_t kSide = 48;   // tokens
+  const auto query = to_query(question);
+  const auto& whole = probe_->layer(query.layer < 0 ? probe_->depth() - 1 : query.layer);
+  const auto [rows, columns] = probe_->grid();
+  const TokenBox around = question.tokens.box.value_or(TokenBox{rows / 2, columns / 2, 1, 1});
+  TokenBox place{0, 0, std::min(kSide, rows), std::min(kSide, columns)};
+  place.row = std::clamp<std::int64_t>(around.row + around.rows / 2 - kSide / 2, 0, rows - place.rows);
+  place.column = std::clamp<std::int64_t>(around.column + around.columns / 2 - kSide / 2, 0, columns - place.columns);
+  const auto globals = whole.global_tokens();
+  const auto cut = [&, r = rows, c = columns](const torch::Tensor& all) {
+    const auto grid = all.narrow(0, globals, r * c).unflatten(0, {r, c}).narrow(0, place.row, place.rows).narrow(1, place.column, place.columns);
+    return torch::cat({all.narrow(0, 0, globals), grid.flatten(0, 1)});
+  };
+  const analysis::AttentionLayer near{.query = cut(whole.query), .key = cut(whole.key),
+                                      .pattern = analysis::dense_pattern({place.rows, place.columns}, globals)};
+  const auto kept = analysis::kept_mass(near);
+  const auto mass = kept.at((query.window - 1) / 2, globals);
+  analysis::Answer answer{.plane = analysis::fuse_heads(mass, query.heads, 0).cpu(), .unit = "share of dense attention"};
+  const auto mean = kept.curve().mean(0).cpu().contiguous();
+  answer.numbers = {{"window", query.window}, {"kept_by_radius_mean", std::vector<double>(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel())}};
+  return to_reply(question, place, answer);
+}
+
+Reply TorchEngine::answer(const Question& question, Progress& progress, const std::stop_token& stop) {
+  if (!probe_) throw Error(ErrorKind::kUsage, "nothing is encoded yet: press Encode first");
+  const torch::NoGradGuard no_gradients;
+  const auto query = to_query(question);
+  if (query.method == analysis::Method::kKeptMass) return kept_mass_around(question);
+  const TokenBox everywhere{0, 0, probe_->grid()[0], probe_->grid()[1]};
+  const bool other_window = query.method == analysis::Method::kRow && question.window.has_value();
+  return to_reply(question, everywhere, other_window ? row_with_window(question, query) : analysis::answer(*probe_, query, progress, stop));
+}
+
+}  // namespace fovea::explore

@@ -1,0 +1,44 @@
+// The engine behind engine.h on libtorch. Only it and its .cpp files know torch.
+#pragma once
+
+#include <torch/torch.h>
+
+#include <memory>
+#include <optional>
+
+#include "app/viewer/explore/engine.h"
+#include "core/attention/analysis/probe.h"
+#include "core/attention/analysis/query.h"
+
+namespace fovea::explore {
+
+class TorchEngine final : public Engine {
+ public:
+  TorchEngine() = default;
+  // With a model that is at hand already, under the name "given": tests.
+  explicit TorchEngine(std::shared_ptr<SegmentationModel> model);
+
+  std::shared_ptr<const ModelSummary> load(const std::string& model, const std::string& device) override;
+  Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) override;
+  void forget() override { probe_.reset(); }
+  Reply answer(const Question& question, Progress& progress, const std::stop_token& stop) override;
+  SegmentSummary segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) override;
+
+  // What encode() made; nullptr before.
+  analysis::AttentionProbe* probe() { return probe_.get(); }
+
+ private:
+  void adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device);
+  analysis::Answer row_with_window(const Question& question, const analysis::Query& query);
+  Reply kept_mass_around(const Question& question);
+
+  std::shared_ptr<SegmentationModel> model_;
+  std::shared_ptr<const ModelSummary> summary_;
+  std::string device_name_;                    // as asked for
+  std::unique_ptr<analysis::AttentionProbe> probe_;
+};
+
+// A question in the terms of core/attention/analysis.
+analysis::Query to_query(const Question& question);
+
+}  // namespace fovea::explore

@@ -1,0 +1,94 @@
+// The engine as the program has it: loaded at run time, beside a program without torch; and its masks against those of `fovea segment`.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "app/viewer/explore/session.h"
+#include "core/image/writers.h"
+#include "tests/viewer/scratch_folder.h"
+
+namespace fovea::explore {
+namespace {
+
+ImageU8 picture(std::int64_t width, std::int64_t height) {
+  ImageU8 image(width, height, 3);
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const double wave = std::sin(static_cast<double>(x + 40 * c) / 23.0) * std::cos(static_cast<double>(y) / 17.0);
+        image.row(y)[3 * x + c] = static_cast<std::uint8_t>(128 + 100 * wave);
+      }
+    }
+  }
+  return image;
+}
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void run_fovea_segment(const std::filesystem::path& image, const std::filesystem::path& folder) {
+  const std::string command = std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --quiet";
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
+}
+
+TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
+  const test::ScratchFolder folder;
+  const auto image = folder / "scene.png";
+  write_png(image, picture(203, 150));
+  run_fovea_segment(image, folder / "cli");
+  const auto engine = load_engine();
+  NoProgress progress;
+  std::vector<std::uint8_t> classes;
+  const auto summary = engine->segment({.image = image, .model = "aerial", .mask_stem = folder / "viewer" / "scene"},
+                                       [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
+  ASSERT_EQ(summary.files.size(), 1u);
+  const auto expected = bytes_of(folder / "cli" / "scene_mask.png");
+  EXPECT_GT(expected.size(), 100u);
+  EXPECT_EQ(bytes_of(summary.files[0]), expected);
+  const auto mask = read_index_mask(folder / "cli" / "scene_mask.png");
+  EXPECT_TRUE(std::equal(classes.begin(), classes.end(), mask.samples().begin(), mask.samples().end()));
+  EXPECT_FALSE(summary.model_hash.empty());
+}
+
+TEST(EngineLibrary, ARegionIsSegmentedAsTheCutOutImage) {
+  const test::ScratchFolder folder;
+  const auto image = folder / "scene.png", cut_file = folder / "cut.png";
+  const ImageU8 whole = picture(203, 150);
+  write_png(image, whole);
+  ImageU8 cut(120, 64, 3);
+  for (std::int64_t y = 0; y < 64; ++y) std::copy_n(whole.row(y + 20) + 3 * 40, 3 * 120, cut.row(y));
+  write_png(cut_file, cut);
+  run_fovea_segment(cut_file, folder / "cli");
+  const auto engine = load_engine();
+  NoProgress progress;
+  std::vector<std::uint8_t> classes;
+  engine->segment({.image = image, .model = "aerial", .region_level0 = Rect{40, 20, 120, 64}},
+                  [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
+  const auto mask = read_index_mask(folder / "cli" / "cut_mask.png");
+  EXPECT_TRUE(std::equal(classes.begin(), classes.end(), mask.samples().begin(), mask.samples().end()));
+}
+
+TEST(EngineLibrary, ASessionOnTheShippedModel) {
+  const test::ScratchFolder folder;
+  const auto image = folder / "scene.png";
+  write_png(image, picture(160, 120));
+  Session session(load_engine, [] {});
+  session.encode({.image = image, .model = "aerial"});
+  session.ask(Lane::kPick, {{.method = "row", .tokens = {.box = TokenBox{7, 9, 1, 1}}}});
+  for (int i = 0; i < 60000 && session.busy(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  ASSERT_EQ(session.encoding().error, "");
+  const auto lane = session.lane(Lane::kPick);
+  ASSERT_EQ(lane.replies.size(), 1u) << lane.error;
+  EXPECT_NEAR(lane.replies[0]->grid_total + lane.replies[0]->global_total, 1, 1e-6);
+  session.encode({.image = image, .model = (folder / "nothing").string()});
+  for (int i = 0; i < 60000 && session.busy(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  EXPECT_NE(session.encoding().error.find("nothing"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace fovea::explore

@@ -1,0 +1,170 @@
+// The engine against direct calls of the analysis library.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "app/viewer/explore/torch_engine.h"
+#include "core/attention/analysis/kept_mass.h"
+#include "core/attention/analysis/rollout.h"
+#include "core/attention/analysis/rows.h"
+#include "core/image/writers.h"
+#include "tests/segment/segment_test_support.h"
+#include "tests/viewer/scratch_folder.h"
+
+namespace fovea::explore {
+namespace {
+
+using fovea::test::CollectingSink;
+using fovea::test::MemorySource;
+
+class TorchEngineTest : public testing::Test {
+ protected:
+  TorchEngineTest() { write_png(path, test::sample_image(200, 150)); }
+
+  Encoded encode(std::optional<Rect> region = {}, Margin margin = Margin::kAuto) {
+    return engine.encode({.image = path, .model = "given", .region_level0 = region, .margin = margin}, progress, {});
+  }
+  static torch::Tensor tensor(const ImageF32& plane) {
+    return torch::from_blob(const_cast<float*>(plane.samples().data()), {plane.height(), plane.width()}).clone();
+  }
+  // On the whole grid.
+  static torch::Tensor dense(const Reply& reply, std::int64_t rows = 19, std::int64_t columns = 25) {
+    auto all = torch::zeros({rows, columns});
+    all.narrow(0, reply.place.row, reply.place.rows).narrow(1, reply.place.column, reply.place.columns).copy_(tensor(reply.plane));
+    return all;
+  }
+  Reply ask(Question question) { return engine.answer(question, progress, {}); }
+
+  test::ScratchFolder folder;
+  std::filesystem::path path = folder / "waves.png";
+  std::shared_ptr<SegmentationModel> model = test::small_model({.global_tokens = 2});
+  TorchEngine engine{model};
+  NoProgress progress;
+};
+
+TEST_F(TorchEngineTest, AnswersAreThoseOfTheLibrary) {
+  const Encoded encoded = encode();
+  EXPECT_EQ(encoded.rows, 19);
+  EXPECT_EQ(encoded.columns, 25);
+  EXPECT_EQ(encoded.caveat, "");
+  const auto& layer = engine.probe()->layer(1);
+  const auto token = analysis::token_map(layer, 7, 9);
+  const Selection at{.box = TokenBox{7, 9, 1, 1}};
+  const analysis::HeadChoice second{analysis::HeadFusion::kOne, 1};
+
+  const Reply row = ask({.method = "row", .tokens = at, .layer = 1, .heads = {Fusion::kOne, 1}});
+  EXPECT_TRUE(torch::equal(dense(row), analysis::row(layer, token, second).dense()));
+  EXPECT_EQ(row.place, (TokenBox{5, 7, 5, 5}));
+  EXPECT_NEAR(row.grid_total + row.global_total, 1, 1e-6);
+  ASSERT_EQ(row.globals.size(), 2u);
+  EXPECT_NEAR(row.globals[0] + row.globals[1], row.global_total, 1e-6);
+
+  const Reply column = ask({.method = "column", .tokens = at, .layer = 1, .heads = {Fusion::kMax}});
+  EXPECT_TRUE(torch::equal(dense(column), analysis::column(layer, token, {analysis::HeadFusion::kMax}).dense()));
+
+  const Reply rollout = ask({.method = "rollout", .tokens = at});
+  const auto expected = analysis::rollout(engine.probe()->stack(), token, {});
+  EXPECT_TRUE(torch::equal(dense(rollout), expected.dense()));
+  ASSERT_EQ(rollout.contours.size(), 2u);
+  const auto field = analysis::receptive_field(expected);
+  EXPECT_EQ(rollout.contours[1].threshold, field.contours[1].threshold);
+  EXPECT_EQ(rollout.contours[0].share, 0.5);
+
+  const Reply global = ask({.method = "row", .tokens = {.global_token = 1}, .layer = 1});
+  EXPECT_TRUE(torch::equal(dense(global), analysis::row(layer, analysis::global_map(layer, 1), {}).dense()));
+
+  const Reply brush = ask({.method = "row", .tokens = {.brush = {{3, 4, 1}, {3, 5, 0.5}}}, .layer = 1});
+  EXPECT_TRUE(torch::equal(dense(brush), analysis::row(layer, analysis::brush_map(layer, {{3, 4, 1}, {3, 5, 0.5}}), {}).dense()));
+}
+
+TEST_F(TorchEngineTest, OtherWindowsAreTheSameQueriesAndKeys) {
+  encode();
+  const Selection at{.box = TokenBox{7, 9, 1, 1}};
+  const Question own{.method = "row", .tokens = at, .layer = 2}, five{.method = "row", .tokens = at, .layer = 2, .window = 5},
+      all_keys{.method = "row", .tokens = at, .layer = 2, .window = 0};
+  EXPECT_TRUE(torch::equal(dense(ask(own)), dense(ask(five))));   // the model's window is 5 x 5
+  const auto everywhere = ask(all_keys);
+  EXPECT_EQ((tensor(everywhere.plane) > 0).sum().item<std::int64_t>(), 19 * 25);
+  EXPECT_NEAR(everywhere.grid_total + everywhere.global_total, 1, 1e-6);
+}
+
+TEST_F(TorchEngineTest, KeptMassOfASmallGridIsTheLibrarys) {
+  encode();
+  const auto reply = ask({.method = "kept-mass", .tokens = {.box = TokenBox{1, 1, 1, 1}}, .layer = 0, .window = 3});
+  EXPECT_EQ(reply.place, (TokenBox{0, 0, 19, 25}));
+  const auto kept = analysis::kept_mass(engine.probe()->layer(0)).at(1, 2).mean(0);
+  EXPECT_LE((tensor(reply.plane) - kept).abs().max().item<double>(), 1e-6);   // a mean over heads, summed in another order
+}
+
+TEST_F(TorchEngineTest, StatisticsComeByHead) {
+  encode();
+  const auto reply = ask({.method = "entropy", .layer = 0});
+  ASSERT_EQ(reply.entropy_by_head.size(), 2u);
+  EXPECT_GT(reply.entropy_by_head[0], 0);
+  EXPECT_LE(reply.entropy_by_head[0], 1);
+  ASSERT_EQ(reply.distance_by_head_pixels.size(), 2u);
+  EXPECT_GT(reply.distance_by_head_pixels[1], 0);
+  EXPECT_TRUE(ask({.method = "norms", .layer = 0}).outlier_threshold.has_value());
+  EXPECT_EQ(ask({.method = "pca", .layer = 0}).colours.width(), 25);
+}
+
+TEST_F(TorchEngineTest, ARegionIsExactWithItsFullMarginAndSaysSoOtherwise) {
+  model = test::small_model({.global_tokens = 0, .window = 3});
+  engine = TorchEngine(model);
+  const Encoded part = encode(Rect{80, 64, 40, 24});
+  EXPECT_EQ(part.computed, (Rect{56, 40, 88, 72}));   // three layers, one token each
+  EXPECT_EQ(part.caveat, "");
+  const Reply near = ask({.method = "row", .tokens = {.box = TokenBox{4, 4, 1, 1}}});
+  EXPECT_EQ(near.place, (TokenBox{3, 3, 3, 3}));
+  encode();
+  const Reply whole = ask({.method = "row", .tokens = {.box = TokenBox{9, 11, 1, 1}}});
+  EXPECT_LE((tensor(near.plane) - tensor(whole.plane)).abs().max().item<double>(), 1e-5);   // two runs of an encoder in float32
+  EXPECT_GT(tensor(near.plane).max().item<double>(), 0.05);
+
+  engine = TorchEngine(test::small_model({.global_tokens = 2, .window = 3}));
+  EXPECT_EQ(encode(Rect{80, 64, 40, 24}).caveat, "global tokens saw the region and its halo alone");
+}
+
+TEST_F(TorchEngineTest, ErrorsAreSentences) {
+  const auto message = [&](const std::function<void()>& action) -> std::string {
+    try { action(); } catch (const Error& error) { return error.what(); }
+    return "";
+  };
+  EXPECT_EQ(message([&] { ask({}); }), "nothing is encoded yet: press Encode first");
+  EXPECT_NE(message([&] { engine.encode({.image = folder / "none.png", .model = "given"}, progress, {}); }).find("none.png"), std::string::npos);
+  EXPECT_NE(message([&] { engine.encode({.image = path, .model = "no-such-model"}, progress, {}); }).find("no-such-model"), std::string::npos);
+  engine.load("given", "auto");
+}
+
+TEST_F(TorchEngineTest, AStopEndsAnEncoding) {
+  std::stop_source stop;
+  stop.request_stop();
+  try {
+    engine.encode({.image = path, .model = "given"}, progress, stop.get_token());
+    FAIL() << "not stopped";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kCancelled);
+  }
+  EXPECT_EQ(engine.probe(), nullptr);
+}
+
+TEST_F(TorchEngineTest, SegmentsAsThePipelineDoes) {
+  MemorySource source(test::sample_image(200, 150));
+  CollectingSink sink;
+  segment_image(source, *model, {}, sink, progress, {});
+  std::vector<std::uint8_t> labels;
+  const auto append = [&](const ImageU8& rows) { labels.insert(labels.end(), rows.samples().begin(), rows.samples().end()); };
+  const auto summary = engine.segment({.image = path, .model = "given"}, append, progress, {});
+  EXPECT_TRUE(torch::equal(torch::tensor(at::ArrayRef<std::uint8_t>(labels), torch::kUInt8).view({150, 200}), sink.labels()));
+  std::vector<std::int64_t> counted(model->config().classes.size(), 0);
+  for (const std::uint8_t label : labels) ++counted.at(label);
+  EXPECT_EQ(summary.class_pixels, counted);
+  EXPECT_EQ(summary.area, (Rect{0, 0, 200, 150}));
+  labels.clear();
+  const auto part = engine.segment({.image = path, .model = "given", .region_level0 = Rect{-10, 20, 74, 40}}, append, progress, {});
+  EXPECT_EQ(part.area, (Rect{0, 20, 64, 40}));
+  EXPECT_EQ(labels.size(), 64u * 40u);
+}
+
+}  // namespace
+}  // namespace fovea::explore
