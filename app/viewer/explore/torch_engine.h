@@ -12,7 +12,7 @@
 
 namespace fovea::explore {
 
-class TorchEngine final : public Engine {
+class TorchEngine : public Engine {
  public:
   TorchEngine() = default;
   // With a model that is at hand already, under the name "given": tests.

@@ -1,0 +1,202 @@
+// From the mouse to the layer that is drawn, without a window: tools, explorer, session, engine and layers as the program joins them.
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "app/viewer/explore/explore_feature.h"
+#include "app/viewer/explore/torch_engine.h"
+#include "app/viewer/layers/heat_layer.h"
+#include "core/attention/analysis/rows.h"
+#include "core/image/writers.h"
+#include "tests/segment/segment_test_support.h"
+#include "tests/viewer/scratch_folder.h"
+
+namespace fovea::explore {
+namespace {
+
+class ExploreFeatureTest : public testing::Test {
+ protected:
+  ExploreFeatureTest() {
+    write_png(path, test::sample_image(200, 150));
+    workspace.image = OpenImage{path, open_image(path)->info()};
+    workspace.camera.set_canvas({400, 300});
+    workspace.camera.set_image({200, 150});
+    workspace.camera.jump_to_target();
+  }
+  ~ExploreFeatureTest() override { ImGui::DestroyContext(context); }
+
+  void frame() {
+    for (const auto& every_frame : workspace.every_frame) every_frame();
+  }
+  void settle() {
+    frame();
+    for (int i = 0; i < 30000 && feature.busy(); ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      frame();
+    }
+    ASSERT_FALSE(feature.busy());
+  }
+  void send(CanvasPhase phase, Point at, Point start, ImGuiKeyChord modifiers = 0) {
+    workspace.tools.active().tool->handle({.phase = phase, .image = at, .start = start, .modifiers = modifiers});
+  }
+  void click(Point at, ImGuiKeyChord modifiers = 0) {
+    for (const CanvasPhase phase : {CanvasPhase::kPress, CanvasPhase::kRelease, CanvasPhase::kClick}) send(phase, at, at, modifiers);
+  }
+  const HeatLayer& heat() const { return dynamic_cast<const HeatLayer&>(*workspace.layers.find(kHeatLayer)); }
+  std::string error() const { return workspace.messages.last_error(); }
+  // The value shown at a pixel.
+  double shown(double x, double y) const {
+    const std::string text = heat().describe({x, y});
+    return text.empty() ? 0 : std::stod(text);
+  }
+
+  ImGuiContext* context = ImGui::CreateContext();   // key names
+  test::ScratchFolder folder;
+  std::filesystem::path path = folder / "waves.png";
+  std::shared_ptr<SegmentationModel> model = test::small_model({.global_tokens = 2});
+  Workspace workspace{TileServices{}};
+  TorchEngine* engine = nullptr;
+  ExploreFeature feature{workspace, [this] {
+                           auto made = std::make_unique<GivenModelEngine>(model);
+                           engine = made.get();
+                           return made;
+                         }};
+
+  // Whatever model is named: the one of this test.
+  class GivenModelEngine final : public TorchEngine {
+   public:
+    explicit GivenModelEngine(std::shared_ptr<SegmentationModel> given) : TorchEngine(std::move(given)) {}
+    Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) override {
+      EncodeRequest own = request;
+      own.model = "given";
+      return TorchEngine::encode(own, progress, stop);
+    }
+  };
+};
+
+TEST_F(ExploreFeatureTest, AClickShowsTheTokensRow) {
+  EXPECT_TRUE(workspace.actions.run("attention.encode_view"));
+  EXPECT_EQ(workspace.tools.active().id, "pick");   // the next click asks
+  settle();
+  ASSERT_EQ(error(), "");
+  EXPECT_EQ(workspace.layers.find(kHeatLayer), nullptr);
+  click({9 * 8 + 3, 7 * 8 + 5});
+  settle();
+  ASSERT_EQ(error(), "");
+  ASSERT_NE(workspace.layers.find(kHeatLayer), nullptr);
+  const auto& layer = engine->probe()->layer(2);    // the last one
+  const auto row = analysis::row(layer, analysis::token_map(layer, 7, 9), {}).dense();
+  EXPECT_EQ(heat().bounds(), (RectD{7 * 8, 5 * 8, 40, 40}));   // a window of 5 x 5
+  for (std::int64_t y = 5; y < 10; ++y) {
+    for (std::int64_t x = 7; x < 12; ++x) {
+      EXPECT_NEAR(shown(static_cast<double>(8 * x) + 4, static_cast<double>(8 * y) + 4), row[y][x].item<double>(), 1e-4 * row.max().item<double>());
+    }
+  }
+}
+
+TEST_F(ExploreFeatureTest, ModifiersAskOtherQuestionsAndKeysStepThroughLayersAndHeads) {
+  feature.encode_image();
+  settle();
+  click({76, 60}, ImGuiMod_Shift);
+  settle();
+  EXPECT_EQ(feature.explorer().shown()->question.method, "column");
+  click({76, 60}, ImGuiMod_Ctrl);
+  settle();
+  EXPECT_EQ(feature.explorer().shown()->question.method, "rollout");
+  EXPECT_GT(heat().raster().columns, 5);            // further than one window
+  click({76, 60}, ImGuiMod_Alt);
+  settle();
+  EXPECT_EQ(feature.explorer().shown()->question.tokens.global_token, 0);
+  EXPECT_EQ(heat().raster().columns, 25);           // a global token looks everywhere
+  click({76, 60});
+  EXPECT_TRUE(workspace.actions.run("attention.previous_layer"));
+  EXPECT_TRUE(workspace.actions.run("attention.next_head"));
+  settle();
+  const auto& reply = *feature.explorer().shown();
+  EXPECT_EQ(reply.question.method, "row");
+  EXPECT_EQ(reply.question.layer, 1);
+  EXPECT_EQ(reply.question.heads, (HeadSelection{Fusion::kOne, 0}));
+  const auto& layer = engine->probe()->layer(1);
+  const auto row = analysis::row(layer, analysis::token_map(layer, 7, 9), {analysis::HeadFusion::kOne, 0}).dense();
+  EXPECT_NEAR(shown(76, 60), row[7][9].item<double>(), 1e-4 * row.max().item<double>());
+}
+
+TEST_F(ExploreFeatureTest, ADragShowsTheMeanOfItsTokens) {
+  feature.encode_image();
+  settle();
+  send(CanvasPhase::kPress, {40, 40}, {40, 40});
+  for (const double x : {50.0, 60.0, 70.0}) send(CanvasPhase::kDrag, {x, 55}, {40, 40});
+  send(CanvasPhase::kRelease, {70, 55}, {40, 40});
+  settle();
+  const auto& layer = engine->probe()->layer(2);
+  const auto mean = analysis::row(layer, analysis::box_map(layer, {5, 5, 2, 4}), {}).dense();
+  EXPECT_EQ(heat().bounds(), (RectD{24, 24, 64, 48}));
+  EXPECT_NEAR(shown(60, 44), mean[5][7].item<double>(), 1e-4 * mean.max().item<double>());
+  EXPECT_NEAR(mean.sum().item<double>() + feature.explorer().shown()->global_total, 1, 1e-5);
+}
+
+TEST_F(ExploreFeatureTest, MapsWithoutTokensAndFeaturesAsColours) {
+  feature.encode_image();
+  settle();
+  EXPECT_TRUE(workspace.actions.run("attention.method.entropy"));
+  settle();
+  EXPECT_EQ(heat().raster().values.size(), 19u * 25u);
+  EXPECT_EQ(heat().alpha, HeatAlpha::kFlat);
+  EXPECT_TRUE(workspace.actions.run("attention.method.pca"));
+  settle();
+  EXPECT_NE(workspace.layers.find(kColourLayer), nullptr);
+  EXPECT_TRUE(heat().raster().values.empty());
+  click({76, 60});                                  // back to rows: pca is not about tokens
+  settle();
+  EXPECT_EQ(workspace.layers.find(kColourLayer), nullptr);
+  EXPECT_EQ(heat().alpha, HeatAlpha::kByValue);
+}
+
+TEST_F(ExploreFeatureTest, AThresholdOfMassHidesTheRest) {
+  feature.encode_image();
+  settle();
+  click({76, 60});
+  feature.explorer().view.mass_share = 0.5;
+  settle();
+  const auto values = heat().raster().values;
+  double held = 0, total = 0;
+  for (const float value : values) {
+    total += value;
+    if (value >= heat().threshold) held += value;
+  }
+  EXPECT_GE(held, 0.5 * total * (1 - 1e-6));
+  EXPECT_LT(held - heat().threshold, 0.5 * total);  // one token less would not do
+}
+
+TEST_F(ExploreFeatureTest, ErrorsAndOtherImages) {
+  workspace.image->path = folder / "gone.png";
+  feature.encode_image();
+  settle();
+  EXPECT_NE(error().find("gone.png"), std::string::npos) << error();
+  workspace.messages.clear();
+  click({76, 60});
+  EXPECT_EQ(workspace.messages.all().size(), 1u);   // says what to do
+  workspace.image->path = path;
+  feature.encode_image();
+  settle();
+  click({76, 60});
+  settle();
+  EXPECT_FALSE(heat().raster().values.empty());
+  workspace.layers.clear();
+  for (const auto& changed : workspace.on_image_changed) changed();
+  settle();
+  EXPECT_EQ(feature.explorer().encoded(), nullptr);
+  EXPECT_EQ(workspace.layers.find(kHeatLayer), nullptr);
+}
+
+TEST_F(ExploreFeatureTest, CancellingLeavesNothingEncoded) {
+  feature.encode_image();
+  EXPECT_TRUE(workspace.actions.run("attention.cancel"));
+  settle();
+  EXPECT_EQ(feature.explorer().encoded(), nullptr);
+  EXPECT_EQ(error(), "");
+  EXPECT_FALSE(workspace.actions.run("attention.next_layer"));
+}
+
+}  // namespace
+}  // namespace fovea::explore
