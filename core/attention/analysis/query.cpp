@@ -84,10 +84,36 @@ Answer answer_rollout(const Asked& asked) {
   return result;
 }
 
+// A stop is noticed between bands of rows. Each band costs the global queries' rows once more: few bands.
+constexpr std::int64_t kStatisticsBands = 8;
+
+RowStatistics statistics_by_bands(const AttentionLayer& layer, const std::stop_token& stop) {
+  const auto whole = layer.grid_rect();
+  const std::int64_t rows = (whole.height + kStatisticsBands - 1) / kStatisticsBands;
+  RowStatistics result{.rect = whole};
+  std::vector<torch::Tensor> lse, entropy, global_mass, mean_distance;
+  for (std::int64_t y = 0; y < whole.height; y += rows) {
+    throw_if_stopped(stop);
+    auto band = row_statistics(layer, {whole.y + y, whole.x, std::min(rows, whole.height - y), whole.width});
+    lse.push_back(band.lse);
+    entropy.push_back(band.entropy);
+    global_mass.push_back(band.global_mass);
+    mean_distance.push_back(band.mean_distance);
+    result.global_query_lse = band.global_query_lse;
+    result.global_query_entropy = band.global_query_entropy;
+    result.global_query_global_mass = band.global_query_global_mass;
+  }
+  result.lse = torch::cat(lse, 1);
+  result.entropy = torch::cat(entropy, 1);
+  result.global_mass = torch::cat(global_mass, 1);
+  result.mean_distance = torch::cat(mean_distance, 1);
+  return result;
+}
+
 Answer answer_statistics(const Asked& asked) {
   const auto& layer = asked.layer();
   check_head(layer, asked.query.heads);
-  const auto statistics = row_statistics(layer, layer.grid_rect());
+  const auto statistics = statistics_by_bands(layer, asked.stop);
   const auto entropy = normalised_entropy(layer, statistics);
   const auto& config = asked.probe.model().config();
   const auto choose = [&](const torch::Tensor& planes) { return fuse_heads(planes, asked.query.heads, 0).cpu(); };
