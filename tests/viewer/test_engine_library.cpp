@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -71,6 +72,21 @@ TEST(EngineLibrary, ARegionIsSegmentedAsTheCutOutImage) {
                   [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
   const auto mask = read_index_mask(folder / "cli" / "cut_mask.png");
   EXPECT_TRUE(std::equal(classes.begin(), classes.end(), mask.samples().begin(), mask.samples().end()));
+}
+
+TEST(EngineLibrary, Loads) { EXPECT_NE(load_engine(), nullptr); }
+
+// GDAL brings a plain libblas into this program as into fovea-view. Its sgemm is thirty times slower than torch's own.
+TEST(EngineLibrary, TorchMultipliesWithItsOwnBlas) {
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe");
+  const std::string command = "LD_DEBUG=bindings " + self + " --gtest_filter=EngineLibrary.Loads 2>&1 | grep 'libtorch_cpu.so .*symbol .sgemm_'";
+  FILE* pipe = popen(command.c_str(), "r");
+  ASSERT_NE(pipe, nullptr);
+  std::string lines;
+  for (char part[512]; std::fgets(part, sizeof part, pipe) != nullptr;) lines += part;
+  pclose(pipe);
+  ASSERT_NE(lines.find("binding file"), std::string::npos);
+  EXPECT_EQ(lines.find("libblas"), std::string::npos) << lines;
 }
 
 TEST(EngineLibrary, ASessionOnTheShippedModel) {

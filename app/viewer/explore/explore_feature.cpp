@@ -33,8 +33,7 @@ ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_en
   add_encoding_actions();
   add_choosing_actions();
   add_tools();
-  workspace_.panels.add({.id = "attention", .title = "Attention", .place = DockPlace::kRightBelow, .show = [this] { panel_.show(); }, .shortcut = ImGuiKey_A,
-                         .tip = "Which model, layer and head, and how its answers are shown"});
+  add_panels();
   workspace_.every_frame.push_back([this] { return every_frame(); });
   workspace_.on_image_changed.push_back([this] { explorer_.clear(); });
   workspace_.decorations.push_back([this](const CanvasPainter& painter) {
@@ -89,6 +88,18 @@ void ExploreFeature::add_tools() {
                         .tool = std::make_unique<BrushTool>(explorer_)});
 }
 
+void ExploreFeature::add_panels() {
+  PanelSet& panels = workspace_.panels;
+  panels.add({.id = "attention", .title = "Attention", .place = DockPlace::kRightBelow, .show = [this] { panel_.show(); }, .shortcut = ImGuiKey_A,
+              .tip = "Which model, layer and head, and how its answers are shown"});
+  panels.add({.id = "heads", .title = "All heads", .place = DockPlace::kLeft, .show = [this] { wall_.show(); }, .open = false,
+              .shortcut = ImGuiKey_H, .tip = "Every head of every layer for the chosen tokens: hover to see it on the image, click to keep it"});
+  panels.add({.id = "head_statistics", .title = "Statistics of heads", .place = DockPlace::kBottom, .show = [this] { plots_.show(); },
+              .open = false, .shortcut = ImGuiKey_S, .tip = "Entropy and distance by layer and head; click a dot to see that head"});
+  panels.add({.id = "windows", .title = "Window sizes", .place = DockPlace::kBottom, .show = [this] { windows_.show(); }, .open = false,
+              .shortcut = ImGuiKey_D, .tip = "The row of the chosen token under other windows, and what they keep of dense attention"});
+}
+
 void ExploreFeature::encode_view() { encode(visible_part(workspace_.camera)); }
 
 void ExploreFeature::encode_image() { encode(std::nullopt); }
@@ -103,6 +114,9 @@ void ExploreFeature::encode(std::optional<Rect> region) {
 bool ExploreFeature::every_frame() {
   was_busy_ = session_.busy();
   if (explorer_.update()) show_answer();
+  // Panels that are seen set these again in this frame.
+  explorer_.view.wall = explorer_.view.windows = explorer_.view.statistics = false;
+  explorer_.hover(std::nullopt);
   tell_once(told_encoding_, session_.encoding().error);
   tell_once(told_answer_, explorer_.error());
   return false;   // the session wakes the window when there is something new

@@ -8,7 +8,10 @@
 #include "app/viewer/explore/attention_panel.h"
 #include "app/viewer/explore/canvas_marks.h"
 #include "app/viewer/explore/explorer.h"
+#include "app/viewer/explore/plots_panel.h"
 #include "app/viewer/explore/session.h"
+#include "app/viewer/explore/wall_panel.h"
+#include "app/viewer/explore/windows_panel.h"
 #include "app/viewer/features.h"
 
 namespace fovea::explore {
@@ -32,6 +35,7 @@ class ExploreFeature final : public Feature {
   void add_encoding_actions();
   void add_choosing_actions();
   void add_tools();
+  void add_panels();
   bool every_frame();
   void show_answer();
   void show_values(const Reply& reply, const RectD& place);
@@ -42,6 +46,9 @@ class ExploreFeature final : public Feature {
   Explorer explorer_;
   CanvasMarks marks_;
   AttentionPanel panel_;
+  WallPanel wall_{explorer_};
+  WindowsPanel windows_{explorer_};
+  PlotsPanel plots_{explorer_};
   std::shared_ptr<const Reply> painted_;   // whose values the layer holds
   std::string told_encoding_, told_answer_;
   bool was_busy_ = false;                  // before answers were taken in this frame: they are on the screen in the next one
