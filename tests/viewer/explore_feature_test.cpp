@@ -135,6 +135,64 @@ TEST_F(ExploreFeatureTest, ADragShowsTheMeanOfItsTokens) {
   EXPECT_NEAR(mean.sum().item<double>() + feature.explorer().shown()->global_total, 1, 1e-5);
 }
 
+TEST_F(ExploreFeatureTest, ABrushStrokeShowsTheMeanOfItsTokens) {
+  feature.encode_image();
+  settle();
+  EXPECT_TRUE(workspace.actions.run("tool.brush"));
+  send(CanvasPhase::kPress, {44, 44}, {44, 44});
+  for (const double x : {50.0, 60.0, 68.0}) send(CanvasPhase::kDrag, {x, 44}, {44, 44});
+  send(CanvasPhase::kRelease, {68, 44}, {44, 44});
+  settle();
+  const auto& brush = feature.explorer().shown()->question.tokens.brush;
+  ASSERT_GE(brush.size(), 4u);                      // four tokens under the centre of the brush, neighbours within its radius
+  std::vector<analysis::WeightedToken> tokens;
+  for (const BrushToken& token : brush) tokens.push_back({token.row, token.column, token.weight});
+  const auto& layer = engine->probe()->layer(2);
+  const auto mean = analysis::row(layer, analysis::brush_map(layer, tokens), {}).dense();
+  EXPECT_NEAR(shown(60, 44), mean[5][7].item<double>(), 1e-4 * mean.max().item<double>());
+}
+
+TEST_F(ExploreFeatureTest, TheWallHoldsEveryHeadAndShowsTheOneUnderTheMouse) {
+  feature.encode_image();
+  settle();
+  click({76, 60});
+  Explorer& explorer = feature.explorer();
+  explorer.view.wall = true;                        // what the panel does while it is seen
+  settle();
+  for (int i = 0; i < 30000 && explorer.wall().size() < 6; ++i) {
+    explorer.view.wall = true;
+    frame();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  ASSERT_EQ(explorer.wall().size(), 6u);            // three layers of two heads
+  explorer.view.wall = true;
+  explorer.hover(1);
+  frame();
+  EXPECT_EQ(explorer.shown(), explorer.wall()[1]);
+  const auto& layer = engine->probe()->layer(0);
+  const auto row = analysis::row(layer, analysis::token_map(layer, 7, 9), {analysis::HeadFusion::kOne, 1}).dense();
+  EXPECT_NEAR(shown(76, 60), row[7][9].item<double>(), 1e-4 * row.max().item<double>());
+  explorer.view.wall = true;
+  explorer.pin(3);
+  settle();
+  EXPECT_EQ(explorer.shown()->question.layer, 1);
+  EXPECT_EQ(explorer.shown()->question.heads, (HeadSelection{Fusion::kOne, 1}));
+}
+
+TEST(Thumbnails, KeepPeaksAndLeaveBlackWhatIsNotAnswered) {
+  Reply reply;
+  reply.place = {10, 20, 300, 300};
+  reply.plane = ImageF32(300, 300, 1);
+  std::ranges::fill(reply.plane.samples(), 0.25f);
+  for (std::int64_t y = 0; y < 300; ++y) reply.plane.row(y)[77] = reply.plane.row(y)[80] = reply.plane.row(y)[83] = 1;   // 1 %, beyond the clip
+  const ImageU8 picture = picture_of(reply, reply.place, ColourTable::kGrey);
+  EXPECT_EQ(picture.width(), 100);                  // blocks of three: at most 128
+  EXPECT_EQ(picture.row(50)[3 * 25], 255);
+  EXPECT_EQ(picture.row(50)[3 * 28], 0);            // the lowest value there is
+  const ImageU8 beyond = picture_of(reply, {0, 0, 12, 22}, ColourTable::kGrey);
+  EXPECT_EQ(beyond.row(0)[0], 0);
+}
+
 TEST_F(ExploreFeatureTest, MapsWithoutTokensAndFeaturesAsColours) {
   feature.encode_image();
   settle();
