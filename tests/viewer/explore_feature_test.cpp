@@ -179,6 +179,66 @@ TEST_F(ExploreFeatureTest, TheWallHoldsEveryHeadAndShowsTheOneUnderTheMouse) {
   EXPECT_EQ(explorer.shown()->question.heads, (HeadSelection{Fusion::kOne, 1}));
 }
 
+TEST_F(ExploreFeatureTest, UndoBringsTokensAndLayersBack) {
+  feature.encode_image();
+  settle();
+  workspace.history.reset();
+  const auto step = [&] {
+    settle();
+    workspace.history.settle(History::Hands::kFree);
+  };
+  click({76, 60});
+  step();
+  workspace.actions.run("attention.previous_layer");
+  step();
+  click({20, 20});
+  step();
+  const View& view = feature.explorer().view;
+  EXPECT_EQ(view.tokens.box, (TokenBox{2, 2, 1, 1}));
+  workspace.history.undo();
+  step();
+  EXPECT_EQ(view.tokens.box, (TokenBox{7, 9, 1, 1}));
+  EXPECT_EQ(view.layer, 1);
+  workspace.history.undo();
+  step();
+  EXPECT_EQ(view.layer, 2);
+  EXPECT_EQ(feature.explorer().shown()->question.layer, 2);
+  workspace.history.undo();
+  step();
+  EXPECT_TRUE(view.tokens.empty());
+  workspace.history.redo();
+  workspace.history.redo();
+  step();
+  EXPECT_EQ(view.layer, 1);
+  EXPECT_FALSE(workspace.history.undo_title().empty());
+}
+
+TEST_F(ExploreFeatureTest, ProjectSectionsSurviveAnything) {
+  feature.encode_image();
+  settle();
+  click({76, 60});
+  settle();
+  const auto saved = workspace.sections.save();
+  const View before = feature.explorer().view;
+  feature.explorer().view.tokens = {.brush = {{3, 4, 1}, {3, 5, 1}}};
+  feature.explorer().view.heads = {Fusion::kOne, 1};
+  const View other = feature.explorer().view;
+  const auto brush = workspace.sections.save();
+  workspace.sections.load(saved);
+  EXPECT_EQ(feature.explorer().view, before);
+  workspace.sections.load(brush);
+  EXPECT_EQ(feature.explorer().view, other);
+  for (const char* text : {R"({"attention": 3})", R"({"attention": {"method": 4, "layer": "x", "head": -9, "tokens": [1]}})",
+                           R"({"attention": {"layer": 99, "window": -4, "tokens": {"box": [0, 0, 999, 1]}}})",
+                           R"({"attention": {"tokens": {"box": [0, 1.5, 1, 1], "brush": [3, [1], ["a", "b"]], "global": 77}, "low": null}})"}) {
+    workspace.sections.load(nlohmann::json::parse(text));
+    settle();
+    EXPECT_EQ(error(), "") << text;
+  }
+  EXPECT_EQ(feature.explorer().view.layer, 2);
+  EXPECT_EQ(feature.explorer().view.window, 1);
+}
+
 TEST(Thumbnails, KeepPeaksAndLeaveBlackWhatIsNotAnswered) {
   Reply reply;
   reply.place = {10, 20, 300, 300};

@@ -8,6 +8,7 @@
 namespace fovea::explore {
 namespace {
 
+constexpr double kMostDabs = 1000;       // of one movement of the mouse
 constexpr ImU32 kUnderMouse = IM_COL32(255, 255, 255, 150), kChosen = IM_COL32(255, 255, 255, 255);
 
 RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
@@ -65,34 +66,46 @@ std::string PickTool::hint() const {
   return "click: where the token looks, drag: a box; Shift: who looks at it, Ctrl: rollout, Alt: global tokens";
 }
 
-void BrushTool::dab(const CanvasEvent& event) {
-  const auto& encoded = explorer_.encoded();
-  if (!encoded) return;
+// From where the mouse was to where it is: a fast hand leaves no gaps.
+void BrushTool::stroke_to(const CanvasEvent& event) {
+  if (!explorer_.encoded()) return;
+  const Point from = event.phase == CanvasPhase::kPress ? event.image : mouse_;
+  const double length = std::hypot(event.image.x - from.x, event.image.y - from.y);
+  const auto steps = static_cast<std::int64_t>(std::min(kMostDabs, std::ceil(length / std::max(1.0, image_radius_ / 2))));
+  for (std::int64_t i = 1; i <= std::max<std::int64_t>(1, steps); ++i) {
+    const double share = static_cast<double>(i) / static_cast<double>(std::max<std::int64_t>(1, steps));
+    dab({from.x + share * (event.image.x - from.x), from.y + share * (event.image.y - from.y)});
+  }
+}
+
+void BrushTool::dab(Point p) {
+  const Encoded& encoded = *explorer_.encoded();
   const double radius = image_radius_;
-  const auto box = tokens_of(*encoded, event.image.x - radius, event.image.y - radius, event.image.x + radius, event.image.y + radius);
+  const auto box = tokens_of(encoded, p.x - radius, p.y - radius, p.x + radius, p.y + radius);
   if (!box) return;
-  const auto patch = static_cast<double>(encoded->model->config.encoder.patch);
-  const auto centre = token_at(*encoded, event.image.x, event.image.y);
+  const auto patch = static_cast<double>(encoded.model->config.encoder.patch);
+  const auto centre = token_at(encoded, p.x, p.y);
   for (std::int64_t row = box->row; row < box->row + box->rows; ++row) {
     for (std::int64_t column = box->column; column < box->column + box->columns; ++column) {
-      const double x = static_cast<double>(encoded->computed.x) + (static_cast<double>(column) + 0.5) * patch;
-      const double y = static_cast<double>(encoded->computed.y) + (static_cast<double>(row) + 0.5) * patch;
-      const bool inside = std::hypot(x - event.image.x, y - event.image.y) <= radius || (centre && centre->row == row && centre->column == column);
-      const BrushToken token{row, column, 1};
-      if (inside && std::ranges::find(stroke_, token) == stroke_.end()) stroke_.push_back(token);
+      const double x = static_cast<double>(encoded.computed.x) + (static_cast<double>(column) + 0.5) * patch;
+      const double y = static_cast<double>(encoded.computed.y) + (static_cast<double>(row) + 0.5) * patch;
+      const bool inside = std::hypot(x - p.x, y - p.y) <= radius || (centre && centre->row == row && centre->column == column);
+      if (inside && taken_.insert(row * encoded.columns + column).second) stroke_.push_back({row, column, 1});
     }
   }
 }
 
 void BrushTool::handle(const CanvasEvent& event) {
-  mouse_ = event.image;
   image_radius_ = radius_points * event.image_pixels_a_point;
   hovering_ = event.phase != CanvasPhase::kLeave;
-  const std::size_t before = stroke_.size();
-  if (event.phase == CanvasPhase::kPress) stroke_.clear();
-  if (event.phase == CanvasPhase::kPress || event.phase == CanvasPhase::kDrag) dab(event);
-  if (event.phase == CanvasPhase::kCancel) stroke_.clear();
-  if (stroke_.size() != before && !stroke_.empty()) explorer_.pick({.brush = stroke_}, method_of_modifiers(event.modifiers));
+  const std::size_t before = event.phase == CanvasPhase::kPress ? 0 : stroke_.size();
+  if (event.phase == CanvasPhase::kPress || event.phase == CanvasPhase::kCancel) {
+    stroke_.clear();
+    taken_.clear();
+  }
+  if (event.phase == CanvasPhase::kPress || event.phase == CanvasPhase::kDrag) stroke_to(event);
+  mouse_ = event.image;
+  if (stroke_.size() > before) explorer_.pick({.brush = stroke_}, method_of_modifiers(event.modifiers));
 }
 
 void BrushTool::paint(const CanvasPainter& painter) {

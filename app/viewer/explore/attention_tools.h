@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "app/viewer/canvas/tool.h"
@@ -36,9 +37,11 @@ class BrushTool final : public Tool {
   float radius_points = 10;              // on the screen
 
  private:
-  void dab(const CanvasEvent& event);
+  void stroke_to(const CanvasEvent& event);
+  void dab(Point centre);
   Explorer& explorer_;
   std::vector<BrushToken> stroke_;
+  std::unordered_set<std::int64_t> taken_;   // row * columns + column of the stroke
   Point mouse_;
   double image_radius_ = 0;
   bool hovering_ = false;

@@ -6,6 +6,7 @@
 
 #include "app/viewer/explore/attention_tools.h"
 #include "app/viewer/explore/region.h"
+#include "app/viewer/explore/view_section.h"
 #include "app/viewer/layers/colour_layer.h"
 #include "app/viewer/layers/heat_layer.h"
 
@@ -34,8 +35,12 @@ ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_en
   add_choosing_actions();
   add_tools();
   add_panels();
+  add_project_section();
   workspace_.every_frame.push_back([this] { return every_frame(); });
-  workspace_.on_image_changed.push_back([this] { explorer_.clear(); });
+  workspace_.on_image_changed.push_back([this] {
+    explorer_.clear();
+    noted_ = explorer_.view;
+  });
   workspace_.decorations.push_back([this](const CanvasPainter& painter) {
     const Layer* heat = workspace_.layers.find(kHeatLayer);
     marks_.paint(painter, heat && heat->style.visible ? dynamic_cast<const HeatLayer*>(heat) : nullptr);
@@ -111,9 +116,27 @@ void ExploreFeature::encode(std::optional<Rect> region) {
   workspace_.panels.open("attention");
 }
 
+void ExploreFeature::add_project_section() {
+  workspace_.sections.add({.name = "attention", .save = [this] { return save_view(explorer_.view); },
+                           .load = [this](const nlohmann::json& saved) {
+                             load_view(saved, explorer_.encoded().get(), explorer_.view);
+                             noted_ = explorer_.view;
+                           }});
+}
+
+// Panels, tools and keys change the view as they like; undo learns of it here.
+void ExploreFeature::note_changes() {
+  View view = explorer_.view;
+  view.wall = noted_.wall, view.windows = noted_.windows, view.statistics = noted_.statistics;   // whether panels are seen
+  if (view == noted_) return;
+  workspace_.history.touch(view.tokens != noted_.tokens ? "Choose tokens" : "Change attention view");
+}
+
 bool ExploreFeature::every_frame() {
   was_busy_ = session_.busy();
+  note_changes();
   if (explorer_.update()) show_answer();
+  noted_ = explorer_.view;   // a new encoding changes it too: nothing to undo
   // Panels that are seen set these again in this frame.
   explorer_.view.wall = explorer_.view.windows = explorer_.view.statistics = false;
   explorer_.hover(std::nullopt);

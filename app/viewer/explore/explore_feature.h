@@ -36,7 +36,9 @@ class ExploreFeature final : public Feature {
   void add_choosing_actions();
   void add_tools();
   void add_panels();
+  void add_project_section();
   bool every_frame();
+  void note_changes();
   void show_answer();
   void show_values(const Reply& reply, const RectD& place);
   void tell_once(std::string& told, const std::string& error);
@@ -50,6 +52,7 @@ class ExploreFeature final : public Feature {
   WindowsPanel windows_{explorer_};
   PlotsPanel plots_{explorer_};
   std::shared_ptr<const Reply> painted_;   // whose values the layer holds
+  View noted_;                             // as undo knows it
   std::string told_encoding_, told_answer_;
   bool was_busy_ = false;                  // before answers were taken in this frame: they are on the screen in the next one
 };
