@@ -18,6 +18,7 @@ struct Arguments {
   std::string image, screenshot;
   int width = 1440, height = 900;
   float scale = 0;
+  bool keys = false;
 };
 
 std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
@@ -28,6 +29,7 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   app.add_option("--width", arguments.width, "Width of the window")->check(CLI::Range(64, 16384));
   app.add_option("--height", arguments.height, "Height of the window")->check(CLI::Range(64, 16384));
   app.add_option("--scale,--force-scale", arguments.scale, "Size of text and controls (default: the monitor's)")->check(CLI::Range(0.5f, 4.0f));
+  app.add_flag("--keys", arguments.keys, "Print all keys and what the mouse does, as Markdown, and end");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -37,10 +39,14 @@ std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
 }
 
 int run(const Arguments& arguments) {
-  const bool hidden = !arguments.screenshot.empty();
+  const bool hidden = !arguments.screenshot.empty() || arguments.keys;
   fovea::Window window({.width = arguments.width, .height = arguments.height,
                         .visibility = hidden ? fovea::Visibility::kHidden : fovea::Visibility::kVisible, .scale = arguments.scale});
   fovea::Viewer viewer(window);
+  if (arguments.keys) {
+    std::fputs(fovea::keyboard_map(viewer.workspace().actions).c_str(), stdout);
+    return 0;
+  }
   if (!arguments.image.empty()) viewer.open(arguments.image);
   const double deadline_s = glfwGetTime() + kScreenshotPatience_s;
   bool again = true;

@@ -89,7 +89,8 @@ TEST_F(ExploreFeatureTest, AClickShowsTheTokensRow) {
   EXPECT_EQ(heat().bounds(), (RectD{7 * 8, 5 * 8, 40, 40}));   // a window of 5 x 5
   for (std::int64_t y = 5; y < 10; ++y) {
     for (std::int64_t x = 7; x < 12; ++x) {
-      EXPECT_NEAR(shown(static_cast<double>(8 * x) + 4, static_cast<double>(8 * y) + 4), row[y][x].item<double>(), 1e-4 * row.max().item<double>());
+      EXPECT_NEAR(shown(static_cast<double>(8 * x) + 4, static_cast<double>(8 * y) + 4), row[y][x].item<double>(),
+                  1e-4 * row.max().item<double>());
     }
   }
 }
@@ -228,9 +229,10 @@ TEST_F(ExploreFeatureTest, ProjectSectionsSurviveAnything) {
   EXPECT_EQ(feature.explorer().view, before);
   workspace.sections.load(brush);
   EXPECT_EQ(feature.explorer().view, other);
-  for (const char* text : {R"({"attention": 3})", R"({"attention": {"method": 4, "layer": "x", "head": -9, "tokens": [1]}})",
-                           R"({"attention": {"layer": 99, "window": -4, "tokens": {"box": [0, 0, 999, 1]}}})",
-                           R"({"attention": {"tokens": {"box": [0, 1.5, 1, 1], "brush": [3, [1], ["a", "b"]], "global": 77}, "low": null}})"}) {
+  for (const char* text :
+       {R"({"attention": 3})", R"({"attention": {"method": 4, "layer": "x", "head": -9, "tokens": [1]}})",
+        R"({"attention": {"layer": 99, "window": -4, "tokens": {"box": [0, 0, 999, 1]}}})",
+        R"({"attention": {"tokens": {"box": [0, 1.5, 1, 1], "brush": [3, [1], ["a", "b"]], "global": 77}, "low": null}})"}) {
     workspace.sections.load(nlohmann::json::parse(text));
     settle();
     EXPECT_EQ(error(), "") << text;
@@ -244,7 +246,8 @@ TEST(Thumbnails, KeepPeaksAndLeaveBlackWhatIsNotAnswered) {
   reply.place = {10, 20, 300, 300};
   reply.plane = ImageF32(300, 300, 1);
   std::ranges::fill(reply.plane.samples(), 0.25f);
-  for (std::int64_t y = 0; y < 300; ++y) reply.plane.row(y)[77] = reply.plane.row(y)[80] = reply.plane.row(y)[83] = 1;   // 1 %, beyond the clip
+  for (std::int64_t y = 0; y < 300; ++y)
+    reply.plane.row(y)[77] = reply.plane.row(y)[80] = reply.plane.row(y)[83] = 1; // 1 %, beyond the clip
   const ImageU8 picture = picture_of(reply, reply.place, ColourTable::kGrey);
   EXPECT_EQ(picture.width(), 100);                  // blocks of three: at most 128
   EXPECT_EQ(picture.row(50)[3 * 25], 255);

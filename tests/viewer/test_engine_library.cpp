@@ -33,7 +33,8 @@ std::string bytes_of(const std::filesystem::path& path) {
 }
 
 void run_fovea_segment(const std::filesystem::path& image, const std::filesystem::path& folder) {
-  const std::string command = std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --quiet";
+  const std::string command =
+      std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --quiet";
   ASSERT_EQ(std::system(command.c_str()), 0) << command;
 }
 
@@ -45,8 +46,9 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
   const auto engine = load_engine();
   NoProgress progress;
   std::vector<std::uint8_t> classes;
-  const auto summary = engine->segment({.image = image, .model = "aerial", .mask_stem = folder / "viewer" / "scene"},
-                                       [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
+  const auto summary = engine->segment(
+      {.image = image, .model = "aerial", .mask_stem = folder / "viewer" / "scene"},
+      [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
   ASSERT_EQ(summary.files.size(), 1u);
   const auto expected = bytes_of(folder / "cli" / "scene_mask.png");
   EXPECT_GT(expected.size(), 100u);
@@ -79,7 +81,8 @@ TEST(EngineLibrary, Loads) { EXPECT_NE(load_engine(), nullptr); }
 // GDAL brings a plain libblas into this program as into fovea-view. Its sgemm is thirty times slower than torch's own.
 TEST(EngineLibrary, TorchMultipliesWithItsOwnBlas) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe");
-  const std::string command = "LD_DEBUG=bindings " + self + " --gtest_filter=EngineLibrary.Loads 2>&1 | grep 'libtorch_cpu.so .*symbol .sgemm_'";
+  const std::string command =
+      "LD_DEBUG=bindings " + self + " --gtest_filter=EngineLibrary.Loads 2>&1 | grep 'libtorch_cpu.so .*symbol .sgemm_'";
   FILE* pipe = popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   std::string lines;

@@ -17,7 +17,8 @@ std::shared_ptr<ModelSummary> model_of(std::int64_t globals) {
 }
 
 TEST(Region, IsAlignedToPatchesAndCutToTheImage) {
-  const auto plan = plan_region({-20, 13, 133, 20}, {.image_width = 200, .image_height = 100, .patch = 8, .margin_rows = 1, .margin_columns = 2});
+  const auto plan =
+      plan_region({-20, 13, 133, 20}, {.image_width = 200, .image_height = 100, .patch = 8, .margin_rows = 1, .margin_columns = 2});
   EXPECT_EQ(plan.asked, (Rect{0, 8, 120, 32}));
   EXPECT_EQ(plan.computed, (Rect{0, 0, 136, 48}));
   EXPECT_EQ(plan.asked_tokens, (TokenBox{1, 0, 4, 15}));
@@ -64,8 +65,14 @@ TEST(Region, MostOfTheImageIsTheImage) {
 }
 
 TEST(Region, TokensOfPixels) {
-  const Encoded encoded{.request = {}, .model = model_of(0), .asked = {64, 32, 80, 80}, .computed = {40, 16, 128, 112}, .asked_tokens = {2, 3, 10, 10},
-                        .rows = 14, .columns = 16, .caveat = {}};
+  const Encoded encoded{.request = {},
+                        .model = model_of(0),
+                        .asked = {64, 32, 80, 80},
+                        .computed = {40, 16, 128, 112},
+                        .asked_tokens = {2, 3, 10, 10},
+                        .rows = 14,
+                        .columns = 16,
+                        .caveat = {}};
   EXPECT_EQ(token_at(encoded, 64, 32), (TokenBox{2, 3, 1, 1}));
   EXPECT_EQ(token_at(encoded, 71.9, 39.9), (TokenBox{2, 3, 1, 1}));
   EXPECT_EQ(token_at(encoded, 72, 40), (TokenBox{3, 4, 1, 1}));

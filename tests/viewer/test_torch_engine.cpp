@@ -131,8 +131,10 @@ TEST_F(TorchEngineTest, ErrorsAreSentences) {
     return "";
   };
   EXPECT_EQ(message([&] { ask({}); }), "nothing is encoded yet: press Encode first");
-  EXPECT_NE(message([&] { engine.encode({.image = folder / "none.png", .model = "given"}, progress, {}); }).find("none.png"), std::string::npos);
-  EXPECT_NE(message([&] { engine.encode({.image = path, .model = "no-such-model"}, progress, {}); }).find("no-such-model"), std::string::npos);
+  EXPECT_NE(message([&] { engine.encode({.image = folder / "none.png", .model = "given"}, progress, {}); }).find("none.png"),
+            std::string::npos);
+  EXPECT_NE(message([&] { engine.encode({.image = path, .model = "no-such-model"}, progress, {}); }).find("no-such-model"),
+            std::string::npos);
   engine.load("given", "auto");
 }
 

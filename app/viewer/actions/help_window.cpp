@@ -12,7 +12,9 @@ std::vector<Gesture> gestures() {
           {"Zoom in, out", "Double-click, Shift and double-click"},
           {"Hide overlays while held", "`"},
           {"Move the curtain", "Drag its handle"},
-          {"Go to a place", "Click or drag in the minimap"}};
+          {"Go to a place", "Click or drag in the minimap"},
+          {"Where a token looks, once encoded", "Click; drag: the mean of a box"},
+          {"Who looks at it, rollout, global tokens", "Shift, Ctrl, Alt and click"}};
 }
 
 void HelpWindow::show() {

@@ -92,7 +92,8 @@ void AttentionPanel::show_encoding() {
   const EncodeState state = session_.encoding();
   if (state.running) {
     char text[96];
-    if (state.total > 1) std::snprintf(text, sizeof text, "%s %" PRId64 "/%" PRId64 ", %.0f s", state.stage.c_str(), state.done, state.total, state.elapsed_s);
+    if (state.total > 1)
+      std::snprintf(text, sizeof text, "%s %" PRId64 "/%" PRId64 ", %.0f s", state.stage.c_str(), state.done, state.total, state.elapsed_s);
     else std::snprintf(text, sizeof text, "%s, %.0f s", state.stage.c_str(), state.elapsed_s);
     const float cancel = ImGui::CalcTextSize("Cancel").x + 2 * ImGui::GetStyle().FramePadding.x + ImGui::GetStyle().ItemSpacing.x;
     const float share = state.total > 0 ? static_cast<float>(state.done) / static_cast<float>(state.total) : 0;
@@ -107,8 +108,9 @@ void AttentionPanel::show_encoding() {
   const auto& encoded = explorer_.encoded();
   if (!encoded) return muted("Encode what you see, then click a place to see where it looks.");
   char text[128];
-  std::snprintf(text, sizeof text, "%" PRId64 " × %" PRId64 " tokens of %" PRId64 " px, %.1f s, %.0f MB, %s", encoded->rows, encoded->columns,
-                static_cast<std::int64_t>(encoded->model->config.encoder.patch), encoded->seconds, static_cast<double>(encoded->bytes) / kMegabyte, encoded->model->device.c_str());
+  std::snprintf(text, sizeof text, "%" PRId64 " × %" PRId64 " tokens of %" PRId64 " px, %.1f s, %.0f MB, %s", encoded->rows,
+                encoded->columns, static_cast<std::int64_t>(encoded->model->config.encoder.patch), encoded->seconds,
+                static_cast<double>(encoded->bytes) / kMegabyte, encoded->model->device.c_str());
   muted(text);
   if (!encoded->caveat.empty()) muted("Approximate: " + encoded->caveat + ".");
 }
@@ -180,7 +182,8 @@ void AttentionPanel::show_display() {
 void AttentionPanel::show_numbers() {
   const auto& reply = explorer_.shown();
   if (!reply) {
-    if (explorer_.view.tokens.empty() && method_choice(explorer_.view.method).needs_tokens) muted("Click a place in the encoded part of the image.");
+    if (explorer_.view.tokens.empty() && method_choice(explorer_.view.method).needs_tokens)
+      muted("Click a place in the encoded part of the image.");
     return;
   }
   const MethodChoice& choice = method_choice(reply->question.method);

@@ -32,7 +32,8 @@ void PickTool::handle(const CanvasEvent& event) {
       const auto before = dragged_;
       dragged_ = encoded ? tokens_of(*encoded, event.start.x, event.start.y, event.image.x, event.image.y) : std::nullopt;
       // Answered while the hand still moves. A box of one token is a click's business, whose own event follows the release.
-      if (dragged_ && dragged_ != before && dragged_->rows * dragged_->columns > 1) explorer_.pick({.box = dragged_}, method_of_modifiers(event.modifiers));
+      if (dragged_ && dragged_ != before && dragged_->rows * dragged_->columns > 1)
+        explorer_.pick({.box = dragged_}, method_of_modifiers(event.modifiers));
       break;
     }
     case CanvasPhase::kRelease:

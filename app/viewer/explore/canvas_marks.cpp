@@ -26,15 +26,18 @@ RectD to_rect(const Rect& rect) {
 // A corner of tokens of a plane, in the image.
 Point corner(const Encoded& encoded, const TokenBox& place, std::int64_t row, std::int64_t column) {
   const std::int64_t patch = encoded.model->config.encoder.patch;
-  return {static_cast<double>(encoded.computed.x + (place.column + column) * patch), static_cast<double>(encoded.computed.y + (place.row + row) * patch)};
+  return {static_cast<double>(encoded.computed.x + (place.column + column) * patch),
+          static_cast<double>(encoded.computed.y + (place.row + row) * patch)};
 }
 
-void draw_lines(const CanvasPainter& painter, const Encoded& encoded, const TokenBox& place, const std::vector<GridLine>& lines, ImU32 colour, float width) {
+void draw_lines(const CanvasPainter& painter, const Encoded& encoded, const TokenBox& place, const std::vector<GridLine>& lines,
+                ImU32 colour, float width) {
   std::size_t drawn = 0;
   const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
   for (const auto& [line_colour, line_width] : {std::pair{IM_COL32(0, 0, 0, 130), width + 2}, std::pair{colour, width}}) {
     for (const GridLine& line : lines) {
-      const ImVec2 a = painter.to_screen(corner(encoded, place, line.row0, line.column0)), b = painter.to_screen(corner(encoded, place, line.row1, line.column1));
+      const ImVec2 a = painter.to_screen(corner(encoded, place, line.row0, line.column0)),
+                   b = painter.to_screen(corner(encoded, place, line.row1, line.column1));
       if (b.x < low.x || b.y < low.y || a.x > high.x || a.y > high.y) continue;
       if (++drawn > kMostLines) return;
       painter.list.AddLine(a, b, line_colour, line_width * painter.scale);
@@ -71,7 +74,11 @@ void CanvasMarks::paint(const CanvasPainter& painter, const HeatLayer* heat) {
   const auto& shown = explorer_.shown();
   if (!heat || !shown || shown->plane.empty()) return;
   const std::string caption = title_of(shown->question);
-  const ColourBar bar{.colours = heat->style.colours, .low = heat->style.low, .high = heat->style.high, .caption = caption.c_str(), .unit = shown->unit.c_str()};
+  const ColourBar bar{.colours = heat->style.colours,
+                      .low = heat->style.low,
+                      .high = heat->style.high,
+                      .caption = caption.c_str(),
+                      .unit = shown->unit.c_str()};
   const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
   const float width = std::min(ImGui::GetFontSize() * 16, high.x - low.x - ImGui::GetFontSize());
   const ImVec2 size = colour_bar_size(bar, width);
@@ -89,7 +96,8 @@ void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& enco
   if (view.tokens.box) painter.outline(rect_of(encoded, *view.tokens.box), kChosen, 2);
   for (const BrushToken& token : view.tokens.brush) {
     const RectD rect = rect_of(encoded, {token.row, token.column, 1, 1});
-    painter.list.AddRect(painter.to_screen({rect.x, rect.y}), painter.to_screen({rect.x + rect.width, rect.y + rect.height}), kChosen, 0, painter.scale);
+    painter.list.AddRect(painter.to_screen({rect.x, rect.y}), painter.to_screen({rect.x + rect.width, rect.y + rect.height}), kChosen, 0,
+                         painter.scale);
   }
 }
 
@@ -101,7 +109,8 @@ void CanvasMarks::paint_field(const CanvasPainter& painter, const Encoded& encod
   for (std::size_t i = 0; i < count; ++i) {
     Contour& contour = contours_[i];
     const auto threshold = static_cast<float>(reply->contours[i].threshold);
-    if (contour.reply != reply.get() || contour.threshold != threshold) contour = {reply.get(), threshold, outline(reply->plane, threshold)};
+    if (contour.reply != reply.get() || contour.threshold != threshold)
+      contour = {reply.get(), threshold, outline(reply->plane, threshold)};
     draw_lines(painter, encoded, reply->place, contour.lines, reply->contours[i].share < 0.7 ? kField50 : kField90, 1.5f);
   }
 }
@@ -137,7 +146,8 @@ void draw_colour_bar(ImDrawList& list, ImVec2 place, float width, const ColourBa
   constexpr int kSteps = 128;
   for (int i = 0; i < kSteps; ++i) {
     const auto& c = colours[static_cast<std::size_t>(i * 255 / (kSteps - 1))];
-    list.AddRectFilled({x + width * static_cast<float>(i) / kSteps, y}, {x + width * static_cast<float>(i + 1) / kSteps, y + 0.8f * line}, IM_COL32(c[0], c[1], c[2], 255));
+    list.AddRectFilled({x + width * static_cast<float>(i) / kSteps, y}, {x + width * static_cast<float>(i + 1) / kSteps, y + 0.8f * line},
+                       IM_COL32(c[0], c[1], c[2], 255));
   }
   list.AddRect({x, y}, {x + width, y + 0.8f * line}, IM_COL32(255, 255, 255, 90));
   y += 0.9f * line;

@@ -24,7 +24,8 @@ std::unique_ptr<Engine> load_engine() {
     const auto path = program.parent_path() / folder / kEngineLibrary;
     if (!std::filesystem::exists(path, code)) continue;
     void* library = dlopen(path.c_str(), kMode);
-    if (library == nullptr) throw Error(ErrorKind::kEnvironment, std::string(kEngineLibrary) + ": cannot be loaded: " + first_line(dlerror()));
+    if (library == nullptr)
+      throw Error(ErrorKind::kEnvironment, std::string(kEngineLibrary) + ": cannot be loaded: " + first_line(dlerror()));
     auto* create = reinterpret_cast<CreateEngine*>(dlsym(library, kEngineFunction));
     if (create == nullptr) throw Error(ErrorKind::kEnvironment, path.string() + ": is not of this program: build or install it again");
     return std::unique_ptr<Engine>(create());

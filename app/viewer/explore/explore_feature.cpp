@@ -54,10 +54,20 @@ ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_en
 
 void ExploreFeature::add_encoding_actions() {
   const auto has_image = [this] { return workspace_.image.has_value(); };
-  workspace_.actions.add({.id = "attention.encode_view", .title = "Encode what you see", .group = kGroup, .shortcut = ImGuiKey_E,
-                          .tip = "Run the model on the visible part, so that every click is answered at once", .run = [this] { encode_view(); }, .enabled = has_image});
-  workspace_.actions.add({.id = "attention.encode_image", .title = "Encode the whole image", .group = kGroup, .shortcut = ImGuiMod_Shift | ImGuiKey_E,
-                          .tip = "Exact everywhere; takes longer and more memory", .run = [this] { encode_image(); }, .enabled = has_image});
+  workspace_.actions.add({.id = "attention.encode_view",
+                          .title = "Encode what you see",
+                          .group = kGroup,
+                          .shortcut = ImGuiKey_E,
+                          .tip = "Run the model on the visible part, so that every click is answered at once",
+                          .run = [this] { encode_view(); },
+                          .enabled = has_image});
+  workspace_.actions.add({.id = "attention.encode_image",
+                          .title = "Encode the whole image",
+                          .group = kGroup,
+                          .shortcut = ImGuiMod_Shift | ImGuiKey_E,
+                          .tip = "Exact everywhere; takes longer and more memory",
+                          .run = [this] { encode_image(); },
+                          .enabled = has_image});
   workspace_.actions.add({.id = "attention.cancel", .title = "Cancel encoding", .group = kGroup, .shortcut = ImGuiKey_Escape,
                           .run = [this] { session_.cancel_encoding(); }, .enabled = [this] { return session_.encoding().running; }});
 }
@@ -65,40 +75,77 @@ void ExploreFeature::add_encoding_actions() {
 void ExploreFeature::add_choosing_actions() {
   const auto encoded = [this] { return explorer_.encoded() != nullptr; };
   const auto add = [&](const char* id, const char* title, ImGuiKey key, const char* tip, std::function<void()> run) {
-    workspace_.actions.add({.id = id, .title = title, .group = kGroup, .shortcut = key, .tip = tip, .run = std::move(run), .enabled = encoded, .repeats = true});
+    workspace_.actions.add({.id = id,
+                            .title = title,
+                            .group = kGroup,
+                            .shortcut = key,
+                            .tip = tip,
+                            .run = std::move(run),
+                            .enabled = encoded,
+                            .repeats = true});
   };
   add("attention.previous_layer", "Previous layer", ImGuiKey_Comma, "Nearer to the image", [this] { explorer_.step_layer(-1); });
   add("attention.next_layer", "Next layer", ImGuiKey_Period, "Nearer to the result", [this] { explorer_.step_layer(1); });
-  add("attention.previous_head", "Previous head", ImGuiKey_LeftBracket, "Before the first: the mean of all", [this] { explorer_.step_head(-1); });
+  add("attention.previous_head", "Previous head", ImGuiKey_LeftBracket, "Before the first: the mean of all",
+      [this] { explorer_.step_head(-1); });
   add("attention.next_head", "Next head", ImGuiKey_RightBracket, "After the last: the mean of all", [this] { explorer_.step_head(1); });
   add("attention.next_global", "Next global token", ImGuiKey_G, "Where a global token looks", [this] { explorer_.next_global_token(); });
   const auto add_switch = [&](const char* id, const char* title, ImGuiKey key, const char* tip, bool View::* option) {
-    workspace_.actions.add({.id = id, .title = title, .group = kGroup, .shortcut = key, .tip = tip,
-                            .run = [this, option] { explorer_.view.*option = !(explorer_.view.*option); }, .checked = [this, option] { return explorer_.view.*option; }});
+    workspace_.actions.add({.id = id,
+                            .title = title,
+                            .group = kGroup,
+                            .shortcut = key,
+                            .tip = tip,
+                            .run = [this, option] { explorer_.view.*option = !(explorer_.view.*option); },
+                            .checked = [this, option] { return explorer_.view.*option; }});
   };
-  add_switch("attention.window", "Window outline", ImGuiKey_W, "The tokens that the chosen one can see in this layer", &View::window_outline);
-  add_switch("attention.contours", "Receptive field", ImGuiKey_R, "What holds 50 % (white) and 90 % (blue) of the rollout from the chosen tokens", &View::field_contours);
-  add_switch("attention.outliers", "High-norm tokens", ImGuiKey_N, "Tokens whose features have an unusual norm (Darcet et al. 2024)", &View::outliers);
+  add_switch("attention.window", "Window outline", ImGuiKey_W, "The tokens that the chosen one can see in this layer",
+             &View::window_outline);
+  add_switch("attention.contours", "Receptive field", ImGuiKey_R,
+             "What holds 50 % (white) and 90 % (blue) of the rollout from the chosen tokens", &View::field_contours);
+  add_switch("attention.outliers", "High-norm tokens", ImGuiKey_N, "Tokens whose features have an unusual norm (Darcet et al. 2024)",
+             &View::outliers);
   for (const MethodChoice& choice : method_choices()) {
-    workspace_.actions.add({.id = std::string("attention.method.") + choice.method, .title = choice.label, .group = std::string(kGroup) + "/Method", .tip = choice.hint,
-                            .run = [this, method = choice.method] { explorer_.choose_method(method); }, .enabled = encoded,
+    workspace_.actions.add({.id = std::string("attention.method.") + choice.method,
+                            .title = choice.label,
+                            .group = std::string(kGroup) + "/Method",
+                            .tip = choice.hint,
+                            .run = [this, method = choice.method] { explorer_.choose_method(method); },
+                            .enabled = encoded,
                             .checked = [this, method = choice.method] { return explorer_.view.method == method; }});
   }
 }
 
 void ExploreFeature::add_tools() {
-  workspace_.tools.add({.id = "pick", .title = "Pick tokens", .shortcut = ImGuiKey_T, .tip = "Click a token or drag a box to see where it looks", .sign = "T",
+  workspace_.tools.add({.id = "pick",
+                        .title = "Pick tokens",
+                        .shortcut = ImGuiKey_T,
+                        .tip = "Click a token or drag a box to see where it looks",
+                        .sign = "T",
                         .tool = std::make_unique<PickTool>(explorer_, workspace_.messages)});
-  workspace_.tools.add({.id = "brush", .title = "Brush tokens", .shortcut = ImGuiKey_B, .tip = "Paint over tokens to see where they look on average", .sign = "B",
+  workspace_.tools.add({.id = "brush",
+                        .title = "Brush tokens",
+                        .shortcut = ImGuiKey_B,
+                        .tip = "Paint over tokens to see where they look on average",
+                        .sign = "B",
                         .tool = std::make_unique<BrushTool>(explorer_)});
 }
 
 void ExploreFeature::add_panels() {
   PanelSet& panels = workspace_.panels;
-  panels.add({.id = "attention", .title = "Attention", .place = DockPlace::kRightBelow, .show = [this] { panel_.show(); }, .shortcut = ImGuiKey_A,
+  panels.add({.id = "attention",
+              .title = "Attention",
+              .place = DockPlace::kRightBelow,
+              .show = [this] { panel_.show(); },
+              .shortcut = ImGuiKey_A,
               .tip = "Which model, layer and head, and how its answers are shown"});
-  panels.add({.id = "heads", .title = "All heads", .place = DockPlace::kLeft, .show = [this] { wall_.show(); }, .open = false,
-              .shortcut = ImGuiKey_H, .tip = "Every head of every layer for the chosen tokens: hover to see it on the image, click to keep it"});
+  panels.add({.id = "heads",
+              .title = "All heads",
+              .place = DockPlace::kLeft,
+              .show = [this] { wall_.show(); },
+              .open = false,
+              .shortcut = ImGuiKey_H,
+              .tip = "Every head of every layer for the chosen tokens: hover to see it on the image, click to keep it"});
   panels.add({.id = "head_statistics", .title = "Statistics of heads", .place = DockPlace::kBottom, .show = [this] { plots_.show(); },
               .open = false, .shortcut = ImGuiKey_S, .tip = "Entropy and distance by layer and head; click a dot to see that head"});
   panels.add({.id = "windows", .title = "Window sizes", .place = DockPlace::kBottom, .show = [this] { windows_.show(); }, .open = false,
@@ -183,7 +230,8 @@ void ExploreFeature::show_values(const Reply& reply, const RectD& place) {
     const bool chosen = method_choice(reply.question.method).needs_tokens && reply.question.method != "similarity";
     if (!painted_ || painted_->question.method != reply.question.method) heat.alpha = chosen ? HeatAlpha::kByValue : HeatAlpha::kFlat;
     const auto values = reply.plane.samples();
-    heat.set_values({.columns = reply.plane.width(), .rows = reply.plane.height(), .values = {values.begin(), values.end()}, .rect_level0 = place});
+    heat.set_values(
+        {.columns = reply.plane.width(), .rows = reply.plane.height(), .values = {values.begin(), values.end()}, .rect_level0 = place});
     painted_ = explorer_.shown();
   }
   heat.style.low = static_cast<float>(explorer_.range().low);

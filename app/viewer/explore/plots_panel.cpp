@@ -23,7 +23,8 @@ void PlotsPanel::show() {
   if (explorer_.statistics().size() < layers) {
     char text[48];
     std::snprintf(text, sizeof text, "layer %zu of %zu", explorer_.statistics().size(), layers);
-    ImGui::ProgressBar(static_cast<float>(explorer_.statistics().size()) / static_cast<float>(layers), {-1, ImGui::GetFontSize() * 0.5f}, "");
+    ImGui::ProgressBar(static_cast<float>(explorer_.statistics().size()) / static_cast<float>(layers), {-1, ImGui::GetFontSize() * 0.5f},
+                       "");
     muted(text);
   }
   const float width = (ImGui::GetContentRegionAvail().x - ImGui::GetStyle().ItemSpacing.x) / 2;

@@ -22,10 +22,13 @@ Span widen(std::int64_t first, std::int64_t end, std::int64_t extent, std::int64
 
 RegionPlan plan_region(const Rect& region, const RegionShape& shape) {
   const std::int64_t left = std::max<std::int64_t>(0, region.x), top = std::max<std::int64_t>(0, region.y);
-  const std::int64_t right = std::min(shape.image_width, region.x + region.width), bottom = std::min(shape.image_height, region.y + region.height);
-  if (left >= right || top >= bottom) throw Error(ErrorKind::kUsage, "the view does not show any of the image: press 0 to fit it, then encode again");
+  const std::int64_t right = std::min(shape.image_width, region.x + region.width),
+                     bottom = std::min(shape.image_height, region.y + region.height);
+  if (left >= right || top >= bottom)
+    throw Error(ErrorKind::kUsage, "the view does not show any of the image: press 0 to fit it, then encode again");
   const auto place = [&](std::int64_t margin_rows, std::int64_t margin_columns) {
-    const Span x = widen(left, right, shape.image_width, shape.patch, margin_columns), y = widen(top, bottom, shape.image_height, shape.patch, margin_rows);
+    const Span x = widen(left, right, shape.image_width, shape.patch, margin_columns),
+               y = widen(top, bottom, shape.image_height, shape.patch, margin_rows);
     return Rect{x.begin, y.begin, x.end - x.begin, y.end - y.begin};
   };
   RegionPlan plan{.asked = place(0, 0), .computed = place(shape.margin_rows, shape.margin_columns), .asked_tokens = {}};
@@ -65,7 +68,9 @@ std::optional<TokenBox> token_at(const Encoded& encoded, double x, double y) { r
 
 std::optional<TokenBox> tokens_of(const Encoded& encoded, double x0, double y0, double x1, double y1) {
   const auto patch = static_cast<double>(encoded.model->config.encoder.patch);
-  const auto token = [&](double pixel, std::int64_t origin) { return static_cast<std::int64_t>(std::floor((pixel - static_cast<double>(origin)) / patch)); };
+  const auto token = [&](double pixel, std::int64_t origin) {
+    return static_cast<std::int64_t>(std::floor((pixel - static_cast<double>(origin)) / patch));
+  };
   const TokenBox& asked = encoded.asked_tokens;
   const std::int64_t left = std::max(token(std::min(x0, x1), encoded.computed.x), asked.column);
   const std::int64_t top = std::max(token(std::min(y0, y1), encoded.computed.y), asked.row);

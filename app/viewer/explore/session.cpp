@@ -95,7 +95,8 @@ void Session::forget_answers() {
 std::uint64_t Session::ask(Lane lane, std::vector<Question> questions) {
   const std::lock_guard lock(mutex_);
   const auto index = static_cast<std::size_t>(lane);
-  lanes_[index] = {.state = {.ticket = ++last_ticket_, .questions = std::move(questions), .replies = {}, .error = {}}, .asked_at = Clock::now()};
+  lanes_[index] = {.state = {.ticket = ++last_ticket_, .questions = std::move(questions), .replies = {}, .error = {}},
+                   .asked_at = Clock::now()};
   if (running_lane_ && *running_lane_ >= index) running_.request_stop();   // it is asked again later, unless it was this lane's own
   changed_.notify_all();
   return last_ticket_;

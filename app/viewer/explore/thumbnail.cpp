@@ -45,8 +45,8 @@ void Thumbnail::show(const std::shared_ptr<const Reply>& reply, const TokenBox& 
   if (!texture_) texture_ = gl::create_texture();
   glBindTexture(GL_TEXTURE_2D, texture_.id());
   glPixelStorei(GL_UNPACK_ALIGNMENT, 1);
-  glTexImage2D(GL_TEXTURE_2D, 0, GL_RGB8, static_cast<GLsizei>(picture.width()), static_cast<GLsizei>(picture.height()), 0, GL_RGB, GL_UNSIGNED_BYTE,
-               picture.samples().data());
+  glTexImage2D(GL_TEXTURE_2D, 0, GL_RGB8, static_cast<GLsizei>(picture.width()), static_cast<GLsizei>(picture.height()), 0, GL_RGB,
+               GL_UNSIGNED_BYTE, picture.samples().data());
   gl::set_sampling(GL_NEAREST);
 }
 

@@ -74,7 +74,8 @@ TokenBox window_of(const ModelConfig& model, std::int64_t layer, std::int64_t he
   const LayerAttention& attention = layer < 0 ? layers.back() : layers.at(static_cast<std::size_t>(layer));
   if (attention.dense) return grid;
   const auto& dilations = attention.dilation;
-  const std::int64_t dilation = dilations.size() > 1 && head >= 0 ? dilations.at(static_cast<std::size_t>(head)) : *std::max_element(dilations.begin(), dilations.end());
+  const std::int64_t dilation = dilations.size() > 1 && head >= 0 ? dilations.at(static_cast<std::size_t>(head))
+                                                                  : *std::max_element(dilations.begin(), dilations.end());
   const std::int64_t reach_y = dilation * (attention.window[0] / 2), reach_x = dilation * (attention.window[1] / 2);
   const std::int64_t top = std::max(grid.row, tokens.row - reach_y), left = std::max(grid.column, tokens.column - reach_x);
   return {top, left, std::min(grid.row + grid.rows, tokens.row + tokens.rows + reach_y) - top,

@@ -43,12 +43,14 @@ std::shared_ptr<const ModelSummary> summarise(const SegmentationModel& model, co
 }
 
 torch::Tensor to_tensor(const ImageU8& rgb) {
-  const auto view = torch::from_blob(const_cast<std::uint8_t*>(rgb.samples().data()), {rgb.height(), rgb.width(), 3}, torch::kUInt8);  // only read
+  const auto view =
+      torch::from_blob(const_cast<std::uint8_t*>(rgb.samples().data()), {rgb.height(), rgb.width(), 3}, torch::kUInt8);  // only read
   return view.permute({2, 0, 1}).contiguous();
 }
 
 analysis::HeadChoice to_heads(const HeadSelection& heads) {
-  constexpr std::array kFusions{analysis::HeadFusion::kMean, analysis::HeadFusion::kMax, analysis::HeadFusion::kMin, analysis::HeadFusion::kOne};
+  constexpr std::array kFusions{analysis::HeadFusion::kMean, analysis::HeadFusion::kMax, analysis::HeadFusion::kMin,
+                                analysis::HeadFusion::kOne};
   return {kFusions.at(static_cast<std::size_t>(heads.fusion)), heads.head};
 }
 
@@ -91,8 +93,18 @@ TokenBox support_of(const nlohmann::json& numbers, const TokenBox& everywhere) {
 }
 
 Reply to_reply(const Question& question, const TokenBox& place, const analysis::Answer& answer) {
-  Reply reply{.question = question, .place = place, .plane = {}, .colours = {}, .unit = answer.unit, .globals = {}, .contours = {},
-              .entropy_by_head = {}, .distance_by_head_pixels = {}, .global_mass_by_head = {}, .outlier_threshold = {}, .numbers = answer.numbers};
+  Reply reply{.question = question,
+              .place = place,
+              .plane = {},
+              .colours = {},
+              .unit = answer.unit,
+              .globals = {},
+              .contours = {},
+              .entropy_by_head = {},
+              .distance_by_head_pixels = {},
+              .global_mass_by_head = {},
+              .outlier_threshold = {},
+              .numbers = answer.numbers};
   if (answer.rgb.defined()) {
     const auto rgb = answer.rgb.cpu().contiguous();
     reply.colours = ImageU8(rgb.size(1), rgb.size(0), 3);
@@ -194,7 +206,8 @@ Reply TorchEngine::kept_mass_around(const Question& question) {
   place.column = std::clamp<std::int64_t>(around.column + around.columns / 2 - kSide / 2, 0, columns - place.columns);
   const auto globals = whole.global_tokens();
   const auto cut = [&, r = rows, c = columns](const torch::Tensor& all) {
-    const auto grid = all.narrow(0, globals, r * c).unflatten(0, {r, c}).narrow(0, place.row, place.rows).narrow(1, place.column, place.columns);
+    const auto grid =
+        all.narrow(0, globals, r * c).unflatten(0, {r, c}).narrow(0, place.row, place.rows).narrow(1, place.column, place.columns);
     return torch::cat({all.narrow(0, 0, globals), grid.flatten(0, 1)});
   };
   const analysis::AttentionLayer near{.query = cut(whole.query), .key = cut(whole.key),
@@ -203,7 +216,8 @@ Reply TorchEngine::kept_mass_around(const Question& question) {
   const auto mass = kept.at((query.window - 1) / 2, globals);
   analysis::Answer answer{.plane = analysis::fuse_heads(mass, query.heads, 0).cpu(), .unit = "share of dense attention"};
   const auto mean = kept.curve().mean(0).cpu().contiguous();
-  answer.numbers = {{"window", query.window}, {"kept_by_radius_mean", std::vector<double>(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel())}};
+  answer.numbers = {{"window", query.window},
+                    {"kept_by_radius_mean", std::vector<double>(mean.data_ptr<double>(), mean.data_ptr<double>() + mean.numel())}};
   return to_reply(question, place, answer);
 }
 

@@ -24,7 +24,9 @@ class WindowSource final : public ImageSource {
   }
   const ImageInfo& info() const override { return info_; }
   ImageU8 read_rgb(Rect rect, int) override { return whole_->read_rgb({rect.x + window_.x, rect.y + window_.y, rect.width, rect.height}); }
-  ImageU8 read_valid(Rect rect, int) override { return whole_->read_valid({rect.x + window_.x, rect.y + window_.y, rect.width, rect.height}); }
+  ImageU8 read_valid(Rect rect, int) override {
+    return whole_->read_valid({rect.x + window_.x, rect.y + window_.y, rect.width, rect.height});
+  }
 
  private:
   std::unique_ptr<ImageSource> whole_;
@@ -48,27 +50,32 @@ class RowsSink final : public LabelSink {
 Rect cut_to(const Rect& rect, const ImageInfo& info) {
   const std::int64_t x0 = std::max<std::int64_t>(0, rect.x), y0 = std::max<std::int64_t>(0, rect.y);
   const Rect cut{x0, y0, std::min(info.width, rect.x + rect.width) - x0, std::min(info.height, rect.y + rect.height) - y0};
-  if (cut.width < 1 || cut.height < 1) throw Error(ErrorKind::kUsage, "the view does not show any of the image: press 0 to fit it, then segment again");
+  if (cut.width < 1 || cut.height < 1)
+    throw Error(ErrorKind::kUsage, "the view does not show any of the image: press 0 to fit it, then segment again");
   return cut;
 }
 
 }  // namespace
 
-Engine::SegmentSummary TorchEngine::segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) {
+Engine::SegmentSummary TorchEngine::segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress,
+                                            const std::stop_token& stop) {
   const auto start = std::chrono::steady_clock::now();
   progress.report("model", 0, 1);
   load(request.model, request.device);
   throw_if_stopped(stop);
-  if (!model_->config().decoder) throw Error(ErrorKind::kModel, request.model + ": a backbone without a decoder cannot segment: choose another model");
+  if (!model_->config().decoder)
+    throw Error(ErrorKind::kModel, request.model + ": a backbone without a decoder cannot segment: choose another model");
   auto source = open_image(request.image);
-  SegmentSummary summary{.model = summary_, .model_hash = {}, .area = {0, 0, source->info().width, source->info().height}, .class_pixels = {}, .files = {}};
+  SegmentSummary summary{
+      .model = summary_, .model_hash = {}, .area = {0, 0, source->info().width, source->info().height}, .class_pixels = {}, .files = {}};
   if (request.region_level0) {
     summary.area = cut_to(*request.region_level0, source->info());
     source = std::make_unique<WindowSource>(std::move(source), summary.area);
   }
   std::unique_ptr<ImageOutputs> files;
   if (!request.mask_stem.empty()) {
-    files = std::make_unique<ImageOutputs>(ImageOutputs::Subject{.image = request.image, .stem = request.mask_stem}, OutputChoice{}, *source, model_->config());
+    files = std::make_unique<ImageOutputs>(ImageOutputs::Subject{.image = request.image, .stem = request.mask_stem}, OutputChoice{},
+                                           *source, model_->config());
   }
   RowsSink sink(rows, files.get());
   LabelOutput labels(*source, model_->config(), sink);

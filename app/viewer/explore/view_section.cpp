@@ -38,8 +38,8 @@ json save_tokens(const Selection& tokens) {
 Selection load_tokens(const json& saved, const Encoded& encoded) {
   Selection tokens;
   const auto inside = [&](const TokenBox& box) {
-    return box.row >= 0 && box.column >= 0 && box.rows > 0 && box.columns > 0 && box.rows <= encoded.rows && box.columns <= encoded.columns &&
-           box.row <= encoded.rows - box.rows && box.column <= encoded.columns - box.columns;
+    return box.row >= 0 && box.column >= 0 && box.rows > 0 && box.columns > 0 && box.rows <= encoded.rows &&
+           box.columns <= encoded.columns && box.row <= encoded.rows - box.rows && box.column <= encoded.columns - box.columns;
   };
   if (!saved.is_object()) return tokens;
   if (const json box = saved.value("box", json()); are_integers(box, 4)) {
@@ -60,11 +60,21 @@ Selection load_tokens(const json& saved, const Encoded& encoded) {
 }  // namespace
 
 json save_view(const View& view) {
-  return {{"method", view.method}, {"layer", view.layer}, {"heads", kFusionNames.at(static_cast<std::size_t>(view.heads.fusion))},
-          {"head", view.heads.head}, {"tokens", save_tokens(view.tokens)}, {"attention_share", view.attention_share}, {"window", view.window},
-          {"mass_share", view.mass_share}, {"clip_percentile", view.clip_percentile}, {"fixed_range", view.range_mode == RangeMode::kFixed},
-          {"low", view.fixed_low}, {"high", view.fixed_high}, {"window_outline", view.window_outline},
-          {"field_contours", view.field_contours}, {"outliers", view.outliers}};
+  return {{"method", view.method},
+          {"layer", view.layer},
+          {"heads", kFusionNames.at(static_cast<std::size_t>(view.heads.fusion))},
+          {"head", view.heads.head},
+          {"tokens", save_tokens(view.tokens)},
+          {"attention_share", view.attention_share},
+          {"window", view.window},
+          {"mass_share", view.mass_share},
+          {"clip_percentile", view.clip_percentile},
+          {"fixed_range", view.range_mode == RangeMode::kFixed},
+          {"low", view.fixed_low},
+          {"high", view.fixed_high},
+          {"window_outline", view.window_outline},
+          {"field_contours", view.field_contours},
+          {"outliers", view.outliers}};
 }
 
 void load_view(const json& saved, const Encoded* encoded, View& view) {
@@ -76,7 +86,8 @@ void load_view(const json& saved, const Encoded* encoded, View& view) {
   if (const auto found = std::ranges::find(kFusionNames, heads); found != kFusionNames.end()) {
     view.heads.fusion = static_cast<Fusion>(found - kFusionNames.begin());
   }
-  const std::int64_t layers = encoded ? encoded->model->config.encoder.depth : 1, all_heads = encoded ? encoded->model->config.encoder.heads : 1;
+  const std::int64_t layers = encoded ? encoded->model->config.encoder.depth : 1,
+                     all_heads = encoded ? encoded->model->config.encoder.heads : 1;
   take<std::int64_t>(saved, "layer", view.layer, 0, layers - 1);
   take<std::int64_t>(saved, "head", view.heads.head, 0, all_heads - 1);
   take<double>(saved, "attention_share", view.attention_share, 0, 1);

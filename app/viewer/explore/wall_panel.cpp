@@ -17,7 +17,8 @@ void WallPanel::show() {
   explorer_.view.wall = true;
   if (!explorer_.encoded() || explorer_.view.tokens.empty()) {
     ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().muted);
-    ImGui::TextWrapped(explorer_.encoded() ? "Click a token: every head of every layer then shows here where it looks." : "Encode what you see (E), then click a token.");
+    ImGui::TextWrapped(explorer_.encoded() ? "Click a token: every head of every layer then shows here where it looks."
+                                           : "Encode what you see (E), then click a token.");
     ImGui::PopStyleColor();
     return;
   }
@@ -68,7 +69,8 @@ void WallPanel::show_cell(std::size_t panel, ImVec2 corner, float side) {
   }
   if (hovered && !thumbnails_[panel].empty()) {
     const Reply& reply = thumbnails_[panel].reply();
-    ImGui::SetTooltip("layer %d, head %d: %.1f %% on global tokens", static_cast<int>(panel / heads), static_cast<int>(panel % heads), reply.global_total * 100);
+    ImGui::SetTooltip("layer %d, head %d: %.1f %% on global tokens", static_cast<int>(panel / heads), static_cast<int>(panel % heads),
+                      reply.global_total * 100);
   }
   ImGui::PopID();
 }

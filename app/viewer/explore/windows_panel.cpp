@@ -23,12 +23,14 @@ void muted(const char* text) {
 void WindowsPanel::show() {
   explorer_.view.windows = true;
   const auto& box = explorer_.view.tokens.box;
-  if (!explorer_.encoded() || !box) return muted("Click a token or drag a box: this compares its row under windows of different sizes with dense attention.");
+  if (!explorer_.encoded() || !box)
+    return muted("Click a token or drag a box: this compares its row under windows of different sizes with dense attention.");
   const auto& replies = explorer_.windows();
   const TokenBox part{box->row - kAround, box->column - kAround, box->rows + 2 * kAround, box->columns + 2 * kAround};
   const auto count = static_cast<float>(kComparedWindows.size());
   const float gap = ImGui::GetStyle().ItemSpacing.x, line = ImGui::GetTextLineHeightWithSpacing();
-  const float side = std::max(ImGui::GetFontSize() * 4, std::min((ImGui::GetContentRegionAvail().x - (count - 1) * gap) / count, ImGui::GetContentRegionAvail().y - 3.6f * line));
+  const float side = std::max(ImGui::GetFontSize() * 4, std::min((ImGui::GetContentRegionAvail().x - (count - 1) * gap) / count,
+                                                                 ImGui::GetContentRegionAvail().y - 3.6f * line));
   const bool have_dense = replies.size() == kComparedWindows.size();
   for (std::size_t i = 0; i < kComparedWindows.size(); ++i) {
     if (i > 0) ImGui::SameLine();
@@ -44,7 +46,8 @@ void WindowsPanel::show() {
       ImGui::TextUnformatted("keeps all");
     } else if (have_dense && box->rows * box->columns == 1) {
       const Reply& dense = *replies.back();
-      ImGui::Text("keeps %.1f %%", 100 * kept_by_window(dense.plane, dense.global_total, {box->row - dense.place.row, box->column - dense.place.column, 1, 1}, window));
+      ImGui::Text("keeps %.1f %%", 100 * kept_by_window(dense.plane, dense.global_total,
+                                                        {box->row - dense.place.row, box->column - dense.place.column, 1, 1}, window));
     }
     ImGui::EndGroup();
   }
