@@ -37,8 +37,9 @@ void PlotsPanel::show_plot(const char* title, std::vector<double> Reply::* by_he
   const auto heads = static_cast<std::size_t>(explorer_.heads());
   const double step = heads > 1 ? kSpread / static_cast<double>(heads - 1) : 0;
   ImPlot::PushStyleVar(ImPlotStyleVar_PlotMinSize, ImVec2(100, 50));   // the panel is low
+  ImPlot::PushStyleVar(ImPlotStyleVar_FitPadding, ImVec2(0, 0.08f));     // dots at the edge are whole
   const bool visible = ImPlot::BeginPlot(title, {width, -1}, ImPlotFlags_NoLegend | ImPlotFlags_NoMenus | ImPlotFlags_NoBoxSelect);
-  ImPlot::PopStyleVar();
+  ImPlot::PopStyleVar(2);
   if (!visible) return;
   ImPlot::SetupAxes(nullptr, nullptr, ImPlotAxisFlags_NoHighlight, ImPlotAxisFlags_AutoFit | ImPlotAxisFlags_NoHighlight);
   ImPlot::SetupAxisLimits(ImAxis_X1, -0.6, static_cast<double>(explorer_.depth()) - 0.4, ImPlotCond_Always);
