@@ -30,7 +30,7 @@ void WindowsPanel::show() {
   const auto count = static_cast<float>(kComparedWindows.size());
   const float gap = ImGui::GetStyle().ItemSpacing.x, line = ImGui::GetTextLineHeightWithSpacing();
   const float side = std::max(ImGui::GetFontSize() * 4, std::min((ImGui::GetContentRegionAvail().x - (count - 1) * gap) / count,
-                                                                 ImGui::GetContentRegionAvail().y - 3.6f * line));
+                                                                 ImGui::GetContentRegionAvail().y - 4.2f * line));
   const bool have_dense = replies.size() == kComparedWindows.size();
   for (std::size_t i = 0; i < kComparedWindows.size(); ++i) {
     if (i > 0) ImGui::SameLine();
