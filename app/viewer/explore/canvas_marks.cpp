@@ -12,6 +12,7 @@ namespace {
 // Told apart by lightness as much as by hue.
 constexpr ImU32 kRegion = IM_COL32(255, 255, 255, 110), kChosen = IM_COL32(255, 255, 255, 255), kWindow = IM_COL32(255, 205, 60, 255),
                 kField50 = IM_COL32(255, 255, 255, 255), kField90 = IM_COL32(120, 220, 255, 255), kOutlier = IM_COL32(255, 90, 160, 255);
+constexpr double kPatience_s = 0.3;
 constexpr std::size_t kMostLines = 20000, kMostMarkers = 2000;
 
 RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
@@ -71,20 +72,39 @@ void CanvasMarks::paint(const CanvasPainter& painter, const HeatLayer* heat) {
   paint_field(painter, *encoded);
   paint_outliers(painter, *encoded);
   paint_tokens(painter, *encoded);
+  const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
+  const float gap = ImGui::GetFontSize() * 0.8f, width = std::min(ImGui::GetFontSize() * 16, high.x - low.x - 2 * gap);
+  const float height = paint_bar(painter, heat, {low.x + gap, low.y + gap}, width);
+  paint_waiting(painter, {low.x + gap, low.y + gap + height});
+}
+
+float CanvasMarks::paint_bar(const CanvasPainter& painter, const HeatLayer* heat, ImVec2 corner, float width) {
   const auto& shown = explorer_.shown();
-  if (!heat || !shown || shown->plane.empty()) return;
+  if (!heat || !shown || shown->plane.empty()) return 0;
   const std::string caption = title_of(shown->question);
   const ColourBar bar{.colours = heat->style.colours,
                       .low = heat->style.low,
                       .high = heat->style.high,
                       .caption = caption.c_str(),
                       .unit = shown->unit.c_str()};
-  const ImVec2 low = painter.list.GetClipRectMin(), high = painter.list.GetClipRectMax();
-  const float width = std::min(ImGui::GetFontSize() * 16, high.x - low.x - ImGui::GetFontSize());
-  const ImVec2 size = colour_bar_size(bar, width);
-  const float gap = ImGui::GetFontSize() * 0.8f;
-  if (size.x + 2 * gap > high.x - low.x || size.y + 2 * gap > high.y - low.y) return;
-  draw_colour_bar(painter.list, {low.x + gap, low.y + gap}, width, bar);
+  const ImVec2 size = colour_bar_size(bar, width), end = painter.list.GetClipRectMax();
+  if (corner.x + size.x > end.x || corner.y + size.y > end.y) return 0;
+  draw_colour_bar(painter.list, corner, width, bar);
+  return size.y + ImGui::GetFontSize() * 0.4f;
+}
+
+// What is shown is still the last answer: says what is coming. Answers that are here at once do not flicker.
+void CanvasMarks::paint_waiting(const CanvasPainter& painter, ImVec2 corner) {
+  if (!explorer_.waiting()) return waiting_since_s_.reset();
+  if (!waiting_since_s_) waiting_since_s_ = ImGui::GetTime();
+  if (ImGui::GetTime() - *waiting_since_s_ < kPatience_s) return;
+  Question asked{
+      .method = explorer_.view.method, .tokens = explorer_.view.tokens, .layer = explorer_.view.layer, .heads = explorer_.view.heads};
+  const std::string text = "asking: " + title_of(asked) + " …";
+  const float pad = ImGui::GetFontSize() * 0.5f;
+  const ImVec2 size = ImGui::CalcTextSize(text.c_str());
+  painter.list.AddRectFilled(corner, {corner.x + size.x + 2 * pad, corner.y + size.y + pad}, IM_COL32(12, 12, 14, 215), pad * 0.6f);
+  painter.list.AddText({corner.x + pad, corner.y + pad / 2}, IM_COL32(255, 205, 60, 255), text.c_str());
 }
 
 void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& encoded) {

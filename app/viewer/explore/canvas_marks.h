@@ -1,6 +1,7 @@
 // What is drawn over the picture beside the maps: the encoded region, the chosen tokens, their window, contours, markers, the colour bar.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "app/viewer/canvas/tool.h"
@@ -26,9 +27,12 @@ class CanvasMarks {
   void paint_tokens(const CanvasPainter& painter, const Encoded& encoded);
   void paint_field(const CanvasPainter& painter, const Encoded& encoded);
   void paint_outliers(const CanvasPainter& painter, const Encoded& encoded);
+  float paint_bar(const CanvasPainter& painter, const HeatLayer* heat, ImVec2 corner, float width);   // returns its height
+  void paint_waiting(const CanvasPainter& painter, ImVec2 corner);
 
   Explorer& explorer_;
   std::vector<Contour> contours_;
+  std::optional<double> waiting_since_s_;
 };
 
 // A bar of colours with the values at its ends and in its middle; caption above, unit below. Returns its size, caption included.

@@ -1,0 +1,103 @@
+// fovea_bench_explore [WIDTH HEIGHT [CLICKS]]: encodes an image of that size (default 1024 x 768 pixels) with the shipped model as
+// fovea-view does, then asks at random places and prints, for each kind of question, the median and the longest time from the click to
+// the answer in the window's hands. The frame that uploads and draws the answer comes on top. Every row is checked to sum to one.
+#include <algorithm>
+#include <cmath>
+#include <condition_variable>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <mutex>
+#include <random>
+
+#include "app/viewer/explore/session.h"
+#include "core/image/writers.h"
+
+namespace fovea::explore {
+namespace {
+
+// Noise over waves: attention of an even image says little about time.
+ImageU8 picture(std::int64_t width, std::int64_t height) {
+  ImageU8 image(width, height, 3);
+  std::mt19937 random(1);
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t i = 0; i < 3 * width; ++i) {
+      const double wave = std::sin(static_cast<double>(i / 3) / 37.0) * std::cos(static_cast<double>(y) / 23.0);
+      image.row(y)[i] = static_cast<std::uint8_t>(110 + 80 * wave + static_cast<double>(random() % 40));
+    }
+  }
+  return image;
+}
+
+class Bench {
+ public:
+  explicit Bench(std::filesystem::path image) : image_(std::move(image)) {}
+
+  void encode() {
+    session_.encode({.image = image_});
+    wait([this] { return !session_.encoding().running; });
+    const auto state = session_.encoding();
+    if (!state.encoded) throw Error(ErrorKind::kEnvironment, state.error);
+    encoded_ = state.encoded;
+    std::printf("%lld x %lld tokens on %s, encoded in %.1f s, %.0f MB\n", static_cast<long long>(encoded_->rows),
+                static_cast<long long>(encoded_->columns), encoded_->model->device.c_str(), encoded_->seconds,
+                static_cast<double>(encoded_->bytes) / (1 << 20));
+    std::printf("%-28s %10s %10s %10s\n", "question", "median ms", "max ms", "bar ms");
+  }
+
+  void time(const char* name, const char* method, double bar_ms, int clicks) {
+    std::mt19937 random(7);
+    std::vector<double> times;
+    for (int i = 0; i <= clicks; ++i) {
+      const TokenBox box{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(encoded_->rows)),
+                         static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(encoded_->columns))};
+      session_.ask(Lane::kPick, {{.method = method, .tokens = {.box = box}}});
+      wait([this] { return !session_.busy(); });
+      const LaneState lane = session_.lane(Lane::kPick);
+      if (lane.replies.empty()) throw Error(ErrorKind::kEnvironment, lane.error);
+      const Reply& reply = *lane.replies.front();
+      if (std::string_view(method) != "column" && std::abs(reply.grid_total + reply.global_total - 1) > 1e-4) {
+        throw Error(ErrorKind::kContract, std::string(method) + ": does not sum to one");
+      }
+      if (i > 0) times.push_back(reply.elapsed_ms);   // the first one warms up
+    }
+    std::ranges::sort(times);
+    std::printf("%-28s %10.1f %10.1f %10.0f\n", name, times[times.size() / 2], times.back(), bar_ms);
+  }
+
+ private:
+  template <class Condition>
+  void wait(Condition condition) {
+    std::unique_lock lock(mutex_);
+    while (!condition()) changed_.wait_for(lock, std::chrono::milliseconds(1));
+  }
+  std::filesystem::path image_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::shared_ptr<const Encoded> encoded_;
+  Session session_{load_engine, [this] { changed_.notify_all(); }};
+};
+
+}  // namespace
+}  // namespace fovea::explore
+
+int main(int argc, char** argv) {
+  const std::int64_t width = argc > 2 ? std::atoll(argv[1]) : 1024, height = argc > 2 ? std::atoll(argv[2]) : 768;
+  const int clicks = argc > 3 ? std::atoi(argv[3]) : 20;
+  const auto file = std::filesystem::temp_directory_path() / "fovea_bench_explore.png";
+  int code = 0;
+  try {
+    fovea::write_png(file, fovea::explore::picture(width, height));
+    fovea::explore::Bench bench(file);
+    bench.encode();
+    bench.time("row", "row", 50, clicks);
+    bench.time("column", "column", 100, clicks);
+    bench.time("rollout, all 12 layers", "rollout", 200, std::max(1, clicks / 5));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "%s\n", error.what());
+    code = 3;
+  }
+  std::error_code ignored;
+  std::filesystem::remove(file, ignored);
+  return code;
+}
