@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/attention/analysis/attention_products.h"
+#include "core/attention/analysis/fused_windows.h"
 #include "core/attention/analysis/rollout.h"
 #include "core/base/error.h"
 #include "tests/analysis/dense_oracle.h"
@@ -60,6 +61,35 @@ TEST_P(RolloutAgainstDense, RowsAndColumns) {
       EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
     }
   }
+}
+
+TEST_P(RolloutAgainstDense, FromKeptMeans) {
+  auto layers = random_layers(GetParam(), 3);
+  const auto matrices = matrices_of(layers);
+  const auto expected = dense_rollout(matrices, {}, 0.5);
+  for (auto& layer : layers) {
+    layer.fused = fuse_windows(layer, {});
+    EXPECT_EQ(layer.fused == nullptr, fused_windows_bytes(layer) == 0);
+    if (!layer.fused) continue;
+    auto bytes = layer.fused->global_rows.defined() ? layer.fused->global_rows.numel() : 0;
+    for (const auto& tile : layer.fused->probabilities) bytes += static_cast<std::int64_t>(tile.size());
+    EXPECT_EQ(4 * bytes, fused_windows_bytes(layer));
+  }
+  const auto& layer = layers.front();
+  const auto token = layer.global_tokens() + layer.width() / 2;
+  const auto at = token_map(layer, 0, layer.width() / 2);
+  const auto to_input = rollout(stack_of(layers), at, {});
+  EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
+  const auto from_input = rollout(stack_of(layers), at, {.direction = RolloutDirection::kFromInput});
+  EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
+}
+
+TEST(KeptMeans, AStopEndsTheirMaking) {
+  std::stop_source stop;
+  stop.request_stop();
+  const auto layer = random_layers(oracle_cases().front(), 1).front();
+  if (fused_windows_bytes(layer) == 0) GTEST_SKIP() << "a dense layer keeps none";
+  EXPECT_THROW(fuse_windows(layer, stop.get_token()), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, RolloutAgainstDense, ::testing::ValuesIn(oracle_cases()));

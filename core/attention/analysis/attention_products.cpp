@@ -6,6 +6,7 @@
 
 #include "core/attention/analysis/block_sweep.h"
 #include "core/attention/analysis/cuda_products.h"
+#include "core/attention/analysis/fused_windows.h"
 #include "core/attention/analysis/window_offsets.h"
 #include "core/attention/analysis/window_sweep.h"
 #include "core/base/error.h"
@@ -79,12 +80,14 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads);
   TokenMap result{.grid = layer.pattern.grid, .globals = at::zeros_like(r.globals), .support = {},
                   .values = at::zeros({0, 0}, r.values.options())};
+  const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
   if (!r.support.empty()) {
-    result = by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
+    result = kept ? window_sweep::times_attention(r, layer, *layer.fused)
+             : by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
                                : block_sweep::times_attention(r, layer, heads, sums);
   }
   if (!has_weight(r.globals)) return result;
-  const auto from_globals = at::matmul(r.globals, global_rows(layer, heads, sums));   // [N]
+  const auto from_globals = at::matmul(r.globals, kept ? layer.fused->global_rows : global_rows(layer, heads, sums));   // [N]
   const auto globals = layer.global_tokens();
   result.globals = result.globals + from_globals.narrow(0, 0, globals);
   auto whole = from_globals.narrow(0, globals, layer.height() * layer.width()).view({layer.height(), layer.width()});
@@ -103,7 +106,9 @@ TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const H
   check_map(layer, c);
   const auto rect = has_weight(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
   if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, rect, heads);
-  auto result = by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
+  const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
+  auto result = kept ? window_sweep::attention_times(layer, *layer.fused, contiguous(c), rect)
+                : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                                   : block_sweep::attention_times(layer, c, rect, heads, sums);
   if (layer.global_tokens() == 0) return result;
   const bool rescaled = sums == RowSums::kOne && (heads.fusion == HeadFusion::kMax || heads.fusion == HeadFusion::kMin);

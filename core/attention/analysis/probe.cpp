@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "core/attention/analysis/features.h"
+#include "core/attention/analysis/fused_windows.h"
 #include "core/base/error.h"
 
 namespace fovea::analysis {
@@ -92,6 +93,7 @@ AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const t
   }
   progress.report("encoder", encoder.depth, encoder.depth);
   layers_.resize(static_cast<std::size_t>(encoder.depth));
+  fused_.resize(layers_.size());
 }
 
 void AttentionProbe::check_exists(std::int64_t layer) const {
@@ -123,7 +125,22 @@ const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
 }
 
 LayerStack AttentionProbe::stack() {
-  return {depth(), [this](std::int64_t index) { return layer(index); }};
+  return {depth(), [this](std::int64_t index) {
+            auto with_fused = layer(index);
+            with_fused.fused = fused_[static_cast<std::size_t>(index)];
+            return with_fused;
+          }};
+}
+
+void AttentionProbe::prepare_rollouts(std::int64_t budget_bytes, const std::stop_token& stop) {
+  for (std::int64_t index = depth() - 1; index >= 0; --index) {
+    throw_if_stopped(stop);
+    const auto& own = layer(index);
+    budget_bytes -= fused_windows_bytes(own);
+    if (budget_bytes < 0) return;
+    auto& fused = fused_[static_cast<std::size_t>(index)];
+    if (!fused) fused = fuse_windows(own, stop);
+  }
 }
 
 torch::Tensor AttentionProbe::values(std::int64_t layer) {

@@ -45,7 +45,11 @@ class AttentionProbe {
 
   // 0-based. Error{kUsage} for a layer that does not exist.
   const AttentionLayer& layer(std::int64_t layer);
+  // Of layers with what prepare_rollouts() kept.
   LayerStack stack();
+  // Keeps the mean of heads of each layer, from the last one on, as long as all of it fits into the budget; those kept already stay. Makes
+  // rollouts on the CPU tens of times faster. Error{kCancelled}.
+  void prepare_rollouts(std::int64_t budget_bytes, const std::stop_token& stop);
   torch::Tensor values(std::int64_t layer);                 // [N, heads, D]
   torch::Tensor output_weight(std::int64_t layer) const;    // [C, heads * D]: the projection after attention, LayerScale included
   torch::Tensor features(std::int64_t layer) const;         // [N, C] after this block and the final LayerNorm
@@ -69,6 +73,7 @@ class AttentionProbe {
   std::int64_t rows_ = 0, columns_ = 0;
   std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
   std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
+  std::vector<std::shared_ptr<const FusedWindows>> fused_;   // [depth]: empty until prepare_rollouts()
 };
 
 }  // namespace fovea::analysis

@@ -7,8 +7,10 @@
 #include <atomic>
 #include <limits>
 
+#include "core/attention/analysis/global_rows.h"
 #include "core/attention/analysis/window_tiles.h"
 #include "core/attention/torch_threads.h"
+#include "core/base/progress.h"
 
 namespace fovea::analysis::window_sweep {
 namespace {
@@ -36,6 +38,7 @@ class FusedTile {
 
   std::int64_t blocks_a_row() const { return blocks_a_row_; }
   const float* block(std::int64_t row, std::int64_t column) { return data(row * blocks_a_row_ + column); }
+  const std::vector<float>& blocks() const { return fused_; }
 
  private:
   static constexpr float kUntouched = std::numeric_limits<float>::max();
@@ -90,15 +93,16 @@ struct HaloTile {
   }
 };
 
-// One tile's share of r A.
-void scatter_tile(const TokenMap& r, const GridRect& tile, const WindowOffsets& offsets, FusedTile& fused, HaloTile& out) {
+// One tile's share of r A. fused: the tile's blocks of probabilities.
+void scatter_tile(const TokenMap& r, const GridRect& tile, const WindowOffsets& offsets, const std::vector<float>& fused, HaloTile& out) {
   const float* weights = r.values.const_data_ptr<float>();
+  const std::int64_t blocks_a_row = (tile.width + kLanes - 1) / kLanes;
   for (std::int64_t row = 0; row < tile.height; ++row) {
-    for (std::int64_t column = 0; column < fused.blocks_a_row(); ++column) {
+    for (std::int64_t column = 0; column < blocks_a_row; ++column) {
       float weight[kLanes] = {};
       const auto lanes = std::min(kLanes, tile.width - column * kLanes);
       std::copy_n(weights + (tile.y + row - r.support.y) * r.support.width + tile.x + column * kLanes - r.support.x, lanes, weight);
-      const float* probability = fused.block(row, column);
+      const float* probability = fused.data() + (row * blocks_a_row + column) * offsets.slots() * kLanes;
       for (std::int64_t g = 0; g < offsets.globals; ++g, probability += kLanes) {
         for (std::int64_t lane = 0; lane < kLanes; ++lane) out.globals[g] += static_cast<double>(probability[lane]) * weight[lane];
       }
@@ -211,7 +215,71 @@ void write_statistics(const WindowOffsets& offsets, const HeadWindow& window, co
   }
 }
 
+// Sums the tiles' parts in order, so that sums do not depend on threads.
+TokenMap sum_of(const AttentionLayer& layer, const std::vector<GridRect>& tiles, const WindowOffsets& offsets,
+                const std::vector<HaloTile>& parts, const GridRect& support) {
+  auto result = zeros(layer, support);
+  auto globals = at::zeros({layer.global_tokens()}, at::kDouble);
+  for (std::size_t i = 0; i < tiles.size(); ++i) {
+    add_tile(tiles[i], offsets, parts[i], result);
+    for (std::int64_t g = 0; g < offsets.globals; ++g) globals.data_ptr<double>()[g] += parts[i].globals[g];
+  }
+  result.globals = globals.to(at::kFloat);
+  return result;
+}
+
+// A map over the whole grid.
+TokenMap spread(const AttentionLayer& layer, const TokenMap& map) {
+  TokenMap result = zeros(layer, layer.grid_rect());
+  result.globals = map.globals;
+  if (map.support.empty()) return result;
+  result.values.narrow(0, map.support.y, map.support.height).narrow(1, map.support.x, map.support.width).copy_(map.values);
+  return result;
+}
+
+TokenMap cropped(const TokenMap& map, const GridRect& rect) {
+  auto result = map;
+  result.support = rect;
+  result.values = map.values.narrow(0, rect.y, rect.height).narrow(1, rect.x, rect.width).contiguous();
+  return result;
+}
+
 }  // namespace
+
+TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const FusedWindows& fused) {
+  const auto whole = spread(layer, r);
+  std::vector<HaloTile> parts;
+  parts.reserve(fused.tiles.size());
+  for (const auto& tile : fused.tiles) parts.emplace_back(tile, fused.offsets);
+  for_each_share(fused.tiles, [&](TileShare& share) {
+    for (std::size_t i = share.next(); i < fused.tiles.size(); i = share.next()) {
+      if (!all_zero(whole, fused.tiles[i])) scatter_tile(whole, fused.tiles[i], fused.offsets, fused.probabilities[i], parts[i]);
+    }
+  });
+  return cropped(sum_of(layer, fused.tiles, fused.offsets, parts, layer.grid_rect()), within_reach(layer, r.support));
+}
+
+TokenMap attention_times(const AttentionLayer& layer, const FusedWindows& fused, const TokenMap& c, const GridRect& rect) {
+  const auto& offsets = fused.offsets;
+  auto result = zeros(layer, layer.grid_rect());
+  float* out = result.values.data_ptr<float>();
+  for_each_share(fused.tiles, [&](TileShare& share) {
+    for (std::size_t i = share.next(); i < fused.tiles.size(); i = share.next()) {
+      const auto& tile = fused.tiles[i];
+      const float* probability = fused.probabilities[i].data();
+      HaloTile around(tile, offsets);
+      gather_tile(c, tile, offsets, around);
+      for (std::int64_t row = 0; row < tile.height; ++row) {
+        for (std::int64_t x = 0; x < tile.width; x += kLanes, probability += offsets.slots() * kLanes) {
+          float values[kLanes];
+          dot_block(probability, offsets, c.globals.const_data_ptr<float>(), around.at(row, x, offsets), around.stride, values);
+          std::copy_n(values, std::min(kLanes, tile.width - x), out + (tile.y + row) * layer.width() + tile.x + x);
+        }
+      }
+    }
+  });
+  return cropped(result, rect);
+}
 
 TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
   const auto offsets = window_offsets(layer, heads);
@@ -224,17 +292,10 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
     for (std::size_t i = share.next(); i < tiles.size(); i = share.next()) {
       if (all_zero(r, tiles[i])) continue;
       fused.compute(tiles[i]);
-      scatter_tile(r, tiles[i], offsets, fused, parts[i]);
+      scatter_tile(r, tiles[i], offsets, fused.blocks(), parts[i]);
     }
   });
-  auto result = zeros(layer, within_reach(layer, r.support));
-  auto globals = at::zeros({layer.global_tokens()}, at::kDouble);
-  for (std::size_t i = 0; i < tiles.size(); ++i) {   // in order, so that sums do not depend on threads
-    add_tile(tiles[i], offsets, parts[i], result);
-    for (std::int64_t g = 0; g < offsets.globals; ++g) globals.data_ptr<double>()[g] += parts[i].globals[g];
-  }
-  result.globals = globals.to(at::kFloat);
-  return result;
+  return sum_of(layer, tiles, offsets, parts, within_reach(layer, r.support));
 }
 
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads, RowSums sums) {
@@ -289,3 +350,34 @@ RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect) 
 }
 
 }  // namespace fovea::analysis::window_sweep
+
+namespace fovea::analysis {
+
+std::int64_t fused_windows_bytes(const AttentionLayer& layer) {
+  if (!layer.query.is_cpu() || layer.dense()) return 0;
+  std::int64_t bytes = layer.global_tokens() * layer.tokens();
+  const auto slots = window_offsets(layer, {}).slots();
+  for (const auto& tile : tiles_of(layer.grid_rect())) bytes += tile.height * ((tile.width + kLanes - 1) / kLanes) * kLanes * slots;
+  return bytes * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::shared_ptr<const FusedWindows> fuse_windows(const AttentionLayer& layer, const std::stop_token& stop) {
+  if (!layer.query.is_cpu() || layer.dense()) return nullptr;
+  check_layer(layer);
+  auto result = std::make_shared<FusedWindows>();
+  result->offsets = window_offsets(layer, {});
+  result->tiles = tiles_of(layer.grid_rect());
+  result->probabilities.resize(result->tiles.size());
+  window_sweep::for_each_share(result->tiles, [&](window_sweep::TileShare& share) {
+    window_sweep::FusedTile fused(layer, result->offsets, {}, RowSums::kOne);
+    for (std::size_t i = share.next(); i < result->tiles.size() && !stop.stop_requested(); i = share.next()) {
+      fused.compute(result->tiles[i]);
+      result->probabilities[i] = fused.blocks();
+    }
+  });
+  throw_if_stopped(stop);
+  if (layer.global_tokens() > 0) result->global_rows = global_rows(layer, {}, RowSums::kOne);
+  return result;
+}
+
+}  // namespace fovea::analysis

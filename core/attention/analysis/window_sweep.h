@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "core/attention/analysis/attention_products.h"
+#include "core/attention/analysis/fused_windows.h"
 #include "core/attention/analysis/window_block.h"
 #include "core/attention/analysis/window_offsets.h"
 
@@ -14,6 +15,10 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
 
 // The rows of the queries in rect; result.globals are zeros.
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads, RowSums sums);
+
+// The same from what was kept of the layer, over the mean of heads.
+TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const FusedWindows& fused);
+TokenMap attention_times(const AttentionLayer& layer, const FusedWindows& fused, const TokenMap& c, const GridRect& rect);
 
 // Fills what concerns the grid.
 RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect);
