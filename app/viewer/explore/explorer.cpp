@@ -126,6 +126,7 @@ std::vector<Question> Explorer::wanted(Lane lane) const {
       }
       break;
     }
+    case Lane::kPrepare: questions.push_back({.method = "prepare"}); break;
     case Lane::kStatistics:
       for (std::int64_t layer = 0; view.statistics && layer < depth(); ++layer) questions.push_back({.method = "entropy", .layer = layer});
       break;

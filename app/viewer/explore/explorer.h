@@ -41,8 +41,7 @@ struct View {
   RangeMode range_mode = RangeMode::kPerMap;
   float fixed_low = 0, fixed_high = 1;
   bool window_outline = true, field_contours = false, outliers = false;
-  // Panels that need answers of their own while they are seen.
-  bool wall = false, windows = false, statistics = false;
+  bool wall = false, windows = false, statistics = false;   // panels that are seen and need answers of their own
   bool operator==(const View&) const = default;
 };
 
@@ -57,8 +56,7 @@ class Explorer {
 
   // Once a frame: asks what the view needs and is not asked yet, takes answers. Returns whether what is shown has changed.
   bool update();
-  // The image was closed or changed.
-  void clear();
+  void clear();                      // the image was closed or changed
 
   const std::shared_ptr<const Encoded>& encoded() const { return encoded_; }
   bool encoding() const { return session_.encoding().running; }
@@ -74,7 +72,6 @@ class Explorer {
 
   // The answer to show: the panel of the wall under the mouse, else the latest answer to the view; nullptr: none yet.
   const std::shared_ptr<const Reply>& shown() const { return shown_; }
-  // The view is being asked about and the answer is not here yet.
   bool waiting() const { return session_.lane(Lane::kPick).busy(); }
   std::string error() const { return session_.lane(Lane::kPick).error; }
   ValueRange range() const { return range_; }          // of what is shown
@@ -92,8 +89,7 @@ class Explorer {
   const std::shared_ptr<const Reply>& field() const { return field_; }                           // rollout of the tokens
   const std::shared_ptr<const Reply>& norms() const { return norms_; }                           // of the layer
 
-  // The window from which the chosen tokens take values; none where that has no meaning.
-  std::optional<TokenBox> window() const;
+  std::optional<TokenBox> window() const;   // from which the chosen tokens take values; none where that has no meaning
 
  private:
   Question question(std::string_view method) const;

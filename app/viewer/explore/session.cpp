@@ -116,7 +116,8 @@ LaneState Session::lane(Lane lane) const {
 
 bool Session::busy() const {
   const std::lock_guard lock(mutex_);
-  return wanted_ || forget_ || encode_.running || next_lane();
+  const auto next = next_lane();
+  return wanted_ || forget_ || encode_.running || (next && *next != static_cast<std::size_t>(Lane::kPrepare));
 }
 
 std::optional<std::size_t> Session::next_lane() const {

@@ -18,8 +18,9 @@
 namespace fovea::explore {
 
 // Who asks, most urgent first: a click interrupts the wall, never the other way round.
-enum class Lane { kPick, kCompare, kMarks, kWall, kStatistics };
-inline constexpr std::size_t kLanes = 5;
+// kPrepare makes later answers faster; nobody waits for it.
+enum class Lane { kPick, kCompare, kMarks, kWall, kStatistics, kPrepare };
+inline constexpr std::size_t kLanes = 6;
 
 struct LaneState {
   std::uint64_t ticket = 0;                              // of the latest ask()
@@ -60,6 +61,7 @@ class Session {
 
   EncodeState encoding() const;
   LaneState lane(Lane lane) const;
+  // Somebody waits for an encoding or an answer.
   bool busy() const;
 
  private:

@@ -18,6 +18,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::int64_t kKeptForRollouts_bytes = std::int64_t{512} << 20;   // 36 000 tokens of the shipped model; the rest is computed anew
+
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Models that some engine of this process still uses: the explorer's and the segmenter's are one.
@@ -224,6 +226,12 @@ Reply TorchEngine::kept_mass_around(const Question& question) {
 Reply TorchEngine::answer(const Question& question, Progress& progress, const std::stop_token& stop) {
   if (!probe_) throw Error(ErrorKind::kUsage, "nothing is encoded yet: press Encode first");
   const torch::NoGradGuard no_gradients;
+  if (question.method == "prepare") {
+    probe_->prepare_rollouts(kKeptForRollouts_bytes, stop);
+    Reply done;
+    done.question = question;
+    return done;
+  }
   const auto query = to_query(question);
   if (query.method == analysis::Method::kKeptMass) return kept_mass_around(question);
   const TokenBox everywhere{0, 0, probe_->grid()[0], probe_->grid()[1]};

@@ -84,7 +84,8 @@ struct Selection {
 };
 
 struct Question {
-  std::string method = "row";              // a name of analysis::methods(): row, column, rollout, entropy, kept-mass, pca, ...
+  // A name of analysis::methods(): row, column, rollout, entropy, kept-mass, pca, ...; "prepare" keeps what makes rollouts fast.
+  std::string method = "row";
   Selection tokens{};
   std::int64_t layer = -1;                 // 0-based; -1: the last
   HeadSelection heads{};

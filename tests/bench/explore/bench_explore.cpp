@@ -45,6 +45,15 @@ class Bench {
     std::printf("%-28s %10s %10s %10s\n", "question", "median ms", "max ms", "bar ms");
   }
 
+  // What the session does after an encoding while nobody asks.
+  void prepare() {
+    session_.ask(Lane::kPrepare, {{.method = "prepare"}});
+    wait([this] { return !session_.lane(Lane::kPrepare).busy(); });
+    const LaneState lane = session_.lane(Lane::kPrepare);
+    if (lane.replies.empty()) throw Error(ErrorKind::kEnvironment, lane.error);
+    std::printf("%-28s %10.1f\n", "preparing rollouts", lane.replies.front()->elapsed_ms);
+  }
+
   void time(const char* name, const char* method, double bar_ms, int clicks) {
     std::mt19937 random(7);
     std::vector<double> times;
@@ -92,7 +101,9 @@ int main(int argc, char** argv) {
     bench.encode();
     bench.time("row", "row", 50, clicks);
     bench.time("column", "column", 100, clicks);
-    bench.time("rollout, all 12 layers", "rollout", 200, std::max(1, clicks / 5));
+    bench.time("rollout, unprepared", "rollout", 200, 1);
+    bench.prepare();
+    bench.time("rollout, all 12 layers", "rollout", 200, clicks);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     code = 3;
