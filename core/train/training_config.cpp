@@ -116,13 +116,13 @@ std::vector<DataSource> parse_sources(const Reader& reader, std::string_view key
   std::vector<DataSource> sources;
   const json* list = reader.find(key);
   if (!list) return sources;
-  if (!list->is_array()) reader.fail(key, "must be a list of {path, only, regions}");
+  if (!list->is_array()) reader.fail(key, "must be a list of {path, only, regions, weight}");
   for (std::size_t i = 0; i < list->size(); ++i) {
-    const Reader item((*list)[i], reader.file(), std::string(key) + "[" + std::to_string(i) + "]", {"path", "only", "regions"});
+    const Reader item((*list)[i], reader.file(), std::string(key) + "[" + std::to_string(i) + "]", {"path", "only", "regions", "weight"});
     item.need("path");
     std::string path;
     item.set("path", path);
-    DataSource source{path, {}, {}};
+    DataSource source{.path = path};
     if (const json* only = item.find("only")) {
       if (!only->is_array() || only->empty()) item.fail("only", "must be a list of names that is not empty");
       for (const auto& name : *only) {
@@ -134,6 +134,7 @@ std::vector<DataSource> parse_sources(const Reader& reader, std::string_view key
       const Reader regions = item.object("regions", {});
       for (const auto& [name, ignored] : regions.items().items()) source.regions[name] = parse_region(regions, name);
     }
+    item.set("weight", source.weight, 1e-6, 1e6);
     sources.push_back(std::move(source));
   }
   return sources;
@@ -209,6 +210,7 @@ json sources_json(const std::vector<DataSource>& sources) {
     json item{{"path", source.path.string()}};
     if (!source.only.empty()) item["only"] = source.only;
     for (const auto& [name, region] : source.regions) item["regions"][name] = {region.left, region.top, region.right, region.bottom};
+    if (source.weight != 1) item["weight"] = source.weight;
     list.push_back(std::move(item));
   }
   return list;

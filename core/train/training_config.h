@@ -25,6 +25,7 @@ struct DataSource {
   std::filesystem::path path;
   std::vector<std::string> only;               // names (X) to take; empty: all
   std::map<std::string, Region> regions;       // by name; images without an entry are used whole
+  double weight = 1;                           // crops for its area, relative to sources of weight 1; > 0
 };
 
 // Ranges of the random changes to a crop (core/train/augmentation.h). Zero, or a scale of {1, 1}, switches one off.

@@ -123,11 +123,12 @@ TrainingSet::TrainingSet(const std::vector<DataSource>& sources, const LabelRang
       }
       const auto used = histogram(image.mask, image.region);
       for (std::size_t i = 0; i < class_pixels_.size(); ++i) class_pixels_[i] += used[i];
+      image.weight = source.weight;
       images_.push_back(std::move(image));
     }
   }
   double area = 0;
-  for (const auto& image : images_) cumulative_share_.push_back(area += static_cast<double>(image.region.area()));
+  for (const auto& image : images_) cumulative_share_.push_back(area += static_cast<double>(image.region.area()) * image.weight);
   for (double& share : cumulative_share_) share /= area;
 }
 

@@ -19,6 +19,7 @@ struct LabelledImage {
   torch::Tensor image;   // [H, W, 3] uint8, RGB
   torch::Tensor mask;    // [H, W] uint8: class, or ignore_index
   Rect region;           // pixels that may be used; nothing outside is read for training
+  double weight = 1;     // its source's
 };
 
 // What the masks may hold.
@@ -46,7 +47,7 @@ class TrainingSet {
   std::int64_t size_bytes() const;
   void move(torch::Device device);
 
-  // The image that a uniform number of [0, 1) falls on: images are drawn in proportion to the area of their regions.
+  // The image that a uniform number of [0, 1) falls on: images are drawn in proportion to the area of their regions times their weight.
   std::size_t pick(double uniform) const;
 
  private:

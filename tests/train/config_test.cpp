@@ -35,6 +35,7 @@ TEST(TrainingConfig, WhatIsWrittenIsReadBack) {
   value["model"] = {{"name", "x"}};
   value["train"][0]["only"] = {"a", "b"};
   value["train"][0]["regions"] = {{"a", {0, 0, 0.5, 1}}};
+  value["train"][0]["weight"] = 6.5;
   value["validation"] = {{{"path", "other.safetensors"}}};
   value["seed"] = 77;
   value["optimiser"] = {{"layer_decay", 0.8}, {"betas", {0.8, 0.95}}};
@@ -42,6 +43,7 @@ TEST(TrainingConfig, WhatIsWrittenIsReadBack) {
   value["augmentation"] = {{"scale", {0.5, 2}}, {"flips", false}};
   const auto config = parse_training_config(value, "r.json");
   EXPECT_EQ(config.train[0].regions.at("a").right, 0.5);
+  EXPECT_EQ(config.train[0].weight, 6.5);
   EXPECT_EQ(config.seed, 77u);
   EXPECT_TRUE(config.loss.balanced);
   EXPECT_FALSE(config.augmentation.flips);
@@ -77,6 +79,7 @@ TEST(TrainingConfig, EveryFaultIsNamed) {
   EXPECT_EQ(with("/train", {{{"only", {"x"}}}}), "r.json: train[0].path: is missing");
   EXPECT_EQ(with("/train/0/regions", {{"a", {0.5, 0, 0.5, 1}}}),
             "r.json: train[0].regions.a: must be [left, top, right, bottom], fractions from 0 to 1 with left < right and top < bottom");
+  EXPECT_EQ(with("/train/0/weight", 0), "r.json: train[0].weight: must be a number from 1e-06 to 1000000.0");
   EXPECT_EQ(with("/output", ""), "r.json: output: must be a text that is not empty");
   EXPECT_EQ(with("/model", 3), "r.json: model: must be an object, as in a model's config.json");
   json without = minimal();

@@ -52,6 +52,15 @@ TEST_F(PackedSet, ImagesAreDrawnByTheAreaOfTheirRegions) {
   for (std::size_t i = 0; i < 2; ++i) EXPECT_NEAR(share[i], set.images()[i].name == "a" ? 0.75 : 0.25, 0.0011);
 }
 
+TEST_F(PackedSet, AWeightMultipliesASourcesShare) {
+  test::write_packed(path(), {{"a", test::disc_scene(30, 40, 20)}, {"b", test::disc_scene(30, 40, 20)}});
+  NoProgress progress;
+  const TrainingSet set({{.path = path(), .only = {"a"}}, {.path = path(), .only = {"b"}, .weight = 3}}, {2, 255}, progress, {});
+  int of_b = 0;
+  for (int i = 0; i < 1000; ++i) of_b += set.images()[set.pick((i + 0.5) / 1000)].name == "b";
+  EXPECT_NEAR(of_b, 750, 1);
+}
+
 TEST_F(PackedSet, OnlyTakesTheNamedImages) {
   test::write_packed(path(), {{"a", test::disc_scene(30, 40, 20)}, {"b", test::disc_scene(30, 40, 20)}});
   EXPECT_EQ(read({path(), {"b"}, {}}).images().at(0).name, "b");
