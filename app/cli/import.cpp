@@ -1,5 +1,9 @@
+#include <filesystem>
+#include <optional>
+
 #include "app/cli/commands.h"
 #include "app/cli/console.h"
+#include "app/cli/onnx_source.h"
 #include "app/cli/run.h"
 #include "core/model/import.h"
 
@@ -11,10 +15,16 @@ int run_import(const ImportRequest& request, const CommonOptions& common, const 
   options.licence = request.licence;
   options.heads = request.heads;
   options.patch = request.patch;
-  options.positions = request.rope ? ImportedPositions::kMeanAndRope : ImportedPositions::kAsStored;
+  if (request.rope) {
+    options.positions = ImportedPositions::kMeanAndRope;
+    options.rope_base = *request.rope;
+  }
+  options.seed = request.seed;
   options.global_tokens = request.global_tokens;
   if (request.window) options.window = {*request.window, *request.window};
-  const ImportReport report = import_model(request.source, request.output, options);
+  std::optional<OnnxBackbone> onnx;
+  if (std::filesystem::path(request.source).extension() == ".onnx") onnx.emplace(request.source);
+  const ImportReport report = import_model(onnx ? onnx->safetensors() : std::filesystem::path(request.source), request.output, options);
   Console console(common.verbosity, {"tensors", 1.0});
   console.line(request.output + ": " + report.layout + ", " + std::to_string(report.parameters) + " parameters");
   for (const std::string& name : report.left_out) console.line("left out: " + name);

@@ -193,7 +193,7 @@ MakeCommand add_train(CLI::App& command) {
 
 MakeCommand add_import(CLI::App& command) {
   const auto request = std::make_shared<ImportRequest>();
-  command.add_option("SOURCE", request->source, "a .safetensors file, or a folder with model.safetensors (transformers Dinov2Model, timm)")->required();
+  command.add_option("SOURCE", request->source, "a .safetensors or .onnx file, or a folder with model.safetensors (transformers Dinov2Model, timm)")->required();
   command.add_option("-o,--output", request->output, "model folder to write")->required();
   command.add_option("--name", request->name, "of the model; default: the folder's name");
   command.add_option("--licence", request->licence, "of the weights, recorded in config.json")->capture_default_str();
@@ -201,7 +201,9 @@ MakeCommand add_import(CLI::App& command) {
   command.add_option("--patch", request->patch, "resample the patch embedding to this many pixels")->check(CLI::PositiveNumber);
   command.add_option("--global-tokens", request->global_tokens, "at least as many as the source has")->check(CLI::Range(0, 64));
   command.add_option("--window", request->window, "odd: attention within this many tokens a side; default: dense")->check(CLI::PositiveNumber);
-  command.add_flag("--rope", request->rope, "tell places by 2-D rotary embedding instead of learned positions");
+  command.add_flag("--rope{100}", request->rope, "BASE: tell places by 2-D rotary embedding instead of learned positions")
+      ->check(CLI::Range(1.0, 1e9));
+  command.add_option("--seed", request->seed, "of the noise that further global tokens start from")->capture_default_str();
   command.footer("Example:  fovea import dinov2-small/ -o models/backbone --patch 8 --window 17 --rope");
   return [request] { return *request; };
 }

@@ -88,7 +88,8 @@ struct ImportRequest {
   std::string source, output;
   std::string name, licence = "unknown";
   std::optional<std::int64_t> heads, patch, global_tokens, window;
-  bool rope = false;
+  std::optional<double> rope;                 // base of the 2-D rotary embedding; none: learned positions stay
+  std::uint64_t seed = 0;
 };
 
 struct InfoRequest {

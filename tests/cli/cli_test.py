@@ -105,6 +105,16 @@ class Models(WithFolder):
         self.assertEqual(result.returncode, 3)
         self.assertIn("tiny", result.stderr)
 
+    def test_onnx_file_that_cannot_be_read_is_one_line(self):
+        result = fovea("import", self.folder / "absent.onnx", "-o", self.out)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (3, 1))
+        self.assertIn("absent.onnx: no such file", result.stderr)
+        (self.folder / "text.onnx").write_text("not a graph")
+        result = fovea("import", self.folder / "text.onnx", "-o", self.out)
+        self.assertEqual((result.returncode, result.stderr.count("\n")), (3, 1))
+        self.assertRegex(result.stderr, "text.onnx: (is not an ONNX model|.*scripts/setup.sh onnx)")
+        self.assertFalse(self.out.exists())
+
     def test_missing_tensor(self):
         model = tiny_samples.write_model(self.folder / "m", drop_tensor="decoder.head.bias")
         self.refused(model, "decoder.head.bias: is missing")
