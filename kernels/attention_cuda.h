@@ -17,8 +17,9 @@ namespace sm90 {
 const char* forward_unsupported(const AttentionForward& parameters, int compute_capability);   // nullptr, or the reason
 std::size_t forward_workspace_bytes(const AttentionForward& parameters);
 cudaError_t attention_forward(const AttentionForward& parameters, void* workspace, cudaStream_t stream);
-// Never nullptr: there is no wgmma backward, sm80's runs on Hopper as well. Hence no launch function to declare here.
 const char* backward_unsupported(const AttentionBackward& parameters, int compute_capability);
+std::size_t backward_workspace_bytes(const AttentionBackward& parameters);
+cudaError_t attention_backward(const AttentionBackward& parameters, void* workspace, cudaStream_t stream);
 }  // namespace sm90
 
 namespace sm80 {

@@ -31,6 +31,8 @@ constexpr ForwardKernel kSm90Forward{kernels::sm90::forward_unsupported, kernels
                                      kernels::sm90::attention_forward};
 constexpr ForwardKernel kSm80Forward{kernels::sm80::forward_unsupported, kernels::sm80::forward_workspace_bytes,
                                      kernels::sm80::attention_forward};
+constexpr BackwardKernel kSm90Backward{kernels::sm90::backward_unsupported, kernels::sm90::backward_workspace_bytes,
+                                       kernels::sm90::attention_backward};
 constexpr BackwardKernel kSm80Backward{kernels::sm80::backward_unsupported, kernels::sm80::backward_workspace_bytes,
                                        kernels::sm80::attention_backward};
 
@@ -97,11 +99,8 @@ namespace sm90_backend {
 std::string unavailable() { return load_torch_cuda(); }
 std::string forward_unsupported(const AttentionCall& call) { return forward_reason(kSm90Forward, call); }
 AttentionResult forward(const AttentionCall& call) { return run_forward_kernel("sm90", kSm90Forward, call); }
-std::string backward_unsupported(const AttentionCall& call) {
-  if (std::string reason = tensors_unsupported(call); !reason.empty()) return reason;
-  return kernels::sm90::backward_unsupported(backward_parameters(call), compute_capability(call.query.get_device()));
-}
-AttentionGradients backward(const AttentionGradientCall&) { TORCH_CHECK(false, "local_global_attention: sm90 has no backward pass"); }
+std::string backward_unsupported(const AttentionCall& call) { return backward_reason(kSm90Backward, call); }
+AttentionGradients backward(const AttentionGradientCall& call) { return run_backward_kernel("sm90", kSm90Backward, call); }
 }  // namespace sm90_backend
 
 namespace sm80_backend {

@@ -33,6 +33,15 @@ kernels::MutableView mutable_view(const at::Tensor& tensor) {
   return {tensor.mutable_data_ptr(), tensor.stride(0), tensor.stride(1), tensor.stride(2)};
 }
 
+// What autograd hands over may have any strides: a gradient that was broadcast has strides of zero. Kernels that copy rows of 16 bytes get
+// a contiguous copy of such a tensor.
+at::Tensor addressable(const at::Tensor& tensor) {
+  constexpr std::int64_t kRowBytes = 16;
+  bool rows = tensor.stride(3) == 1 && reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kRowBytes == 0;
+  for (int i = 0; i < 3; ++i) rows = rows && tensor.stride(i) > 0 && tensor.stride(i) * tensor.element_size() % kRowBytes == 0;
+  return rows ? tensor : tensor.contiguous();
+}
+
 template <class Parameters>
 void set_inputs(const AttentionCall& call, Parameters& parameters) {
   parameters.shape = shape_of(call);
@@ -76,9 +85,8 @@ AttentionResult allocate_result(const AttentionCall& call, kernels::AttentionFor
 PreparedBackward prepare_backward(const AttentionGradientCall& call) {
   PreparedBackward prepared{.call = call, .gradients = {}, .parameters = backward_parameters(call.call)};
   AttentionGradientCall& kept = prepared.call;
-  const auto contiguous_depth = [](const at::Tensor& tensor) { return tensor.stride(3) == 1 ? tensor : tensor.contiguous(); };
-  kept.output = contiguous_depth(call.output);
-  kept.grad_output = contiguous_depth(call.grad_output);
+  kept.output = addressable(call.output);
+  kept.grad_output = addressable(call.grad_output);
   kept.lse = call.lse.contiguous();
   if (call.grad_lse.defined()) kept.grad_lse = call.grad_lse.contiguous();
   const at::Tensor& query = call.call.query;

@@ -2,17 +2,15 @@
 #include <cuda_runtime_api.h>
 
 #include "kernels/attention_cuda.h"
+#include "kernels/cuda/sm90/backward_arguments.h"
 #include "kernels/cuda/sm90/finish_arguments.h"
 #include "kernels/cuda/sm90/forward_plan.h"
 #include "kernels/cuda/sm90/kernel_set.h"
+#include "kernels/cuda/sm90/requirements.h"
 #include "kernels/cuda/sm90/tensor_maps.h"
 
 namespace fovea::kernels::sm90 {
 namespace {
-
-constexpr float kLog2E = 1.4426950408889634f;
-
-ConstView as_const(const MutableView& view) { return {view.data, view.batch_stride, view.token_stride, view.head_stride}; }
 
 const KernelSet& kernels_of(const AttentionForward& parameters, const ForwardPlan& plan) {
   return parameters.dtype == DataType::kBFloat16 ? bfloat16_kernels(plan.compiled_head_dim) : float16_kernels(plan.compiled_head_dim);
@@ -111,35 +109,16 @@ cudaError_t launch_finish(const AttentionForward& p, const ForwardPlan& plan, vo
   return blocks == 0 ? cudaSuccess : kernels_of(p, plan).finish(arguments, blocks, stream);
 }
 
-// Thin grids would run and be right, but fill so little of an 8 x 8 tile and of a stage's 24 columns that mma.sync is faster: a 1 x 65536
-// grid takes 6.5 ms here and 0.9 ms there.
-const char* geometry_problem(const DilationGroup& group) {
-  constexpr int kFewestRows = 4, kFewestColumns = 8;
-  if (group.y.dilation > kMaxDilation || group.x.dilation > kMaxDilation) return "takes dilations up to 8 (strides of a tensor map)";
-  if (group.y.length(0) < kFewestRows || group.x.length(0) < kFewestColumns)
-    return "leaves grids thinner than 4 rows or 8 columns (of every dilation-th token) to mma.sync, which is faster there";
-  return nullptr;
-}
-
 }  // namespace
 
 const char* forward_unsupported(const AttentionForward& p, int compute_capability) {
-  const AttentionShape& shape = p.shape;
-  if (compute_capability != 90) return "needs compute capability 9.0 (wgmma)";
-  if (p.dtype == DataType::kFloat32) return "takes bfloat16 and float16, not float32";
-  if (shape.head_dim != 32 && shape.head_dim != 64 && shape.head_dim != 128) return "takes head_dim 32, 64 and 128";
-  if (!(p.scale > 0.0f)) return "takes a positive scale";
-  constexpr std::int64_t kLongestSide = std::int64_t{1} << 30;
-  if (shape.grid_height > kLongestSide || shape.grid_width > kLongestSide) return "takes grids of at most 2^30 a side";
-  if (shape.heads > kMaxHeads || shape.global_tokens > kMaxGlobalTokens) return "takes at most 256 heads and 64 global tokens";
-  if (shape.batch == 0) return nullptr;
-  for (const ConstView& view : {p.query, p.key, p.value, as_const(p.output)})
-    if (const char* problem = addressing_problem(view, shape)) return problem;
-  ForwardPlan plan;
-  if (!make_plan(p, multiprocessors(), plan)) return "takes 1 to 2^30 query tiles and at most 6 different dilations";
-  for (int g = 0; g < plan.schedule.group_count; ++g)
-    if (const char* problem = geometry_problem(plan.schedule.groups[g])) return problem;
-  return nullptr;
+  if (const char* problem = shape_problem(p.shape, {p.dtype, p.scale, compute_capability})) return problem;
+  if (p.shape.batch == 0) return nullptr;
+  for (const ConstView& view : {p.query, p.key, p.value, as_const(p.output)}) {
+    if (view.data == nullptr) continue;   // whoever chooses a back end asks before the output exists
+    if (const char* problem = addressing_problem(view, p.shape)) return problem;
+  }
+  return schedule_problem(p.shape);
 }
 
 std::size_t forward_workspace_bytes(const AttentionForward& p) {
@@ -157,7 +136,5 @@ cudaError_t attention_forward(const AttentionForward& p, void* workspace, cudaSt
   if (error == cudaSuccess) error = launch_finish(p, plan, workspace, stream);
   return error;
 }
-
-const char* backward_unsupported(const AttentionBackward&, int) { return "has no wgmma backward; sm80's runs on Hopper as well"; }
 
 }  // namespace fovea::kernels::sm90

@@ -3,14 +3,10 @@
 
 #include "kernels/cuda/sm90/grid_queries.cuh"
 #include "kernels/cuda/sm90/producer.cuh"
+#include "kernels/cuda/sm90/register_budget.cuh"
 #include "kernels/cuda/sm90/rider.cuh"
 
 namespace fovea::kernels::sm90 {
-
-template <int kRegisters>
-__device__ __forceinline__ void raise_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(kRegisters)); }
-template <int kRegisters>
-__device__ __forceinline__ void lower_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(kRegisters)); }
 
 // Without global tokens their one block of keys and values is zeros, so that weights of zero meet no NaN.
 template <int kHeadDim>

@@ -7,7 +7,7 @@ namespace {
 
 constexpr Backend kBackends[] = {
     {"sm90", kernels::sm90::forward_unsupported, kernels::sm90::forward_workspace_bytes, kernels::sm90::attention_forward,
-     kernels::sm90::backward_unsupported, nullptr, nullptr},
+     kernels::sm90::backward_unsupported, kernels::sm90::backward_workspace_bytes, kernels::sm90::attention_backward},
     {"sm80", kernels::sm80::forward_unsupported, kernels::sm80::forward_workspace_bytes, kernels::sm80::attention_forward,
      kernels::sm80::backward_unsupported, kernels::sm80::backward_workspace_bytes, kernels::sm80::attention_backward},
 };

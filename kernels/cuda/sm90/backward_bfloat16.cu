@@ -1,0 +1,7 @@
+#include "kernels/cuda/sm90/backward_kernels.cuh"
+
+namespace fovea::kernels::sm90 {
+
+const BackwardKernels& bfloat16_backward_kernels() { return backward_kernels<BFloat16>(); }
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,92 @@
+// The gradient kernels' producer: one thread that walks the CTA's strips, posts each segment and issues every load.
+#pragma once
+
+#include "kernels/cuda/sm90/backward_shared.cuh"
+#include "kernels/cuda/sm90/copies.cuh"
+
+namespace fovea::kernels::sm90 {
+
+template <Pass kPass>
+class BackwardProducer {
+ public:
+  using Config = BackwardConfig<kPass>;
+
+  __device__ __forceinline__ BackwardProducer(const BackwardArguments& arguments, const BackwardShared<kPass>& shared)
+      : arguments_(arguments), shared_(shared) {}
+
+  __device__ __forceinline__ void run() {
+    StripStream strips(arguments_.schedule, blockIdx.x);
+    Segment next;
+    bool more = strips.next(next);
+    for (int n = 0;; ++n) {
+      const int slot = n % kSegmentSlots;
+      ptx::barrier_wait(shared_.segment_empty(slot), n / kSegmentSlots % 2 ^ 1);
+      PostedSegment& posted = shared_.segment(slot);
+      static_cast<Segment&>(posted) = next;
+      if (!more) return ptx::barrier_arrive(shared_.segment_full(slot));
+      more = strips.next(next);
+      posted.leaves_head = !more || next.head != posted.head || next.batch != posted.batch;
+      load_globals(posted, slot);
+      load_segment(posted);
+      tiles_before_ += posted.tile_end - posted.tile_begin;
+    }
+  }
+
+ private:
+  // The arrival publishes the segment (release) and counts the bytes of the globals that come with it.
+  __device__ __forceinline__ void load_globals(const Segment& segment, int slot) {
+    const std::uint32_t barrier = shared_.segment_full(slot);
+    if (arguments_.global_tokens == 0) return ptx::barrier_arrive(barrier);
+    ptx::barrier_arrive_expect(barrier, Config::kGlobalBytes);
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      load_box(shared_.globals(slot) + i * Config::kGlobalOperandBytes, arguments_.globals[i], barrier,
+               TokenCoordinates{0, segment.head, 0, segment.batch});
+  }
+
+  // Every pair of streamed rows once; a tile just before the first pair that it meets.
+  __device__ __forceinline__ void load_segment(const Segment& segment) {
+    const DilationGroup& group = arguments_.schedule.groups[segment.group];
+    int tile = segment.tile_begin;
+#pragma unroll 1
+    for (int pair = segment.pair_begin; pair < segment.pair_end; ++pair) {
+#pragma unroll 1
+      for (; tile < segment.tile_end && first_pair(tile, group.y.radius) <= pair; ++tile) load_tile(segment, group, tile);
+#pragma unroll 1
+      for (int panel = 0; panel < segment.panels; ++panel) load_stage(segment, group, pair, panel);
+    }
+  }
+
+  __device__ __forceinline__ void load_tile(const Segment& segment, const DilationGroup& group, int tile) {
+    const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % kTileBuffers;
+    ptx::barrier_wait(shared_.tile_empty(buffer), n / kTileBuffers % 2 ^ 1);
+    ptx::barrier_arrive_expect(shared_.tile_full(buffer), Config::kTileBytes);
+    const GridCoordinates at = coordinates(segment, group, segment.x0, tile * kTile);
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      load_box(shared_.tile(buffer) + i * Config::kTileOperandBytes, arguments_.grid[segment.group].tile[i], shared_.tile_full(buffer), at);
+  }
+
+  __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int pair, int panel) {
+    const std::uint32_t full = shared_.full(ring_.stage);
+    ptx::barrier_wait(shared_.empty(ring_.stage), ring_.parity ^ 1);
+    ptx::barrier_arrive_expect(full, Config::kStageBytes);
+    const GridCoordinates at = coordinates(segment, group, segment.column_begin + panel * kPanelColumns, pair_row(pair, group.y.radius));
+#pragma unroll
+    for (int i = 0; i < 2; ++i)
+      load_box(shared_.stage(ring_.stage) + i * Config::kOperandBytes, arguments_.grid[segment.group].stream[i], full, at);
+    ring_.advance(Config::kStages);
+  }
+
+  // From a phase's coordinates to the grid's; the maps step `dilation` tokens.
+  __device__ __forceinline__ GridCoordinates coordinates(const Segment& segment, const DilationGroup& group, int x, int y) const {
+    return {0, segment.head, x * group.x.dilation + segment.phase_x, y * group.y.dilation + segment.phase_y, segment.batch};
+  }
+
+  const BackwardArguments& arguments_;
+  const BackwardShared<kPass>& shared_;
+  Ring ring_;
+  int tiles_before_ = 0;
+};
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,29 @@
+// What the launches before and after the gradient kernels are given: delta, and the gradients of the global tokens. Host and device.
+#pragma once
+
+#include "kernels/cuda/sm90/backward_arguments.h"
+
+namespace fovea::kernels::sm90 {
+
+constexpr int kDeltaThreads = 256, kDeltaRows = 4;
+
+struct DeltaArguments {
+  ConstView output, grad_output;
+  const float* grad_lse;                        // or nullptr
+  float* delta;                                 // [B, heads, N]
+  std::int64_t rows, tokens;                    // rows: batch * tokens * heads
+  int heads, head_dim;
+};
+
+struct GlobalMergeArguments {
+  GlobalGradients partials;
+  ConstView query, key, value, grad_output;
+  GradientOutput result[3];                     // grad_query, grad_key, grad_value
+  const float* lse;
+  const float* delta;
+  std::int64_t tokens;
+  float scale_log2;
+  int heads, head_dim, global_tokens;
+};
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,203 @@
+// Gradients of the grid's keys and values, and what they give the global queries. A tile of keys and values stays, queries, output
+// gradients
+// and their statistics stream past; accumulator rows are keys, columns queries:
+//   S = K Q^T, P = exp2(S - lse), dP = V dO^T, dS = P (dP - delta), dV += P dO, dK += dS Q
+// and with the global tokens' queries besides dQ_g += dS^T K.
+#pragma once
+
+#include "kernels/cuda/sm90/global_gradients.cuh"
+#include "kernels/cuda/sm90/gradient_walk.cuh"
+#include "kernels/cuda/sm90/weights.cuh"
+
+namespace fovea::kernels::sm90 {
+
+template <class Element>
+class KeyGradients {
+ public:
+  static constexpr Pass kPass = Pass::kKey;
+  using Config = BackwardConfig<kPass>;
+
+  __device__ __forceinline__ KeyGradients(const BackwardArguments& arguments, const BackwardShared<kPass>& shared, int warpgroup)
+      : walk_(arguments, shared, warpgroup), arguments_(arguments), shared_(shared) {
+    sums_.reset();
+  }
+
+  __device__ __forceinline__ void run() { walk_.run(*this); }
+
+  __device__ __forceinline__ void process(const Segment& segment, int slot, int tile, int tile_number);
+
+  __device__ __forceinline__ void leave_head(const Segment&) {
+    if (arguments_.global_tokens == 0) return;
+    sums_.store(arguments_.partials, blockIdx.x * arguments_.slots_per_cta + turns_, 0, arguments_.global_tokens, walk_.warpgroup_, turns_);
+    sums_.reset();
+    ++turns_;
+  }
+
+ private:
+  static constexpr std::uint32_t kSecondOfTile = descriptor_distance(Config::kTileOperandBytes);
+  static constexpr std::uint32_t kSecondOfStage = descriptor_distance(Config::kOperandBytes);
+
+  // Begins the tile's gradients with the global queries.
+  __device__ __forceinline__ void meet_globals(const Segment& segment, int slot, int tile, std::uint32_t tile_at) {
+    const std::uint32_t queries = descriptor(shared_.globals(slot)), grads_at = queries + descriptor_distance(Config::kGlobalOperandBytes);
+    const std::uint32_t exchange = shared_.exchange(walk_.warpgroup_, 0);
+    const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+    const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments_.schedule.heads + segment.head;
+    const float* lse = arguments_.lse + plane * arguments_.tokens;
+    const float* delta = arguments_.delta + plane * arguments_.tokens;
+    float s[8], grad[8], minus_lse[4], deltas[4];
+    std::uint32_t p[1][4], ds[1][4];
+    products_begin();
+    multiply_tile<Element>(s, tile_at, queries);
+    multiply_tile<Element>(grad, tile_at + kSecondOfTile, grads_at);
+    products_commit();
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int query = i / 2 * 8 + walk_.lane_ % 4 * 2 + i % 2;
+      const bool exists = query < arguments_.global_tokens;
+      minus_lse[i] = exists ? lse[query] * -kLog2E : ptx::minus_infinity();
+      deltas[i] = exists ? delta[query] : 0.0f;
+    }
+    products_wait<0>();
+    products_settle(s);
+    products_settle(grad);
+    const bool inside[2] = {walk_.token(segment, tile, 0) >= 0, walk_.token(segment, tile, 1) >= 0};
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const int column = i / 4 * 2 + i % 2;
+      s[i] = inside[i / 2 % 2] ? ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, minus_lse[column])) : 0.0f;
+      grad[i] = s[i] * (grad[i] - deltas[column]);
+    }
+    pack_weights<Element, 1>(s, p);
+    pack_weights<Element, 1>(grad, ds);
+    named_barrier_sync(barrier, 128);           // all warps are done with the product that read the last tile's
+    store_transposed(ds[0], exchange);
+    ptx::fence_async_proxy();
+    named_barrier_sync(barrier, 128);
+    products_begin();
+    values_product<Element, kDenseRows>(grad_value_[0], p[0], grads_at, 0);
+    values_product<Element, kDenseRows>(grad_key_[0], ds[0], queries, 0);
+    add_transposed<Element>(sums_.sum[0], tile_at, descriptor(exchange));
+    products_commit();
+    products_wait<0>();
+    products_settle(grad_value_[0]);
+    products_settle(grad_key_[0]);
+    products_settle(sums_.sum[0]);
+  }
+
+  __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
+    const std::uint32_t mask = column_mask(segment, radius_x, panel, walk_.lane_);
+#pragma unroll
+    for (int i = 0; i < 6; ++i) bias_[i] = mask >> i & 1 ? 0.0f : ptx::minus_infinity();
+  }
+
+  // Scores to weights; false: no query of the stage concerns the warp.
+  __device__ __forceinline__ bool weigh(float (&s)[24], const RowWindow& window, int offset, std::uint32_t statistics) const {
+    if (!window.whole(offset)) {
+      if (!window.visible(offset)) return false;
+      cut_rows(s, window, offset);
+    }
+#pragma unroll
+    for (int block = 0; block < 6; ++block) {
+      const float2 lse = load_shared_pair(statistics + block * 32 + walk_.lane_ % 4 * 8);
+      const float minus_lse[2] = {fmaf(lse.x, -kLog2E, bias_[block % 3 * 2]), fmaf(lse.y, -kLog2E, bias_[block % 3 * 2 + 1])};
+#pragma unroll
+      for (int i = 0; i < 4; ++i)
+        s[block * 4 + i] = ptx::exp2_approximate(fmaf(s[block * 4 + i], arguments_.scale_log2, minus_lse[i % 2]));
+    }
+    return true;
+  }
+
+  // Gradients of weights to gradients of scores.
+  __device__ __forceinline__ void weigh_gradients(const float (&p)[24], float (&grad)[24], std::uint32_t statistics) const {
+#pragma unroll
+    for (int block = 0; block < 6; ++block) {
+      const float2 delta = load_shared_pair(statistics + kStageKeys * 4 + block * 32 + walk_.lane_ % 4 * 8);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) grad[block * 4 + i] = p[block * 4 + i] * (grad[block * 4 + i] - (i % 2 ? delta.y : delta.x));
+    }
+  }
+
+  GradientWalk<kPass> walk_;
+  const BackwardArguments& arguments_;
+  const BackwardShared<kPass>& shared_;
+  float bias_[6];                               // minus infinity for a column out of the window
+  float grad_key_[1][32], grad_value_[1][32];
+  GlobalSums<1> sums_;
+  int turns_ = 0;                               // (batch, head)s left behind
+};
+
+// Per stage: S and dP together, exponentials under the latter, dV while dS is computed, dK. Keeping dK for the next stage's round would
+// overlap more, and does not fit the registers; the two other warpgroups fill the gap.
+template <class Element>
+__device__ __forceinline__ void KeyGradients<Element>::process(const Segment& segment, int slot, int tile, int tile_number) {
+  const DilationGroup& group = walk_.group(segment);
+  const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
+  const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
+  walk_.pass_until((pair - pair_begin) * panels);
+  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
+  const RowWindow window(tile * kTile + walk_.warp_ * 2, radius, rows);
+  int offset = pair_row(pair, radius) - window.origin, panel = 0;
+  float s[24], grad[24];
+  std::uint32_t p[3][4], ds[3][4];
+
+  const std::uint32_t tile_at = descriptor(shared_.tile(ptx::uniform(walk_.wait_tile(tile_number))));
+  select_panel(segment, group.x.radius, 0);
+  if (arguments_.global_tokens > 0) {
+    meet_globals(segment, slot, tile, tile_at);
+  } else {
+#pragma unroll
+    for (int i = 0; i < 32; ++i) grad_key_[0][i] = grad_value_[0][i] = 0.0f;
+  }
+
+  auto& ring = walk_.ring_;
+#pragma unroll 1
+  for (bool first = true; walk_.stages_done_ < end; ++walk_.stages_done_, first = false) {
+    const int stage = ring.stage;
+    const std::uint32_t at = descriptor(shared_.stage(stage)), statistics = shared_.statistics(stage);
+    if (!first && ++panel == panels) {
+      panel = 0;
+      offset += kPairRows;
+    }
+    if (panels > 1) select_panel(segment, group.x.radius, panel);
+    ptx::barrier_wait(shared_.full(stage), ring.parity);
+    products_begin();
+    multiply_tile<Element>(s, tile_at, at);
+    products_commit();
+    multiply_tile<Element>(grad, tile_at + kSecondOfTile, at + kSecondOfStage);
+    products_commit();
+    products_wait<1>();
+    products_settle(s);
+    const bool any = weigh(s, window, offset, statistics);
+    products_wait<0>();
+    products_settle(s);                         // packing them waits too: registers
+    products_settle(grad);
+    if (any) pack_weights<Element, 3>(s, p); else no_weights(p);
+    products_begin();
+    add_weighted<Element>(grad_value_[0], p, at + kSecondOfStage);
+    products_commit();
+    if (any) {
+      weigh_gradients(s, grad, statistics);
+      pack_weights<Element, 3>(grad, ds);
+    } else {
+      no_weights(ds);
+    }
+    products_begin();
+    add_weighted<Element>(grad_key_[0], ds, at);
+    products_commit();
+    products_wait<0>();
+    walk_.release(stage);
+    ring.advance(Config::kStages);
+  }
+  walk_.release_tile(tile_number);
+  products_settle(grad_key_[0]);
+  products_settle(grad_value_[0]);
+#pragma unroll
+  for (int row = 0; row < 2; ++row) {
+    const std::int64_t token = walk_.token(segment, tile, row);
+    store_gradient<Element>(arguments_, arguments_.result[0], segment, token, row, grad_key_);
+    store_gradient<Element>(arguments_, arguments_.result[1], segment, token, row, grad_value_);
+  }
+}
+
+}  // namespace fovea::kernels::sm90

@@ -1,0 +1,201 @@
+// Gradient of the grid's queries, and what they give the global keys and values. A tile of queries stays, keys and values stream past:
+//   S = Q K^T, P = exp2(S - lse), dP = dO V^T, dS = P (dP - delta), dQ += dS K
+// and with the global tokens' keys and values besides dK_g += dS^T Q, dV_g += P^T dO.
+#pragma once
+
+#include "kernels/cuda/sm90/global_gradients.cuh"
+#include "kernels/cuda/sm90/gradient_walk.cuh"
+#include "kernels/cuda/sm90/weights.cuh"
+
+namespace fovea::kernels::sm90 {
+
+template <class Element>
+class QueryGradients {
+ public:
+  static constexpr Pass kPass = Pass::kQuery;
+  using Config = BackwardConfig<kPass>;
+
+  __device__ __forceinline__ QueryGradients(const BackwardArguments& arguments, const BackwardShared<kPass>& shared, int warpgroup)
+      : walk_(arguments, shared, warpgroup), arguments_(arguments), shared_(shared) {
+    sums_.reset();
+  }
+
+  __device__ __forceinline__ void run() {
+    walk_.run(*this);
+    if (threadIdx.x == 0)
+
+               for (; turns_ < arguments_.slots_per_cta; ++turns_) arguments_.partials.directory[blockIdx.x * arguments_.slots_per_cta + turns_] = -1;
+  }
+
+  __device__ __forceinline__ void process(const Segment& segment, int slot, int tile, int tile_number);
+
+  __device__ __forceinline__ void leave_head(const Segment& segment) {
+    if (arguments_.global_tokens == 0) return;
+    const int slot = blockIdx.x * arguments_.slots_per_cta + turns_;
+    sums_.store(arguments_.partials, slot, 1, arguments_.global_tokens, walk_.warpgroup_, turns_);
+    if (threadIdx.x == 0) arguments_.partials.directory[slot] = segment.batch * arguments_.schedule.heads + segment.head;
+    sums_.reset();
+    ++turns_;
+  }
+
+ private:
+  static constexpr std::uint32_t kSecondOfTile = descriptor_distance(Config::kTileOperandBytes);
+  static constexpr std::uint32_t kSecondOfStage = descriptor_distance(Config::kOperandBytes);
+
+  // Begins the tile's gradient with the global keys.
+  __device__ __forceinline__ void meet_globals(int slot, std::uint32_t tile) {
+    const std::uint32_t keys = descriptor(shared_.globals(slot)), values = keys + descriptor_distance(Config::kGlobalOperandBytes);
+    const std::uint32_t weights = shared_.exchange(walk_.warpgroup_, 0), grads = shared_.exchange(walk_.warpgroup_, 1);
+    const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+    float s[8], grad[8];
+    std::uint32_t p[1][4], ds[1][4];
+    products_begin();
+    multiply_tile<Element>(s, tile, keys);
+    multiply_tile<Element>(grad, tile + kSecondOfTile, values);
+    products_commit();
+    products_wait<0>();
+    products_settle(s);
+    products_settle(grad);
+#pragma unroll
+    for (int i = 0; i < 8; ++i) {
+      const int row = i / 2 % 2;
+      const bool exists = i / 4 * 8 + walk_.lane_ % 4 * 2 + i % 2 < arguments_.global_tokens;
+      s[i] = exists ? ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, minus_lse_[row])) : 0.0f;
+      grad[i] = s[i] * (grad[i] - delta_[row]);
+    }
+    pack_weights<Element, 1>(s, p);
+    pack_weights<Element, 1>(grad, ds);
+    named_barrier_sync(barrier, 128);           // all warps are done with the products that read the last tile's
+    store_transposed(p[0], weights);
+    store_transposed(ds[0], grads);
+    ptx::fence_async_proxy();
+    named_barrier_sync(barrier, 128);
+    products_begin();
+    values_product<Element, kDenseRows>(grad_query_[0], ds[0], keys, 0);
+    add_transposed<Element>(sums_.sum[0], tile, descriptor(grads));
+    add_transposed<Element>(sums_.sum[1], tile + kSecondOfTile, descriptor(weights));
+    products_commit();
+    products_wait<0>();
+    products_settle(grad_query_[0]);
+    products_settle(sums_.sum[0]);
+    products_settle(sums_.sum[1]);
+  }
+
+  __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
+    const std::uint32_t mask = column_mask(segment, radius_x, panel, walk_.lane_);
+#pragma unroll
+    for (int row = 0; row < 2; ++row)
+#pragma unroll
+      for (int i = 0; i < 6; ++i) bias_[row][i] = mask >> i & 1 ? minus_lse_[row] : ptx::minus_infinity();
+  }
+
+  // False: no key of the stage concerns the warp. Else grad becomes dS.
+  __device__ __forceinline__ bool weigh(float (&s)[24], float (&grad)[24], const RowWindow& window, int offset) const {
+    if (!window.whole(offset)) {
+      if (!window.visible(offset)) return false;
+      cut_rows(s, window, offset);
+    }
+#pragma unroll
+    for (int i = 0; i < 24; ++i) {
+      const int row = i / 2 % 2, column = i / 4 % 3 * 2 + i % 2;
+      grad[i] = ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, bias_[row][column])) * (grad[i] - delta_[row]);
+    }
+    return true;
+  }
+
+  __device__ __forceinline__ static void take(bool any, const float (&grad)[24], std::uint32_t (&ds)[3][4]) {
+    if (any) pack_weights<Element, 3>(grad, ds); else no_weights(ds);
+  }
+
+  GradientWalk<kPass> walk_;
+  const BackwardArguments& arguments_;
+  const BackwardShared<kPass>& shared_;
+  float minus_lse_[2], delta_[2];               // of the thread's rows; lse in units of log2
+  float bias_[2][6];                            // minus_lse_, or minus infinity for a column out of the window
+  float grad_query_[1][32];
+  GlobalSums<2> sums_;
+  int turns_ = 0;                               // (batch, head)s left behind
+};
+
+// Per stage: S and dP of this one and dQ of the one before are in flight together; the exponentials overlap the latter.
+template <class Element>
+__device__ __forceinline__ void QueryGradients<Element>::process(const Segment& segment, int slot, int tile, int tile_number) {
+  const DilationGroup& group = walk_.group(segment);
+  const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
+  const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
+  walk_.pass_until((pair - pair_begin) * panels);
+  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
+  const RowWindow window(tile * kTile + walk_.warp_ * 2, radius, rows);
+  int offset = pair_row(pair, radius) - window.origin, panel = 0;
+  float s[24], grad[24];
+  std::uint32_t ds[3][4];
+
+  const int buffer = ptx::uniform(walk_.wait_tile(tile_number));
+  const std::uint32_t tile_at = descriptor(shared_.tile(buffer));
+#pragma unroll
+  for (int row = 0; row < 2; ++row) {
+    const std::uint32_t at = shared_.statistics(buffer) + (walk_.warp_ * 16 + row * 8 + walk_.lane_ / 4) * 4;
+    const bool inside = tile * kTile + walk_.warp_ * 2 + row < segment.rows && segment.x0 + walk_.lane_ / 4 < segment.columns;
+    minus_lse_[row] = inside ? load_shared(at) * -kLog2E : ptx::minus_infinity();
+    delta_[row] = load_shared(at + kQueryRows * 4);
+  }
+  select_panel(segment, group.x.radius, 0);
+  if (arguments_.global_tokens > 0) {
+    meet_globals(slot, tile_at);
+  } else {
+#pragma unroll
+    for (float& x : grad_query_[0]) x = 0.0f;
+  }
+
+  auto& ring = walk_.ring_;
+  int stage = ring.stage;
+  std::uint32_t keys = descriptor(shared_.stage(stage));
+  ptx::barrier_wait(shared_.full(stage), ring.parity);
+  products_begin();
+  multiply_tile<Element>(s, tile_at, keys);
+  multiply_tile<Element>(grad, tile_at + kSecondOfTile, keys + kSecondOfStage);
+  products_commit();
+  products_wait<0>();
+  products_settle(s);
+  products_settle(grad);
+  take(weigh(s, grad, window, offset), grad, ds);
+  ring.advance(Config::kStages);
+#pragma unroll 1
+  for (++walk_.stages_done_; walk_.stages_done_ < end; ++walk_.stages_done_) {
+    const std::uint32_t next = descriptor(shared_.stage(ring.stage));
+    ptx::barrier_wait(shared_.full(ring.stage), ring.parity);
+    products_begin();
+    multiply_tile<Element>(s, tile_at, next);
+    multiply_tile<Element>(grad, tile_at + kSecondOfTile, next + kSecondOfStage);
+    products_commit();
+    add_weighted<Element>(grad_query_[0], ds, keys);
+    products_commit();
+    if (++panel == panels) {
+      panel = 0;
+      offset += kPairRows;
+    }
+    if (panels > 1) select_panel(segment, group.x.radius, panel);
+    products_wait<1>();
+    products_settle(s);
+    products_settle(grad);
+    const bool any = weigh(s, grad, window, offset);
+    products_wait<0>();
+    walk_.release(stage);
+    stage = ring.stage;
+    keys = next;
+    ring.advance(Config::kStages);
+    take(any, grad, ds);
+  }
+  walk_.release_tile(tile_number);
+  products_begin();
+  add_weighted<Element>(grad_query_[0], ds, keys);
+  products_commit();
+  products_wait<0>();
+  products_settle(grad_query_[0]);
+  walk_.release(stage);
+#pragma unroll
+  for (int row = 0; row < 2; ++row)
+    store_gradient<Element>(arguments_, arguments_.result[0], segment, walk_.token(segment, tile, row), row, grad_query_);
+}
+
+}  // namespace fovea::kernels::sm90
