@@ -34,10 +34,16 @@ TokenMap on_gpu(const TokenMap& map) {
 
 at::Tensor on_cpu(const TokenMap& map) { return as_vector(map).cpu(); }
 
+// Before any other test: torch looks for CUDA once, when it is first asked for anything of it.
+class LoadCudaFirst : public ::testing::Environment {
+ public:
+  void SetUp() override { load_torch_cuda(); }
+};
+const auto* const load_cuda_first = ::testing::AddGlobalTestEnvironment(new LoadCudaFirst);
+
 class OnGpu : public ::testing::TestWithParam<OracleCase> {
  protected:
   void SetUp() override {
-    setenv("FOVEA_ANALYSIS_CUDA", "kernels", 1);
     const auto reason = load_torch_cuda();
     if (reason.empty()) return;
     const char* required = std::getenv("FOVEA_REQUIRE_GPU");
@@ -54,10 +60,13 @@ TokenMap random_map(const AttentionLayer& layer, const GridRect& rect) {
 }
 
 TEST_P(OnGpu, KernelsRunWhatTheySayTheyDo) {
-  const auto layer = on_gpu(random_layer(GetParam(), 1));
-  const bool possible = !GetParam().dense && !layer.dense() && (GetParam().head_dim == 32 || GetParam().head_dim == 64);
-  EXPECT_EQ(cuda_products::runs(layer, {}), possible);
-  EXPECT_FALSE(cuda_products::runs(layer, {HeadFusion::kMax}));
+  for (const auto dtype : {at::kFloat, at::kBFloat16}) {
+    const auto layer = on_gpu(random_layer(GetParam(), 1, dtype));
+    const auto depth = GetParam().head_dim;
+    const bool possible = !layer.dense() && (depth == 32 || depth == 64 || (depth == 128 && dtype != at::kFloat));
+    EXPECT_EQ(cuda_products::runs(layer, {}), possible && !GetParam().dense);
+    EXPECT_FALSE(cuda_products::runs(layer, {HeadFusion::kMax}));
+  }
 }
 
 TEST_P(OnGpu, ProductsEqualTheDenseMatrix) {

@@ -7,8 +7,8 @@
 
 namespace fovea::analysis::cuda_products {
 
-// Whether the kernels can answer for this layer: windows, one head or the mean of heads, head_dim 32, 64 or 128, up to 64 globals, a GPU
-// since Ampere; and whether they are asked for: FOVEA_ANALYSIS_CUDA=kernels. All else is left to block_sweep.h.
+// Whether the kernels can answer for this layer: windows, one head or the mean of heads, head_dim 32, 64 or (not in float32) 128, up to 64
+// globals, a GPU since Ampere. All else is left to block_sweep.h.
 bool runs(const AttentionLayer& layer, const HeadChoice& heads);
 
 // Log-sum-exp of all queries: [heads, N] float32.

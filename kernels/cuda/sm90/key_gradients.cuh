@@ -1,6 +1,5 @@
 // Gradients of the grid's keys and values, and what they give the global queries. A tile of keys and values stays, queries, output
-// gradients
-// and their statistics stream past; accumulator rows are keys, columns queries:
+// gradients and their statistics stream past; accumulator rows are keys, columns queries:
 //   S = K Q^T, P = exp2(S - lse), dP = V dO^T, dS = P (dP - delta), dV += P dO, dK += dS Q
 // and with the global tokens' queries besides dQ_g += dS^T K.
 #pragma once

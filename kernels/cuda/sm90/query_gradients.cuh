@@ -23,8 +23,9 @@ class QueryGradients {
   __device__ __forceinline__ void run() {
     walk_.run(*this);
     if (threadIdx.x == 0)
-
-               for (; turns_ < arguments_.slots_per_cta; ++turns_) arguments_.partials.directory[blockIdx.x * arguments_.slots_per_cta + turns_] = -1;
+      for (; turns_ < arguments_.slots_per_cta; ++turns_) {
+        arguments_.partials.directory[blockIdx.x * arguments_.slots_per_cta + turns_] = -1;
+      }
   }
 
   __device__ __forceinline__ void process(const Segment& segment, int slot, int tile, int tile_number);
