@@ -14,6 +14,7 @@ constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 // Band memory beyond which taller bands no longer gain speed: by then the halo is a small part of them and the products are large.
 constexpr std::int64_t kEnoughForHostBands = 1024 * kMiB, kEnoughForDeviceBands = 8192 * kMiB;
 constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of two that wait and of one that is being read (read_ahead.h)
+constexpr std::int64_t kWorkspaceBytes = 64 * kMiB;   // of libraries and their threads, from the first step on
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
@@ -56,36 +57,69 @@ BandCost decoder_cost(const ModelConfig& model, std::int64_t columns, std::int64
   return {.fixed = row * 2 * 8, .per_row = row};                                 // a halo of up to 8 token rows on each side
 }
 
-std::int64_t rows_within(const BandCost& cost, double bytes, std::int64_t rows) {
-  return std::clamp<std::int64_t>(static_cast<std::int64_t>((bytes - cost.fixed) / cost.per_row), 0, rows);
+BandCost operator+(const BandCost& a, const BandCost& b) { return {.fixed = a.fixed + b.fixed, .per_row = a.per_row + b.per_row}; }
+
+std::int64_t bytes_of(const BandCost& cost, std::int64_t rows) {
+  return static_cast<std::int64_t>(cost.fixed + cost.per_row * static_cast<double>(rows));
 }
 
-std::string gigabytes(std::int64_t bytes) {
+// At least 1, also where there is no room for it: whoever asks compares the sum with what there is.
+std::int64_t rows_within(const BandCost& cost, std::int64_t bytes, std::int64_t rows) {
+  return std::clamp<std::int64_t>(static_cast<std::int64_t>((static_cast<double>(bytes) - cost.fixed) / cost.per_row), 1, rows);
+}
+
+std::string size_text(std::int64_t bytes) {
   char text[32];
-  std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
+  if (bytes < 1'000'000'000) std::snprintf(text, sizeof text, "%.0f MB", static_cast<double>(std::max<std::int64_t>(0, bytes)) / 1e6);
+  else std::snprintf(text, sizeof text, "%.1f GB", static_cast<double>(bytes) / 1e9);
   return text;
 }
 
-[[noreturn]] void refuse(std::int64_t needed, std::int64_t available, const char* where) {
-  throw Error(ErrorKind::kInput, "needs " + gigabytes(needed) + " of " + where + " memory, " + gigabytes(available) +
-                                     " available; --context tiles needs less, --precision bfloat16 half");
-}
-
-struct Sizes {
-  std::int64_t rows = 0, columns = 0, stream_elements = 0;
+struct Shortage {
+  std::string what;                              // of which kind of memory, and what is beside it
+  std::int64_t needed = 0, available = 0;
 };
 
-// Fills rows and totals for bands that live in band_memory; false if not even one row fits.
-bool fit_bands(MemoryPlan& plan, const ModelConfig& model, const Sizes& sizes, std::int64_t element_bytes, std::int64_t band_memory) {
-  const BandCost encoder = encoder_cost(model.encoder, sizes.columns, element_bytes);
-  const BandCost decoder = decoder_cost(model, sizes.columns, element_bytes);
-  plan.encoder_rows = rows_within(encoder, static_cast<double>(band_memory), sizes.rows);
-  plan.decoder_rows = rows_within(decoder, static_cast<double>(band_memory), sizes.rows);
-  const auto bytes = [](const BandCost& cost, std::int64_t rows) {
-    return static_cast<std::int64_t>(cost.fixed + cost.per_row * static_cast<double>(std::max<std::int64_t>(1, rows)));
-  };
-  plan.band_bytes = std::max(bytes(encoder, plan.encoder_rows), bytes(decoder, plan.decoder_rows));
-  return plan.encoder_rows >= 1 && plan.decoder_rows >= 1;
+[[noreturn]] void refuse(const Shortage& shortage, std::int64_t element_bytes) {
+  throw Error(ErrorKind::kInput, "needs " + size_text(shortage.needed) + " of " + shortage.what + ", " + size_text(shortage.available) +
+                                     " available; --context tiles --tile 256 needs least" +
+                                     (element_bytes > 2 ? ", --precision bfloat16 half" : ""));
+}
+
+// What the steps of an image cost. pixels and labels: on the host, wherever the model computes.
+struct ImageCost {
+  std::int64_t rows = 0, stream_elements = 0;
+  BandCost encoder, decoder, pixels, labels;
+};
+
+ImageCost cost_of(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request) {
+  const std::int64_t patch = model.encoder.patch, rows = divide_up(image.height, patch), columns = divide_up(image.width, patch);
+  const double row_pixels = static_cast<double>(patch * image.width), ahead = row_pixels * static_cast<double>(kPixelBytesAhead);
+  return {.rows = rows,
+          .stream_elements = rows * columns * (model.encoder.width + model.decoder->width),
+          .encoder = encoder_cost(model.encoder, columns, request.element_bytes),
+          .decoder = decoder_cost(model, columns, request.element_bytes),
+          .pixels = {.per_row = ahead},
+          .labels = {.per_row = ahead + row_pixels * static_cast<double>(3 * request.label_bytes_a_pixel)}};
+}
+
+// Free for the steps: where their tensors live, up to what is worth taking, and on the host, where pixels and labels are.
+struct Room {
+  MemoryHome bands_home = MemoryHome::kHost;
+  std::int64_t bands = 0, enough = 0, host = 0;
+};
+
+// Bands as high as there is room for, at least one row.
+void fit_bands(MemoryPlan& plan, const ImageCost& cost, const Room& room) {
+  const std::int64_t wanted = std::min(room.bands, room.enough);
+  const bool beside = room.bands_home == MemoryHome::kHost;   // pixels and labels take the memory that the bands do not
+  const BandCost encoder_host = beside ? cost.encoder : cost.pixels, decoder_host = beside ? cost.decoder + cost.labels : cost.labels;
+  plan.encoder_rows = std::min(rows_within(cost.encoder, wanted, cost.rows), rows_within(encoder_host, room.host, cost.rows));
+  plan.decoder_rows = std::min(rows_within(cost.decoder, wanted, cost.rows), rows_within(decoder_host, room.host, cost.rows));
+  plan.band_bytes = std::max(bytes_of(cost.encoder, plan.encoder_rows), bytes_of(cost.decoder, plan.decoder_rows));
+  plan.label_bytes = bytes_of(cost.labels, plan.decoder_rows);
+  plan.host_bytes += std::max(bytes_of(encoder_host, plan.encoder_rows), bytes_of(decoder_host, plan.decoder_rows));
+  plan.device_bytes += beside ? 0 : plan.band_bytes;
 }
 
 }  // namespace
@@ -110,10 +144,10 @@ std::int64_t resident_memory() {
 }
 
 std::string MemoryPlan::text() const {
-  return "stream " + gigabytes(stream_bytes) + (stream_home == MemoryHome::kDevice ? " on the device" : " in host memory") +
+  return "stream " + size_text(stream_bytes) + (stream_home == MemoryHome::kDevice ? " on the device" : " in host memory") +
          (stream_element_bytes == 2 ? " (16 bits)" : " (32 bits)") + ", bands of " + std::to_string(encoder_rows) + " and " +
-         std::to_string(decoder_rows) + " token rows (" + gigabytes(band_bytes) + "), image " + gigabytes(image_bytes) + "; host " +
-         gigabytes(host_bytes) + ", device " + gigabytes(device_bytes);
+         std::to_string(decoder_rows) + " token rows (" + size_text(band_bytes) + "), image " + size_text(image_bytes) + "; host " +
+         size_text(host_bytes) + ", device " + size_text(device_bytes);
 }
 
 std::int64_t enough_band_memory(MemoryHome bands_home) {
@@ -121,9 +155,7 @@ std::int64_t enough_band_memory(MemoryHome bands_home) {
 }
 
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request) {
-  const std::int64_t patch = model.encoder.patch;
-  Sizes sizes{.rows = divide_up(image.height, patch), .columns = divide_up(image.width, patch), .stream_elements = 0};
-  sizes.stream_elements = sizes.rows * sizes.columns * (model.encoder.width + model.decoder->width);
+  const ImageCost cost = cost_of(image, model, request);
   const bool on_device = request.available.device_free > 0;
   const auto host = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.host));
   const auto device = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.device_free));
@@ -131,25 +163,25 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
   const std::int64_t enough = request.band_memory_bytes > 0 ? request.band_memory_bytes : enough_band_memory(bands_home);
   MemoryPlan plan;
   plan.image_bytes = image.windowed ? 0 : image.width * image.height * 3;
-  std::int64_t shortest_need = std::numeric_limits<std::int64_t>::max();
+  std::int64_t least_host = std::numeric_limits<std::int64_t>::max();
   const auto attempt = [&](MemoryHome home, std::int64_t stream_element_bytes) {
     plan.stream_home = home;
     plan.stream_element_bytes = stream_element_bytes;
-    plan.stream_bytes = sizes.stream_elements * stream_element_bytes;
-    const std::int64_t stream_on_host = home == MemoryHome::kHost ? plan.stream_bytes : 0;
-    const std::int64_t free_for_bands = on_device ? device - (plan.stream_bytes - stream_on_host) : host - stream_on_host - plan.image_bytes;
-    const bool fits = fit_bands(plan, model, sizes, request.element_bytes, std::min(free_for_bands, enough));
-    plan.label_bytes = plan.decoder_rows * patch * image.width * (kPixelBytesAhead + 3 * request.label_bytes_a_pixel);
-    plan.host_bytes = stream_on_host + plan.image_bytes + plan.label_bytes + (on_device ? 0 : plan.band_bytes);
-    plan.device_bytes = on_device ? plan.band_bytes + plan.stream_bytes - stream_on_host : 0;
-    shortest_need = std::min(shortest_need, plan.host_bytes);
-    return fits && plan.host_bytes <= host && plan.device_bytes <= device;
+    plan.stream_bytes = cost.stream_elements * stream_element_bytes;
+    plan.device_bytes = home == MemoryHome::kDevice ? plan.stream_bytes : 0;
+    plan.host_bytes = kWorkspaceBytes + plan.image_bytes + plan.stream_bytes - plan.device_bytes;
+    const std::int64_t host_left = host - plan.host_bytes;
+    const std::int64_t band_room = on_device ? device - plan.device_bytes : host_left;
+    fit_bands(plan, cost, {.bands_home = bands_home, .bands = band_room, .enough = enough, .host = host_left});
+    least_host = std::min(least_host, plan.host_bytes);
+    return plan.host_bytes <= host && plan.device_bytes <= device;
   };
   if (on_device && attempt(MemoryHome::kDevice, request.element_bytes)) return plan;
   if (attempt(MemoryHome::kHost, request.element_bytes)) return plan;
   if (request.element_bytes > 2 && attempt(MemoryHome::kHost, 2)) return plan;
-  if (on_device && plan.device_bytes > device) refuse(plan.device_bytes, device, "device");
-  refuse(shortest_need, host, "host");
+  if (plan.device_bytes > device) refuse({"device memory", plan.device_bytes, device}, request.element_bytes);
+  const std::int64_t used = request.available.host_in_use;
+  refuse({"host memory" + (used > 0 ? " besides the " + size_text(used) + " in use" : ""), least_host, host}, request.element_bytes);
 }
 
 }  // namespace fovea

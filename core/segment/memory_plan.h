@@ -9,9 +9,11 @@
 
 namespace fovea {
 
-// What there is, in bytes. device_free: of the GPU that computes; 0 if the CPU does.
+// What there is, in bytes.
 struct MemoryAvailable {
-  std::int64_t host = 0, device_free = 0;
+  std::int64_t host = 0;          // below 0 if the process is beyond a limit already
+  std::int64_t device_free = 0;   // of the GPU that computes; 0 if the CPU does
+  std::int64_t host_in_use = 0;   // by this process, where a limit counts that too: for the sentence that refuses
 };
 
 // Memory this process can still get from the host: what the kernel calls available, less if the control group allows less.
@@ -24,7 +26,7 @@ enum class MemoryHome { kHost, kDevice };
 struct MemoryPlanRequest {
   MemoryAvailable available;
   std::int64_t element_bytes = 4;      // of the dtype that the model computes in: 4 or 2
-  std::int64_t band_memory_bytes = 0;  // of one step at most; 0: as much as still gains speed
+  std::int64_t band_memory_bytes = 0;  // of one step, as far as one row of tokens allows; 0: as much as still gains speed
   std::int64_t label_bytes_a_pixel = 1;   // a class, and probabilities where they are asked for
 };
 
@@ -42,7 +44,8 @@ struct MemoryPlan {
 std::int64_t enough_band_memory(MemoryHome bands_home);
 
 // Prefers, in this order: the stream on the device, in the host's memory, in the host's memory in half precision; bands as high as the
-// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of memory, 7.9 GB available; ..." (no subject).
+// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of host memory, 7.9 GB available; ..." (no subject),
+// of device memory where that is what does not suffice.
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request);
 
 }  // namespace fovea

@@ -12,7 +12,10 @@ namespace {
 
 MemoryAvailable available_memory(const SegmentOptions& options, torch::Device device) {
   MemoryAvailable available{.host = available_host_memory()};
-  if (options.max_memory_bytes > 0) available.host = std::min(available.host, options.max_memory_bytes - resident_memory());
+  if (options.max_memory_bytes > 0) {
+    available.host_in_use = resident_memory();
+    available.host = std::min(available.host, options.max_memory_bytes - available.host_in_use);
+  }
   available.device_free = static_cast<std::int64_t>(options.device_share * static_cast<double>(device_memory(device).free));
   return available;
 }

@@ -30,7 +30,7 @@ struct SegmentOptions {
   std::int64_t tile_pixels = 1024;      // a side, at most; rounded down to the model's patch
   std::int64_t overlap_pixels = 256;    // of neighbouring tiles; rounded to the model's patch, at most a quarter of a tile
   std::int64_t max_memory_bytes = 0;    // of this process in host memory, kImage; 0: what the machine has
-  std::int64_t band_memory_bytes = 0;   // of one step with kImage; 0: as much as still gains speed
+  std::int64_t band_memory_bytes = 0;   // of one step with kImage, at least one row of tokens; 0: as much as still gains speed
   double device_share = 1;              // of the free memory of a GPU that kImage may plan with
   std::function<void(const std::string& plan)> on_plan = {};   // told what kImage will need, before it starts
 };

@@ -2,6 +2,7 @@
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,16 @@ class Usage(WithFolder):
         missing = fovea("info", self.folder / "none.png")
         self.assertNotEqual(missing.returncode, 0)
         self.assertTrue(missing.stderr.startswith(str(self.folder / "none.png") + ": "), missing.stderr)
+
+
+class Bench(WithFolder):
+    def test_a_wide_image_is_measured_and_its_labels_compared(self):
+        # One row of its tokens needs more than the small bands with which labels are compared.
+        result = fovea("bench", "segment", "--sizes", "4000x64", "--contexts", "image,tiles", "--model", self.model, "--device", "cpu", "--json")
+        self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+        for row in json.loads(result.stdout)["rows"]:
+            self.assertGreater(row["megapixels_per_second"]["end_to_end"], 0)
+            self.assertIn("changed_elsewhere", row["seam"])
 
 
 class Models(WithFolder):
@@ -250,7 +261,20 @@ class Segment(WithFolder):
     def test_too_little_memory_is_a_sentence(self):
         result = self.segment(self.image, "--max-memory", "1M")
         self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, r"^\S+good\.png: needs .* GB of host memory, .* available; .*tiles.*\n$")
+        self.assertRegex(result.stderr, r"^\S+good\.png: needs \d+ MB of host memory besides the \d+ MB in use, 0 MB available; .*tiles.*\n$")
+
+    def test_little_memory_takes_shorter_bands_and_gives_the_same_mask(self):
+        wide = tiny_samples.write_png(self.folder / "wide.png", 1000, 600)
+        self.assertEqual(self.segment(wide).returncode, 0)
+        expected = (self.out / "wide_mask.png").read_bytes()
+        rows = set()
+        needed, in_use = map(int, re.search(r"needs (\d+) MB of host memory besides the (\d+) MB", self.segment(wide, "--max-memory", "1M").stderr).groups())
+        for limit in ("1GB", f"{in_use * 10**6 + int((needed + 25) * 10**6 / 0.9)}B"):
+            result = self.segment(wide, "--max-memory", limit, "-v")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            rows.add(re.search(r"plan: .* bands of (\d+) and (\d+) token rows", result.stdout + result.stderr).groups())
+            self.assertEqual((self.out / "wide_mask.png").read_bytes(), expected)
+        self.assertEqual(len(rows), 2, rows)
 
     def test_interrupt_leaves_nothing_half_written(self):
         large, events = tiny_samples.write_png(self.folder / "large.png", 1200, 900), self.folder / "events.jsonl"

@@ -51,8 +51,54 @@ TEST(MemoryPlan, HalvesTheStreamBeforeItRefuses) {
     FAIL() << "a plan beyond the memory";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
-    EXPECT_NE(std::string(error.what()).find("0.9 GB available"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("900 MB available"), std::string::npos) << error.what();
   }
+}
+
+std::string refusal(const ImageInfo& image, const MemoryPlanRequest& request) {
+  try {
+    plan_whole_image(image, aerial_like(), request);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kInput);
+    return error.what();
+  }
+  return "no refusal";
+}
+
+TEST(MemoryPlan, TakesShorterBandsUntilOneRowDoesNotFit) {
+  const auto model = aerial_like();
+  std::int64_t rows_before = 1, refused = 0;
+  for (std::int64_t host = 20'000'000; host <= kGigabyte; host += 20'000'000) {
+    const MemoryPlanRequest request{.available = {.host = host}, .element_bytes = 4};
+    if (refusal(image_of(1'000), request) != "no refusal") {
+      refused = host;
+      continue;
+    }
+    const auto plan = plan_whole_image(image_of(1'000), model, request);
+    EXPECT_LE(plan.host_bytes, host);
+    EXPECT_GE(plan.decoder_rows, plan.stream_element_bytes == 4 ? rows_before : 1) << host;
+    if (plan.stream_element_bytes == 4) rows_before = plan.decoder_rows;
+  }
+  EXPECT_LT(refused, 250'000'000);   // an image whose stream takes 32 MB
+  EXPECT_EQ(rows_before, 125);
+}
+
+TEST(MemoryPlan, AWishForShortBandsRefusesNothing) {
+  const MemoryPlanRequest request{.available = {.host = 8 * kGigabyte}, .element_bytes = 4, .band_memory_bytes = 1};
+  const auto plan = plan_whole_image(image_of(1'000), aerial_like(), request);
+  EXPECT_EQ(plan.encoder_rows, 1);
+  EXPECT_EQ(plan.decoder_rows, 1);
+  EXPECT_GT(plan.band_bytes, 1);
+}
+
+TEST(MemoryPlan, NamesTheMemoryThatDoesNotSuffice) {
+  const std::string device = refusal(image_of(32'768), {.available = {.host = 120 * kGigabyte, .device_free = kGigabyte}, .element_bytes = 2});
+  EXPECT_NE(device.find("of device memory, 900 MB available"), std::string::npos) << device;
+  const std::string host = refusal(image_of(32'768), {.available = {.host = 2 * kGigabyte, .device_free = 12 * kGigabyte}, .element_bytes = 2});
+  EXPECT_NE(host.find("of host memory, 1.8 GB available"), std::string::npos) << host;
+  EXPECT_EQ(host.find("bfloat16"), std::string::npos) << host;   // which it is already
+  const std::string limited = refusal(image_of(1'000), {.available = {.host = -200'000'000, .host_in_use = 250'000'000}, .element_bytes = 4});
+  EXPECT_NE(limited.find("of host memory besides the 250 MB in use, 0 MB available"), std::string::npos) << limited;
 }
 
 TEST(MemoryPlan, CountsAnImageThatOnlyDecodesAsAWhole) {

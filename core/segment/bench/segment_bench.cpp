@@ -133,7 +133,13 @@ class Bench {
     row["absent"] = {"read", "decode", "write"};
     if (measured.context == SegmentContext::kImage) row["plan"] = plan_;
     if (!notice_.empty()) row["notice"] = std::exchange(notice_, {});
-    if (measured.size.width * measured.size.height <= options_.seam_pixels) add_labels(measured, row);
+    if (measured.size.width * measured.size.height > options_.seam_pixels) return;
+    try {
+      add_labels(measured, row);
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::kInput) throw;
+      row["not_compared"] = error.what();   // what was measured stays
+    }
   }
 
   void measure_file(const Case& measured, json& row) {
@@ -214,6 +220,7 @@ std::string table_line(const json& row) {
     std::snprintf(text, sizeof text, "\n    labels equal to the CPU's in float32: %.4f %%", 100 * row["agreement_with_cpu_float32"].get<double>());
     line += text;
   }
+  if (row.contains("not_compared")) line += "\n    labels were not compared: it " + row["not_compared"].get<std::string>();
   if (row.contains("peak_device_gb")) {
     std::snprintf(text, sizeof text, "\n    device %.1f GB at most", row["peak_device_gb"].get<double>());
     line += text;
