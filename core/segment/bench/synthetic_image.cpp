@@ -1,10 +1,10 @@
 #include "core/segment/bench/synthetic_image.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <thread>
 #include <vector>
 
 namespace fovea {
@@ -23,26 +23,29 @@ std::uint32_t hash(std::int64_t x, std::int64_t y, std::uint32_t salt) {
 }
 
 // Value noise (Perlin's simpler sibling) along a row: random heights at the corners of square cells, linear between. 0 ... 255 << 16.
+// The cell is known to the compiler, so that the division of every pixel is a multiplication.
+template <std::int64_t kCell>
 class NoiseRow {
  public:
-  NoiseRow(const Rect& rect, std::int64_t y, std::int64_t cell, std::uint32_t salt) : cell_(cell), first_(rect.x / cell), x_(rect.x) {
-    const std::int64_t row = y / cell, part = y % cell;
-    for (std::int64_t column = first_; column <= (rect.x + rect.width) / cell + 1; ++column) {
-      const auto above = static_cast<std::int64_t>(hash(column, row, salt) & 255), below = static_cast<std::int64_t>(hash(column, row + 1, salt) & 255);
-      heights_.push_back(static_cast<std::int32_t>(((above * (cell - part) + below * part) << 16) / cell));
+  NoiseRow(const Rect& rect, std::int64_t y, std::uint32_t salt) : part_(rect.x % kCell) {
+    const std::int64_t row = y / kCell, part = y % kCell;
+    for (std::int64_t column = rect.x / kCell; column <= (rect.x + rect.width) / kCell + 1; ++column) {
+      const std::int64_t above = hash(column, row, salt) & 255, below = hash(column, row + 1, salt) & 255;
+      heights_.push_back(((above * (kCell - part) + below * part) << 16) / kCell);
     }
   }
-  // Of pixel x_ + i: calls have to ask for one i after the other, from 0.
+  // Of one pixel after the other, from rect.x on.
   int next() {
-    const std::int64_t column = x_ / cell_ - first_, part = x_ % cell_;
-    ++x_;
-    const std::int64_t left = heights_[static_cast<std::size_t>(column)], right = heights_[static_cast<std::size_t>(column) + 1];
-    return static_cast<int>((left * (cell_ - part) + right * part) / cell_ >> 16);
+    const std::int64_t left = heights_[column_], right = heights_[column_ + 1];
+    const auto value = static_cast<int>((left * (kCell - part_) + right * part_) / kCell >> 16);
+    if (++part_ == kCell) part_ = 0, ++column_;
+    return value;
   }
 
  private:
-  std::int64_t cell_, first_, x_;
-  std::vector<std::int32_t> heights_;
+  std::int64_t part_;
+  std::size_t column_ = 0;
+  std::vector<std::int64_t> heights_;
 };
 
 using Colour3 = std::array<int, 3>;
@@ -58,8 +61,7 @@ Rect roof_of(std::int64_t block_x, std::int64_t block_y, std::uint32_t random) {
 
 class RowPainter {
  public:
-  RowPainter(const Rect& rect, std::int64_t y)
-      : y_(y), wide_(rect, y, 384, 1), middle_(rect, y, 48, 2), fine_(rect, y, 6, 3), land_(rect, y, 700, 4) {}
+  RowPainter(const Rect& rect, std::int64_t y) : y_(y), wide_(rect, y, 1), middle_(rect, y, 2), fine_(rect, y, 3), land_(rect, y, 4) {}
 
   Colour3 next(std::int64_t x) {
     const int wide = wide_.next(), middle = middle_.next(), fine = fine_.next(), land = land_.next();
@@ -80,12 +82,23 @@ class RowPainter {
   }
 
   std::int64_t y_;
-  NoiseRow wide_, middle_, fine_, land_;
+  NoiseRow<384> wide_;
+  NoiseRow<48> middle_;
+  NoiseRow<6> fine_;
+  NoiseRow<700> land_;
 };
+
+void paint_row(const Rect& rect, std::int64_t y, std::uint8_t* out) {
+  RowPainter painter(rect, y);
+  for (std::int64_t x = rect.x; x < rect.x + rect.width; ++x) {
+    for (const int value : painter.next(x)) *out++ = static_cast<std::uint8_t>(value);
+  }
+}
 
 }  // namespace
 
-SyntheticImage::SyntheticImage(std::int64_t width, std::int64_t height) {
+SyntheticImage::SyntheticImage(std::int64_t width, std::int64_t height, int threads)
+    : threads_(threads > 0 ? threads : std::max(1, static_cast<int>(std::thread::hardware_concurrency()))) {
   info_.width = width;
   info_.height = height;
   info_.bands = 3;
@@ -97,15 +110,17 @@ SyntheticImage::SyntheticImage(std::int64_t width, std::int64_t height) {
 
 ImageU8 SyntheticImage::read_rgb(Rect rect, int) {
   ImageU8 image(rect.width, rect.height, 3);
-  at::parallel_for(0, rect.height, kRowsATask, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t y = begin; y < end; ++y) {
-      RowPainter painter(rect, rect.y + y);
-      std::uint8_t* out = image.row(y);
-      for (std::int64_t x = rect.x; x < rect.x + rect.width; ++x) {
-        for (const int value : painter.next(x)) *out++ = static_cast<std::uint8_t>(value);
-      }
+  std::atomic<std::int64_t> next = 0;
+  const auto paint = [&] {
+    for (std::int64_t begin; (begin = next.fetch_add(kRowsATask)) < rect.height;) {
+      for (std::int64_t y = begin; y < std::min(begin + kRowsATask, rect.height); ++y) paint_row(rect, rect.y + y, image.row(y));
     }
-  });
+  };
+  const std::int64_t tasks = (rect.height + kRowsATask - 1) / kRowsATask;
+  std::vector<std::jthread> helpers;
+  for (std::int64_t i = 1; i < std::min<std::int64_t>(tasks, threads_); ++i) helpers.emplace_back(paint);
+  paint();
+  helpers.clear();   // joined: the image is whole
   return image;
 }
 
