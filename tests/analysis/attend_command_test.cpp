@@ -1,0 +1,185 @@
+// `fovea attend` as a process, held against the library: values, bytes, numbers, sentences.
+#include <sys/wait.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+
+#include "core/attention/analysis/query.h"
+#include "core/base/files.h"
+#include "core/image/image_source.h"
+#include "core/image/writers.h"
+#include "tests/image/float_planes.h"
+#include "tests/model/model_test_support.h"
+
+namespace fovea::analysis {
+namespace {
+
+struct Outcome {
+  int exit_code = 0;
+  std::string text;   // standard output and error
+};
+
+Outcome run(const std::string& arguments) {
+  const std::string command = std::string(FOVEA_PROGRAM) + " attend " + arguments + " --device cpu 2>&1";
+  Outcome outcome;
+  FILE* pipe = ::popen(command.c_str(), "r");
+  require(pipe != nullptr, "popen");
+  std::array<char, 4096> part{};
+  while (const auto count = std::fread(part.data(), 1, part.size(), pipe)) outcome.text.append(part.data(), count);
+  outcome.exit_code = WEXITSTATUS(::pclose(pipe));
+  return outcome;
+}
+
+ImageU8 picture(std::int64_t width, std::int64_t height) {
+  ImageU8 image(width, height, 3);
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<std::uint8_t>(127 + 90 * std::sin(x * 0.11 * (c + 1) + y * y * 0.003));
+    }
+  }
+  return image;
+}
+
+// Two layers: dense, then windowed with a dilation a head; 3 globals; patch 8. Attention is not nearly uniform.
+class AttendCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    torch::manual_seed(4);
+    model_ = std::make_shared<SegmentationModel>(fovea::test::small_model(Positions::kRope));
+    fovea::test::randomise(*model_);
+    model_->eval();
+    save_model(*model_, folder_.path() / "model", torch::kFloat32);
+    write_png(path("image.png"), picture(150, 110));
+  }
+
+  std::string path(const std::string& name) const { return (folder_.path() / name).string(); }
+  std::string base() const { return path("image.png") + " --model " + path("model") + " "; }
+  nlohmann::json json(const std::string& name) const { return nlohmann::json::parse(read_text_file(path(name))); }
+
+  Answer ask(const Query& query) {
+    const auto image = open_image(path("image.png"))->read_rgb({.width = 150, .height = 110});
+    const auto bytes = torch::empty({image.height(), image.width(), 3}, torch::kUInt8);
+    std::copy(image.samples().begin(), image.samples().end(), bytes.mutable_data_ptr<std::uint8_t>());
+    NoProgress progress;
+    AttentionProbe probe(model_, bytes.permute({2, 0, 1}).contiguous(), "image", progress, {});
+    return answer(probe, query, progress, {});
+  }
+
+  fovea::test::TemporaryFolder folder_;
+  std::shared_ptr<SegmentationModel> model_;
+};
+
+// Every bit, for every method that has a plane.
+TEST_F(AttendCommand, RawValuesAreTheLibrarys) {
+  std::ofstream batch(path("batch.jsonl"));
+  for (const auto& info : methods()) {
+    if (info.method == Method::kPca) continue;
+    const std::string name(info.name);
+    batch << R"({"at": [61, 43], "method": ")" << name << R"(", "window": 3, "raw": ")" << path(name + ".tif") << R"(", "json": ")"
+          << path(name + ".json") << "\"}\n";
+  }
+  batch.close();
+  const auto outcome = run(base() + "--batch " + path("batch.jsonl"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  for (const auto& info : methods()) {
+    if (info.method == Method::kPca) continue;
+    Query query{.method = info.method, .window = 3};
+    query.tokens.box = GridRect{43 / 8, 61 / 8, 1, 1};
+    const auto expected = ask(query);
+    const auto written = fovea::test::read_float_plane(path(std::string(info.name) + ".tif"));
+    ASSERT_EQ(written.width, 19);
+    ASSERT_EQ(written.height, 14);
+    const auto values = torch::tensor(written.values).view({14, 19});
+    EXPECT_TRUE(torch::equal(values, expected.plane)) << info.name << ": differs by " << (values - expected.plane).abs().max();
+    const auto described = json(std::string(info.name) + ".json");
+    EXPECT_EQ(described["numbers"], expected.numbers) << info.name;
+    EXPECT_EQ(described["model"]["sha256"], model_hash(folder_.path() / "model"));
+    EXPECT_EQ(described["exact"], true);
+    EXPECT_EQ(described["question"]["method"], info.name);
+  }
+}
+
+TEST_F(AttendCommand, PixelsRepeatTheirToken) {
+  const auto ask_raw = [&](const std::string& name, const std::string& more) {
+    const auto outcome = run(base() + "--at 61,43 --raw " + path(name) + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+    return fovea::test::read_float_plane(path(name));
+  };
+  const auto tokens = ask_raw("tokens.tif", ""), pixels = ask_raw("pixels.tif", " --raw-pixels");
+  ASSERT_EQ(pixels.width, 150);
+  ASSERT_EQ(pixels.height, 110);
+  for (std::int64_t y = 0; y < 110; ++y) {
+    for (std::int64_t x = 0; x < 150; ++x) {
+      ASSERT_EQ(pixels.values[static_cast<std::size_t>(y * 150 + x)], tokens.values[static_cast<std::size_t>(y / 8 * 19 + x / 8)]);
+    }
+  }
+}
+
+TEST_F(AttendCommand, TheSameCommandWritesTheSameBytes) {
+  for (const std::string question : {"--at 61,43 --method rollout", "--box 10,20,40,30 --method column --head 1", "--method pca"}) {
+    const bool raw = question.find("pca") == std::string::npos;
+    std::vector<std::string> bytes;
+    for (int i = 0; i < 2; ++i) {
+      const auto outcome =
+          run(base() + question + " -o " + path("out.png") + " --json " + path("out.json") + (raw ? " --raw " + path("out.tif") : ""));
+      ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+      std::string all;
+      for (const char* name : {"out.png", "out.json", "out.tif"}) {
+        if (!std::filesystem::exists(path(name))) continue;
+        all += read_text_file(path(name));
+        std::filesystem::remove(path(name));
+      }
+      bytes.push_back(all);
+    }
+    EXPECT_GT(bytes[0].size(), 1000u);
+    EXPECT_EQ(bytes[0], bytes[1]) << question;
+  }
+}
+
+TEST_F(AttendCommand, TheWallHoldsEveryLayerAndHead) {
+  const auto outcome = run(base() + "--at 61,43 --all-heads -o " + path("wall.png") + " --json " + path("wall.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  const auto numbers = json("wall.json")["numbers"];
+  ASSERT_EQ(numbers.size(), 4u);
+  for (std::size_t i = 0; i < 4; ++i) {
+    Query query{.method = Method::kRow, .layer = numbers[i]["layer"], .heads = {HeadFusion::kOne, numbers[i]["head"]}};
+    query.tokens.box = GridRect{43 / 8, 61 / 8, 1, 1};
+    EXPECT_EQ(numbers[i]["numbers"], ask(query).numbers) << i;
+  }
+  EXPECT_GT(open_image(path("wall.png"))->info().width, 100);
+}
+
+TEST_F(AttendCommand, FixedAndPercentileRangesArePrintedAndStored) {
+  const auto fixed = run(base() + "--at 61,43 --range 0,0.5 -o " + path("a.png") + " --json " + path("a.json"));
+  EXPECT_NE(fixed.text.find("colours from 0 to 0.5 (fixed)"), std::string::npos) << fixed.text;
+  EXPECT_EQ(json("a.json")["range"], (std::vector<double>{0, 0.5}));
+  const auto clipped = run(base() + "--at 61,43 --clip 90 -o " + path("b.png") + " --json " + path("b.json"));
+  EXPECT_NE(clipped.text.find("(percentile 90.0)"), std::string::npos) << clipped.text;
+  EXPECT_LT(json("b.json")["range"][0].get<double>(), json("b.json")["range"][1].get<double>());
+}
+
+TEST_F(AttendCommand, BadQuestionsAreOneSentence) {
+  const auto expect = [&](const std::string& question, int exit_code, const std::string& words) {
+    const auto outcome = run(base() + question + " -q -o " + path("bad.png"));
+    EXPECT_EQ(outcome.exit_code, exit_code) << question;
+    EXPECT_NE(outcome.text.find(words), std::string::npos) << question << ": " << outcome.text;
+    EXPECT_EQ(std::count(outcome.text.begin(), outcome.text.end(), '\n'), 1) << outcome.text;
+    EXPECT_FALSE(std::filesystem::exists(path("bad.png"))) << question;
+  };
+  expect("--at 150,43", 2, "point (150, 43) lies outside");
+  expect("--box 140,0,20,8", 2, "point (159, 7) lies outside");
+  expect("--at 61,43 --layer 2", 2, "layer 2 does not exist: the model has layers 0 to 1");
+  expect("--at 61,43 --head 2", 2, "head 2 does not exist: the layer has heads 0 to 1");
+  expect("--global 3", 2, "global token 3 does not exist: the model has 3");
+  expect("--at 61,43 --head first", 2, "head 'first', expected a number, mean, max or min");
+  expect("--method look", 2, "method 'look', expected row, column");
+  expect("--method row", 2, "asks about tokens");
+  expect("--method kept-mass --window 4", 2, "window 4: must be odd and positive");
+  expect("--method pattern --dense-layers 7", 2, "layer 7 does not exist");
+  expect("--at 61,43 --region 100,0,80,50", 2, "does not lie inside the image of 150 x 110 pixels");
+}
+
+}  // namespace
+}  // namespace fovea::analysis
