@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 
 #include "app/cli/attend_question.h"
 #include "app/cli/attend_region.h"
@@ -26,6 +27,12 @@ ImageF32 to_image(const torch::Tensor& plane) {
   ImageF32 image(values.size(1), values.size(0), 1);
   std::copy_n(values.const_data_ptr<float>(), values.numel(), image.samples().data());
   return image;
+}
+
+void write_picture(const std::string& path, const ImageU8& picture) {
+  auto extension = std::filesystem::path(path).extension().string();
+  if (extension == ".png" || extension == ".PNG") return write_png(path, picture);
+  write_jpeg(path, picture);
 }
 
 // Every cell `step` pixels wide, cut to width x height.
@@ -137,7 +144,7 @@ class Session {
     if (!question.output.empty()) {
       const HeatmapOptions options{
           .range = range, .map = parse_colour_map(request_.colours), .caption = caption(question) + ", all heads", .unit = unit};
-      write_png(question.output, draw_wall(panels, heads, std::max<std::int64_t>(32, request_.size / heads), options));
+      write_picture(question.output, draw_wall(panels, heads, std::max<std::int64_t>(32, request_.size / heads), options));
       console_.line(question.output + ": " + range_text(range));
     }
     if (!question.json.empty()) write_file_atomically(question.json, json.dump(2) + "\n");
@@ -191,7 +198,7 @@ class Session {
   void draw(const AttendQuestion& question, const Answer& result, const ValueRange& range) const {
     HeatmapOptions options{.range = range, .map = parse_colour_map(request_.colours), .caption = caption(question), .unit = result.unit};
     const auto base = background(question, options.marks);
-    write_png(question.output,
+    write_picture(question.output,
               draw_heatmap(base, repeat_cells(to_image(result.plane), place_.patch, rgb_.width(), rgb_.height()), options));
   }
 
@@ -201,7 +208,7 @@ class Session {
     std::copy_n(result.rgb.const_data_ptr<std::uint8_t>(), result.rgb.numel(), cells.samples().data());
     std::vector<Rect> marks;
     const auto base = background(question, marks);
-    write_png(question.output,
+    write_picture(question.output,
               draw_captioned(resize(repeat_cells(cells, place_.patch, rgb_.width(), rgb_.height()), base.width(), base.height()),
                              caption(question), marks));
   }

@@ -1,5 +1,7 @@
 #include "app/cli/attend_question.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <sstream>
@@ -58,9 +60,10 @@ AttendQuestion read_line(const std::string& text, const AttendQuestion& defaults
   return question;
 }
 
-bool ends_with_png(const std::string& path) {
-  const auto extension = std::filesystem::path(path).extension().string();
-  return extension == ".png" || extension == ".PNG";
+bool is_picture(const std::string& path) {
+  auto extension = std::filesystem::path(path).extension().string();
+  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::kUsage, "fovea attend: " + what); }
@@ -95,7 +98,7 @@ void check_question(const AttendQuestion& question, bool all_heads) {
   if (info.method == analysis::Method::kPca && !question.raw.empty()) refuse("method pca gives colours: leave out --raw");
   if (question.output.empty() && question.raw.empty() && question.json.empty())
     refuse("nothing to write: add -o OUT.png, --raw OUT.tif or --json OUT.json");
-  if (!question.output.empty() && !ends_with_png(question.output)) refuse("'" + question.output + "': a picture must end in .png");
+  if (!question.output.empty() && !is_picture(question.output)) refuse("'" + question.output + "': a picture must end in .png or .jpg");
 }
 
 nlohmann::json to_json(const AttendQuestion& question) {

@@ -36,7 +36,9 @@ ImageU8 picture(std::int64_t width, std::int64_t height) {
   ImageU8 image(width, height, 3);
   for (std::int64_t y = 0; y < height; ++y) {
     for (std::int64_t x = 0; x < width; ++x) {
-      for (int c = 0; c < 3; ++c) image.row(y)[3 * x + c] = static_cast<std::uint8_t>(127 + 90 * std::sin(x * 0.11 * (c + 1) + y * y * 0.003));
+      for (int c = 0; c < 3; ++c) {
+        image.row(y)[3 * x + c] = static_cast<std::uint8_t>(127 + 90 * std::sin(x * 0.11 * (c + 1) + y * y * 0.003));
+      }
     }
   }
   return image;
@@ -162,7 +164,8 @@ TEST_F(AttendCommand, FixedAndPercentileRangesArePrintedAndStored) {
 
 TEST_F(AttendCommand, BadQuestionsAreOneSentence) {
   const auto expect = [&](const std::string& question, int exit_code, const std::string& words) {
-    const auto outcome = run(base() + question + " -q -o " + path("bad.png"));
+    const bool names_output = question.find(" -o ") != std::string::npos;
+    const auto outcome = run(base() + question + " -q" + (names_output ? "" : " -o " + path("bad.png")));
     EXPECT_EQ(outcome.exit_code, exit_code) << question;
     EXPECT_NE(outcome.text.find(words), std::string::npos) << question << ": " << outcome.text;
     EXPECT_EQ(std::count(outcome.text.begin(), outcome.text.end(), '\n'), 1) << outcome.text;
@@ -174,6 +177,7 @@ TEST_F(AttendCommand, BadQuestionsAreOneSentence) {
   expect("--at 61,43 --head 2", 2, "head 2 does not exist: the layer has heads 0 to 1");
   expect("--global 3", 2, "global token 3 does not exist: the model has 3");
   expect("--at 61,43 --head first", 2, "head 'first', expected a number, mean, max or min");
+  expect("--at 61,43 -o " + path("bad.bmp"), 2, "must end in .png or .jpg");
   expect("--method look", 2, "method 'look', expected row, column");
   expect("--method row", 2, "asks about tokens");
   expect("--method kept-mass --window 4", 2, "window 4: must be odd and positive");

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 namespace fovea::analysis {
-namespace {
 
 kernels::DataType data_type(at::ScalarType dtype) {
   switch (dtype) {
@@ -14,6 +13,8 @@ kernels::DataType data_type(at::ScalarType dtype) {
     default: return kernels::DataType::kFloat32;
   }
 }
+
+namespace {
 
 // A larger window sees the same keys and would only overflow the kernels' 32-bit arithmetic.
 int effective_window(std::int64_t window, std::int64_t side) { return static_cast<int>(std::min(window, 2 * side + 1)); }

@@ -18,6 +18,9 @@ struct KernelScores {
   KernelScores& operator=(const KernelScores&) = delete;
 };
 
+// float32, bfloat16 or float16.
+kernels::DataType data_type(at::ScalarType dtype);
+
 inline kernels::TokenRect token_rect(const GridRect& rect) { return {rect.y, rect.x, rect.height, rect.width}; }
 
 }  // namespace fovea::analysis

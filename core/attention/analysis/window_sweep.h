@@ -5,7 +5,7 @@
 
 #include "core/attention/analysis/attention_products.h"
 #include "core/attention/analysis/fused_windows.h"
-#include "core/attention/analysis/window_block.h"
+#include "kernels/cpu/window_rows.h"
 #include "core/attention/analysis/window_offsets.h"
 
 namespace fovea::analysis::window_sweep {

@@ -1,35 +1,26 @@
 #include "core/attention/analysis/window_tiles.h"
 
-#include <ATen/Dispatch.h>
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
+#include <numbers>
 
+#include "core/attention/analysis/kernel_scores.h"
 #include "core/base/error.h"
 
 namespace fovea::analysis {
 namespace {
 
-// Channels of `count` neighbouring tokens, [token][D], into [D][stride].
-template <class Scalar>
-void transpose_tokens(const Scalar* tokens, std::int64_t token_stride, std::int64_t count, std::int64_t channels, float scale,
-                      float* target, std::int64_t target_stride) {
-  for (std::int64_t first = 0; first < count; first += kLanes) {
-    const auto lanes = std::min(kLanes, count - first);
-    for (std::int64_t d = 0; d < channels; ++d) {
-      for (std::int64_t lane = 0; lane < lanes; ++lane) {
-        target[d * target_stride + first + lane] = static_cast<float>(tokens[(first + lane) * token_stride + d]) * scale;
-      }
-    }
-  }
-}
+namespace cpu = kernels::cpu;
 
-void transpose_tokens(const at::Tensor& tensor, std::int64_t token, std::int64_t head, std::int64_t count, float scale, float* target,
-                      std::int64_t target_stride) {
-  const auto offset = token * tensor.stride(0) + head * tensor.stride(1);
-  AT_DISPATCH_FLOATING_TYPES_AND2(at::kHalf, at::kBFloat16, tensor.scalar_type(), "transpose_tokens", [&] {
-    transpose_tokens(tensor.const_data_ptr<scalar_t>() + offset, tensor.stride(0), count, tensor.size(2), scale, target, target_stride);
-  });
+constexpr std::int64_t kMostChannels = 256;   // of a head, as in the operator on the CPU
+
+// Channels of `count` neighbouring tokens of one head, into [D][stride].
+struct TokenRun { std::int64_t token = 0, head = 0, count = 0; };
+void pack(const at::Tensor& tensor, const TokenRun& run, float factor, float* target, std::int64_t stride) {
+  const auto* first = static_cast<const char*>(tensor.const_data_ptr()) +
+                      (run.token * tensor.stride(0) + run.head * tensor.stride(1)) * static_cast<std::int64_t>(tensor.element_size());
+  cpu::pack_columns({.tokens = first, .dtype = data_type(tensor.scalar_type()), .token_stride = tensor.stride(0), .count = run.count,
+                     .head_dim = tensor.size(2), .factor = factor},
+                    target, stride);
 }
 
 }  // namespace
@@ -44,15 +35,29 @@ std::vector<GridRect> tiles_of(const GridRect& rect) {
   return tiles;
 }
 
-TileKeys::TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets) : layer_(layer), offsets_(offsets) {
+std::vector<QueryBlock> blocks_of(const GridRect& tile, std::int64_t dilation) {
+  std::vector<QueryBlock> blocks;
+  for (std::int64_t phase = 0; phase < std::min(dilation, tile.height); ++phase) {
+    for (std::int64_t row = phase; row < tile.height; row += cpu::kRowGroup * dilation) {
+      const auto rows = std::min(cpu::kRowGroup, (tile.height - 1 - row) / dilation + 1);
+      for (std::int64_t column = 0; column < tile.width; column += kLanes) {
+        blocks.push_back({.row = row, .rows = rows, .step = dilation, .column = column, .lanes = std::min(kLanes, tile.width - column)});
+      }
+    }
+  }
+  return blocks;
+}
+
+TileKeys::TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets) : layer_(layer), offsets_(offsets), sums_(cpu::kRowGroup) {
+  require(layer.head_dim() <= kMostChannels, "attention analysis on the CPU: at most 256 channels a head");
   stride_ = kTileColumns + 2 * offsets.reach_x;
   const auto channels = layer.head_dim();
   std::size_t largest = 0;
   for (const auto& window : offsets.heads) largest = std::max(largest, window.slot.size());
   keys_.resize(static_cast<std::size_t>((kTileRows + 2 * offsets.reach_y) * channels * stride_));
-  query_.resize(static_cast<std::size_t>(channels * kLanes));
+  query_.resize(static_cast<std::size_t>(cpu::kRowGroup * channels * kLanes));
   global_keys_.resize(static_cast<std::size_t>(offsets.globals * channels));
-  scores_.resize(largest * kLanes);
+  scores_.resize(largest * static_cast<std::size_t>(cpu::kRowGroup * kLanes));
 }
 
 void TileKeys::load(const GridRect& tile, std::size_t head) {
@@ -62,30 +67,39 @@ void TileKeys::load(const GridRect& tile, std::size_t head) {
   const auto top = std::max<std::int64_t>(packed_top_, 0), bottom = std::min(tile.y + tile.height + offsets_.reach_y, layer_.height());
   for (std::int64_t y = top; y < bottom; ++y) pack_row(y, keys_.data() + (y - packed_top_) * channels * stride_);
   for (std::int64_t g = 0; g < offsets_.globals; ++g) {
-    transpose_tokens(layer_.key, g, offsets_.head_index[head], 1, 1.0f, global_keys_.data() + g * channels, 1);
+    pack(layer_.key, {.token = g, .head = offsets_.head_index[head], .count = 1}, 1.0f, global_keys_.data() + g * channels, 1);
   }
 }
 
 void TileKeys::pack_row(std::int64_t y, float* target) const {
-  const auto left = std::max<std::int64_t>(packed_left_, 0), right = std::min(packed_left_ + stride_, layer_.width());
-  transpose_tokens(layer_.key, offsets_.globals + y * layer_.width() + left, offsets_.head_index[head_], right - left, 1.0f,
-                   target + left - packed_left_, stride_);
+  const auto left = std::max<std::int64_t>(packed_left_, 0), right = std::min(tile_.x + tile_.width + offsets_.reach_x, layer_.width());
+  pack(layer_.key, {.token = offsets_.globals + y * layer_.width() + left, .head = offsets_.head_index[head_], .count = right - left}, 1.0f,
+       target + left - packed_left_, stride_);
 }
 
-const float* TileKeys::probabilities(std::int64_t y, std::int64_t x, SoftmaxSums& sums) {
+void TileKeys::compute(const QueryBlock& block) {
   const auto& window = offsets_.heads[head_];
   const auto channels = layer_.head_dim();
-  const auto lanes = std::min(kLanes, tile_.x + tile_.width - x);
-  transpose_tokens(layer_.query, offsets_.globals + y * layer_.width() + x, offsets_.head_index[head_], lanes,
-                   static_cast<float>(layer_.softmax_scale()), query_.data(), kLanes);
-  const ScoreBlock block{.query = query_.data(), .global_keys = global_keys_.data(),
-                         .keys = keys_.data() + (y - packed_top_) * channels * stride_ + (x - packed_left_),
-                         .row_stride = channels * stride_, .channel_stride = stride_, .head_dim = channels, .globals = offsets_.globals,
-                         .radius_y = window.radius_y, .radius_x = window.radius_x, .dilation = window.dilation,
-                         .y = y, .x = x, .grid_height = layer_.height(), .grid_width = layer_.width()};
-  score_block(block, scores_.data());
-  softmax_block(scores_.data(), block.count(), sums);
-  return scores_.data();
+  const auto y = tile_.y + block.row, x = tile_.x + block.column;
+  const auto factor = static_cast<float>(layer_.softmax_scale() * std::numbers::log2e);
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    pack(layer_.query,
+         {.token = offsets_.globals + (y + r * block.step) * layer_.width() + x, .head = offsets_.head_index[head_], .count = block.lanes},
+         factor, query_.data() + r * channels * kLanes, kLanes);
+  }
+  const cpu::WindowRows rows{.rows = block.rows, .query = query_.data(), .global_keys = global_keys_.data(),
+                             .keys = keys_.data() + (y - packed_top_) * channels * stride_ + (x - packed_left_),
+                             .row_stride = channels * stride_, .channel_stride = stride_, .head_dim = channels,
+                             .globals = offsets_.globals, .radius_y = window.radius_y, .radius_x = window.radius_x,
+                             .dilation = window.dilation, .y = y, .x = x, .grid_height = layer_.height(), .grid_width = layer_.width()};
+  count_ = rows.count();
+  cpu::window_scores(rows, scores_.data());
+  for (std::int64_t r = 0; r < block.rows; ++r) cpu::window_weights(weights(r), count_, sums_[static_cast<std::size_t>(r)]);
+}
+
+const float* TileKeys::probabilities(std::int64_t r) {
+  cpu::scale_lanes(weights(r), count_, sums(r).inverse_sum);
+  return weights(r);
 }
 
 }  // namespace fovea::analysis

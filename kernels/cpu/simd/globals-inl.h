@@ -35,16 +35,6 @@ HWY_INLINE std::int64_t sequence_offset(const AttentionShape& shape, std::int64_
   return (batch * shape.heads + head) * shape.tokens();
 }
 
-// Calls body with a null pointer of the element type.
-template <class Body>
-HWY_INLINE void with_element_type(DataType dtype, const Body& body) {
-  switch (dtype) {
-    case DataType::kFloat32: return body(static_cast<float*>(nullptr));
-    case DataType::kBFloat16: return body(static_cast<BFloat16*>(nullptr));
-    case DataType::kFloat16: return body(static_cast<Float16*>(nullptr));
-  }
-}
-
 HWY_INLINE std::size_t global_groups(const AttentionShape& shape) {
   return hwy::DivCeil(static_cast<std::size_t>(shape.global_tokens), kLanes);
 }

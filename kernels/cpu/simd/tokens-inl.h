@@ -32,6 +32,16 @@ HWY_INLINE std::size_t padded_depth(int head_dim) { return hwy::RoundUpTo(static
 struct BFloat16 { std::uint16_t bits; };
 struct Float16 { std::uint16_t bits; };
 
+// Calls body with a null pointer of the element type.
+template <class Body>
+HWY_INLINE void with_element_type(DataType dtype, const Body& body) {
+  switch (dtype) {
+    case DataType::kFloat32: return body(static_cast<float*>(nullptr));
+    case DataType::kBFloat16: return body(static_cast<BFloat16*>(nullptr));
+    case DataType::kFloat16: return body(static_cast<Float16*>(nullptr));
+  }
+}
+
 HWY_INLINE FloatVector load_as_float(const float* from) { return hn::LoadU(FloatTag(), from); }
 
 HWY_INLINE FloatVector load_as_float(const BFloat16* from) {
