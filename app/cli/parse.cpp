@@ -37,7 +37,8 @@ void add_model_choice(CLI::App& command, ModelChoice& choice) {
 std::array<int, 2> shard_of(const std::string& text) {
   std::array<int, 2> shard{0, 0};
   int read = 0;
-  const bool two = std::sscanf(text.c_str(), "%5d/%5d%n", &shard[0], &shard[1], &read) == 2 && static_cast<std::size_t>(read) == text.size();
+  const bool two =
+      std::sscanf(text.c_str(), "%5d/%5d%n", &shard[0], &shard[1], &read) == 2 && static_cast<std::size_t>(read) == text.size();
   if (!two || shard[0] < 1 || shard[0] > shard[1]) throw CLI::ValidationError("--shard", "'" + text + "', expected i/n with 1 <= i <= n");
   return shard;
 }
@@ -63,8 +64,8 @@ void add_segment_sizes(CLI::App& command, const std::shared_ptr<SegmentRequest>&
     request->scale = text;
   };
   command.add_option_function<std::string>("--scale", take_scale,
-                                           "what the model sees: none, pixel for pixel; auto, resampled to the pixel size that it was trained\n"
-                                           "on; or a factor. Results have the size of the image [none]");
+                                           "what the model sees: none, pixel for pixel; auto, resampled to the pixel size that it was\n"
+                                           "trained on; or a factor. Results have the size of the image [none]");
   command.add_option("--pixel-size", request->pixel_size, "metres, with --scale auto: of images without georeference")
       ->check(CLI::PositiveNumber);
 }
@@ -93,7 +94,8 @@ MakeCommand add_segment(CLI::App& command) {
   command.add_option("--context", request->context, "what a label may depend on: the whole image, exactly; tiles, overlapping and blended; "
                                                     "auto: image where the model allows it")
       ->check(CLI::IsMember({"auto", "image", "tiles"}, CLI::ignore_case))->capture_default_str();
-  command.add_option("--max-memory", request->max_memory, "of this process in host memory with --context image, as 8G; default: what there is")
+  command.add_option("--max-memory", request->max_memory,
+                     "of this process in host memory with --context image, as 8G; default: what there is")
       ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
   command.add_option("--overlap", request->overlap, "of neighbouring tiles in pixels")->check(CLI::Range(0, 16384))->capture_default_str();
@@ -102,7 +104,8 @@ MakeCommand add_segment(CLI::App& command) {
   command.add_option("--on-error", request->on_error, "an unusable image: skip it or stop")
       ->check(CLI::IsMember({"skip", "stop"}, CLI::ignore_case))->capture_default_str();
   command.add_option("--max-failures", request->max_failures, "stop after this many unusable images")->check(CLI::PositiveNumber);
-  command.add_flag("--resume", request->resume, "keep what an earlier run with the same model and options finished; its files are verified");
+  command.add_flag("--resume", request->resume,
+                   "keep what an earlier run with the same model and options finished; its files are verified");
   command.add_option_function<std::string>("--shard", [request](const std::string& text) { request->shard = shard_of(text); },
                                            "i/n: the i-th of n disjoint parts of the inputs, for n processes with the same output folder");
   command.add_option("--events", request->events, "append what happens to this file, one JSON object a line");
@@ -134,7 +137,7 @@ void add_attend_question(CLI::App& command, AttendQuestion& question) {
   command.add_option("--dilation", question.dilation, "of that pattern")->check(CLI::PositiveNumber)->capture_default_str();
   command.add_option("--globals", question.globals, "global tokens kept by that pattern; default: all")->check(CLI::NonNegativeNumber);
   command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (method pattern)")->delimiter(',');
-  command.add_option("-o,--output", question.output, "picture to write, .png");
+  command.add_option("-o,--output", question.output, "picture to write, .png or .jpg");
   command.add_option("--raw", question.raw, "float32 GeoTIFF of the values");
   command.add_option("--json", question.json, "numbers, and all that is needed to repeat them");
 }
@@ -175,7 +178,8 @@ MakeCommand add_eval(CLI::App& command) {
   command.add_option("--only", request->only, "names (X) of the images to take; default: all")->delimiter(',');
   command.add_option("--region", request->region, "part of each image: left top right bottom, as fractions")->check(CLI::Range(0.0, 1.0));
   command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
-  command.add_option("--margin", request->margin, "pixels at a tile's border that do not count")->check(CLI::Range(0, 16384))->capture_default_str();
+  command.add_option("--margin", request->margin, "pixels at a tile's border that do not count")
+      ->check(CLI::Range(0, 16384))->capture_default_str();
   command.add_option("--max-tiles", request->max_tiles, "evaluate this many tiles only; 0: all")->check(CLI::NonNegativeNumber);
   command.footer("Prints per-class IoU, mIoU and pixel accuracy as JSON.\n"
                  "Example:  fovea eval --model aerial --images data/validation --only scene7 --region 0.67 0 1 1");
@@ -193,19 +197,28 @@ MakeCommand add_train(CLI::App& command) {
 
 MakeCommand add_import(CLI::App& command) {
   const auto request = std::make_shared<ImportRequest>();
-  command.add_option("SOURCE", request->source, "a .safetensors or .onnx file, or a folder with model.safetensors (transformers Dinov2Model, timm)")->required();
+  command.add_option("SOURCE", request->source,
+                     "a .safetensors or .onnx file, or a folder with model.safetensors (transformers Dinov2Model, timm)")
+      ->required();
   command.add_option("-o,--output", request->output, "model folder to write")->required();
   command.add_option("--name", request->name, "of the model; default: the folder's name");
   command.add_option("--licence", request->licence, "of the weights, recorded in config.json")->capture_default_str();
-  command.add_option("--heads", request->heads, "default: from config.json beside the weights, else 64 channels a head")->check(CLI::PositiveNumber);
+  command.add_option("--heads", request->heads, "default: from config.json beside the weights, else 64 channels a head")
+      ->check(CLI::PositiveNumber);
   command.add_option("--patch", request->patch, "resample the patch embedding to this many pixels")->check(CLI::PositiveNumber);
   command.add_option("--global-tokens", request->global_tokens, "at least as many as the source has")->check(CLI::Range(0, 64));
-  command.add_option("--window", request->window, "odd: attention within this many tokens a side; default: dense")->check(CLI::PositiveNumber);
-  command.add_flag("--rope{100}", request->rope, "BASE: tell places by 2-D rotary embedding instead of learned positions")
-      ->check(CLI::Range(1.0, 1e9));
+  command.add_option("--window", request->window, "odd: attention within this many tokens a side; default: dense")
+      ->check(CLI::PositiveNumber);
+  // Not bound to the optional itself: CLI11 2.1 gives an optional flag that was not there the value 0.
+  const auto base = std::make_shared<double>(0.0);
+  const auto* rope = command.add_flag("--rope{100}", *base, "BASE: tell places by 2-D rotary embedding instead of learned positions")
+                         ->check(CLI::Range(1.0, 1e9));
   command.add_option("--seed", request->seed, "of the noise that further global tokens start from")->capture_default_str();
   command.footer("Example:  fovea import dinov2-small/ -o models/backbone --patch 8 --window 17 --rope");
-  return [request] { return *request; };
+  return [request, base, rope] {
+    if (rope->count() > 0) request->rope = *base;
+    return *request;
+  };
 }
 
 MakeCommand add_info(CLI::App& command) {
@@ -228,8 +241,10 @@ void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
       ->delimiter(',')->check(CLI::IsMember({"memory", "tiff", "jpeg"}))->capture_default_str();
   command.add_option("--contexts", segment.contexts, "segment: image, tiles")
       ->delimiter(',')->check(CLI::IsMember({"image", "tiles"}))->capture_default_str();
-  command.add_option("--repeats", segment.repeats, "segment: the fastest of so many runs")->check(CLI::Range(1, 100))->capture_default_str();
-  command.add_option("--max-memory", segment.max_memory, "segment: as of fovea segment")->transform(CLI::AsSizeValue(false))->type_name("SIZE");
+  command.add_option("--repeats", segment.repeats, "segment: the fastest of so many runs")
+      ->check(CLI::Range(1, 100))->capture_default_str();
+  command.add_option("--max-memory", segment.max_memory, "segment: as of fovea segment")
+      ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--band-memory", segment.band_memory, "segment: of one step at most; default: what is fast")
       ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--folder", segment.folder, "segment: for image files, which stay there; default: a temporary one");
@@ -237,7 +252,8 @@ void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
 
 MakeCommand add_bench(CLI::App& command) {
   const auto request = std::make_shared<BenchRequest>();
-  command.add_option("WHAT", request->subject, "attention: the operator against its floor and torch; segment: images of several sizes, by stage")
+  command.add_option("WHAT", request->subject,
+                     "attention: the operator against its floor and torch; segment: images of several sizes, by stage")
       ->required()->check(CLI::IsMember({"attention", "segment"}));
   add_model_choice(command, request->model);
   add_bench_attention(command, request->attention);

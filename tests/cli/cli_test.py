@@ -56,7 +56,7 @@ class WithFolder(unittest.TestCase):
 
 class Usage(WithFolder):
     def test_help_has_an_example_and_starts_at_once(self):
-        for command in ([], ["segment"], ["eval"], ["train"], ["import"], ["info"], ["bench"]):
+        for command in ([], ["segment"], ["eval"], ["train"], ["import"], ["info"], ["bench"], ["attend"]):
             # The best of a few: other programs may be using the machine.
             times = []
             for _ in range(3):
@@ -115,6 +115,17 @@ class Models(WithFolder):
         result = fovea("segment", self.image, "-o", self.out, "--model", "nosuch", FOVEA_MODELS=str(self.shared / "models"))
         self.assertEqual(result.returncode, 3)
         self.assertIn("tiny", result.stderr)
+
+    def test_import_keeps_learned_positions_unless_told_otherwise(self):
+        source = Path(__file__).parents[1] / "model" / "data" / "dinov2_tiny.safetensors"
+        for more, positions in ([], "learned"), (["--rope"], "rope"), (["--rope=50"], "rope"):
+            folder = self.folder / f"imported{len(more)}{''.join(more)}"
+            result = fovea("import", source, "-o", folder, "--heads", "2", *more)
+            self.assertEqual(result.returncode, 0, result.stderr)
+            stored = json.loads((folder / "config.json").read_text())["encoder"]["positions"]
+            self.assertEqual(stored["kind"], positions)
+            if more:
+                self.assertEqual(stored["base"], 50 if "=" in more[0] else 100)
 
     def test_onnx_file_that_cannot_be_read_is_one_line(self):
         result = fovea("import", self.folder / "absent.onnx", "-o", self.out)
