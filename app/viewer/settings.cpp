@@ -26,6 +26,7 @@ Settings load_settings(const std::filesystem::path& file) {
     };
     settings.video_memory_bytes = megabytes("video_memory_mb", settings.video_memory_bytes);
     settings.memory_bytes = megabytes("memory_mb", settings.memory_bytes);
+    settings.pyramid_cache_bytes = megabytes("disk_cache_mb", settings.pyramid_cache_bytes);
     settings.minimap = json.value("minimap", true);
     settings.scale_bar = json.value("scale_bar", true);
     for (const auto& path : json.value("recent", nlohmann::json::array())) {
@@ -41,7 +42,8 @@ void save_settings(const std::filesystem::path& file, const Settings& settings) 
   nlohmann::json recent = nlohmann::json::array();
   for (const auto& path : settings.recent) recent.push_back(path.string());
   const nlohmann::json json{{"theme", theme_name(settings.theme)}, {"video_memory_mb", settings.video_memory_bytes / Settings::kMegabyte},
-                            {"memory_mb", settings.memory_bytes / Settings::kMegabyte}, {"minimap", settings.minimap},
+                            {"memory_mb", settings.memory_bytes / Settings::kMegabyte},
+                            {"disk_cache_mb", settings.pyramid_cache_bytes / Settings::kMegabyte}, {"minimap", settings.minimap},
                             {"scale_bar", settings.scale_bar}, {"recent", recent}};
   std::error_code ignored;
   std::filesystem::create_directories(file.parent_path(), ignored);

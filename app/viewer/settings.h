@@ -17,6 +17,7 @@ struct Settings {
   Theme theme = Theme::kDark;
   std::int64_t video_memory_bytes = 512 * kMegabyte;
   std::int64_t memory_bytes = 1024 * kMegabyte;
+  std::int64_t pyramid_cache_bytes = 4096 * kMegabyte;   // on disk
   bool minimap = true, scale_bar = true;
   std::vector<std::filesystem::path> recent;   // newest first
 

@@ -23,7 +23,8 @@ constexpr const char* kCanvasWindow = "Canvas";
 
 Viewer::Viewer(Window& window)
     : window_(window), pool_(Settings{}.video_memory_bytes), cache_(Settings{}.memory_bytes),
-      workspace_({.pool = &pool_, .cache = &cache_, .shaders = shader_folder(), .wake = Window::wake}), painter_(shader_folder()), canvas_(workspace_, painter_),
+      workspace_({.pool = &pool_, .cache = &cache_, .shaders = shader_folder(), .wake = Window::wake,
+                  .bury = [this](std::shared_ptr<void> object) { graveyard_.bury(std::move(object)); }}), painter_(shader_folder()), canvas_(workspace_, painter_),
       palette_(workspace_.actions), help_(workspace_.actions), dialog_([this](const std::filesystem::path& path) { open(path); }), last_frame_s_(glfwGetTime()) {
   workspace_.main_thread.wake = Window::wake;
   workspace_.settings = load_settings(user_config_folder() / "viewer.json");
@@ -55,7 +56,11 @@ void Viewer::keep_settings() {
 
 void Viewer::open(const std::filesystem::path& path) {
   try {
-    auto layer = std::make_unique<ImageLayer>(path, pyramid_cache_file(path, user_cache_folder() / "pyramids"), workspace_.tiles);
+    const auto folder = user_cache_folder() / "pyramids", cache_file = pyramid_cache_file(path, folder);
+    auto layer = std::make_unique<ImageLayer>(path, cache_file, workspace_.tiles);
+    graveyard_.bury(std::shared_ptr<void>(nullptr, [folder, cache_file, budget_bytes = workspace_.settings.pyramid_cache_bytes](void*) {
+      trim_pyramids(folder, budget_bytes, cache_file);   // reads a folder: not on this thread
+    }));
     workspace_.layers.clear();
     workspace_.image = {std::filesystem::absolute(path), layer->info()};
     workspace_.camera.set_image({static_cast<double>(layer->info().width), static_cast<double>(layer->info().height)});
@@ -122,11 +127,17 @@ bool Viewer::frame() {
 }
 
 void Viewer::collect_errors() {
+  std::int64_t held_bytes = 0;
   for (const auto& layer : workspace_.layers.all()) {
     auto* tiled = dynamic_cast<TiledLayer*>(layer.get());
     if (!tiled) continue;
     if (auto error = tiled->take_error(); !error.empty()) workspace_.messages.error(std::move(error));
+    held_bytes += tiled->held_bytes();
+    if (auto* image = dynamic_cast<ImageLayer*>(tiled)) {
+      if (auto error = image->take_build_error(); !error.empty()) workspace_.messages.warn(std::move(error));
+    }
   }
+  cache_.set_reserved_bytes(held_bytes);
 }
 
 void Viewer::show_status(const CanvasState& state) {
@@ -143,6 +154,12 @@ void Viewer::show_status(const CanvasState& state) {
   const ImageInfo& info = workspace_.image->info;
   ImGui::Text("%" PRId64 " × %" PRId64 "   %s, %d bit, %d band%s   %.4g %%", info.width, info.height, info.format.c_str(), info.bits, info.bands,
               info.bands == 1 ? "" : "s", workspace_.camera.zoom() * 100);
+  const auto* image = dynamic_cast<const ImageLayer*>(workspace_.layers.find("image"));
+  if (image && image->build_progress() >= 0) {
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    ImGui::TextColored(theme_colours().muted, "Preparing fast zooming %.0f %%", 100.0 * image->build_progress());
+    ImGui::SetItemTooltip("Coarse views are computed once and kept on disk; the next time this image opens at once");
+  }
   const std::string hint = workspace_.tools.active().tool ? workspace_.tools.active().tool->hint() : std::string();
   if (workspace_.tools.active().tool) {
     ImGui::SameLine(0, ImGui::GetFontSize());

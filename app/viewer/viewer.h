@@ -10,6 +10,7 @@
 #include "app/viewer/actions/help_window.h"
 #include "app/viewer/canvas/canvas_panel.h"
 #include "app/viewer/features.h"
+#include "app/viewer/graveyard.h"
 #include "app/viewer/layers/layer_painter.h"
 #include "app/viewer/panels/info_panels.h"
 #include "app/viewer/panels/open_dialog.h"
@@ -47,6 +48,7 @@ class Viewer {
   void collect_errors();
 
   Window& window_;
+  Graveyard graveyard_;                    // before the workspace: outlives its layers
   TilePool pool_;
   TileCache cache_;
   Workspace workspace_;

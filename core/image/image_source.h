@@ -38,6 +38,9 @@ struct ImageLimits {
   std::int64_t max_side = 1 << 20;                      // pixels
   std::int64_t max_pixels = std::int64_t{1} << 36;      // 64 gigapixels
   std::int64_t max_decoded_bytes = std::int64_t{8} << 30;   // for formats that only decode as a whole (JPEG, PNG)
+  // Such an image is kept after its first read if it has at most this many bytes; else every read decodes again, so that only reading it
+  // once from top to bottom makes sense.
+  std::int64_t max_kept_bytes = std::int64_t{8} << 30;
 };
 
 // An open image. Not thread-safe: one object a thread.
@@ -50,6 +53,12 @@ class ImageSource {
   // palettes are resolved, alpha is dropped (see read_valid); 16 bits are scaled to 8 by the file's fixed range (docs/formats.md), the
   // same for every window of the file, so that windows agree. Errors: Error{kInput} "FILE: what was wrong".
   virtual ImageU8 read_rgb(Rect rect, int level = 0) = 0;
+
+  // The samples of a 16-bit image as stored, [rect.height, rect.width, 3], grey repeated; of an 8-bit image what read_rgb() gives, times 257.
+  virtual ImageU16 read_rgb16(Rect rect, int level = 0);
+
+  // The largest value that the file's fixed range holds: 255, or 2^n - 1 of 16-bit samples that use n bits.
+  virtual int white_level() { return 255; }
 
   // 255 where the image has data, 0 where alpha is 0 or every band equals nodata: [rect.height, rect.width, 1].
   virtual ImageU8 read_valid(Rect rect, int level = 0) = 0;

@@ -73,12 +73,14 @@ struct Decoder {
   Decoder& operator=(const Decoder&) = delete;
 };
 
-bool start(Decoder& decoder, std::FILE* file) {
+bool start(Decoder& decoder, std::FILE* file, unsigned shrink) {
   if (setjmp(decoder.errors.escape)) return false;
   jpeg_stdio_src(&decoder.codec, file);
   jpeg_read_header(&decoder.codec, TRUE);
   auto& codec = decoder.codec;
   codec.out_color_space = codec.num_components == 1 ? JCS_GRAYSCALE : codec.num_components == 4 ? JCS_CMYK : JCS_RGB;
+  codec.scale_num = 1;
+  codec.scale_denom = shrink;
   jpeg_start_decompress(&codec);
   return true;
 }
@@ -103,14 +105,15 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, std::int64_t width
 
 }  // namespace
 
-ImageU8 decode_jpeg(const std::filesystem::path& path) {
+ImageU8 decode_jpeg(const std::filesystem::path& path, int shrink) {
+  require(shrink == 1 || shrink == 2 || shrink == 4 || shrink == 8, "a JPEG is shrunk by 1, 2, 4 or 8");
   const FilePtr file(std::fopen(path.c_str(), "rbe"));
   if (!file) throw Error(ErrorKind::kInput, path.string() + ": " + std::strerror(errno));
   Decoder decoder;
   const auto fail = [&] {
     throw Error(ErrorKind::kInput, path.string() + ": truncated or damaged JPEG: " + first_line(decoder.errors.message));
   };
-  if (!start(decoder, file.get())) fail();
+  if (!start(decoder, file.get(), static_cast<unsigned>(shrink))) fail();
   const auto& codec = decoder.codec;
   const bool cmyk = codec.num_components == 4;
   ImageU8 image(codec.output_width, codec.output_height, cmyk ? 3 : codec.output_components);

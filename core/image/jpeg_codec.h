@@ -12,7 +12,8 @@ namespace fovea {
 
 // Decodes the whole file to grey [H, W, 1] or RGB [H, W, 3] (YCbCr, CMYK and YCCK are converted; no colour management), as stored.
 // Errors: Error{kInput} "PATH: truncated or damaged JPEG: ...": everything that libjpeg warns about but stray bytes between segments.
-ImageU8 decode_jpeg(const std::filesystem::path& path);
+// shrink: 1, 2, 4 or 8, of each side, rounded up; blocks are averaged before they are transformed, which is several times faster at 8.
+ImageU8 decode_jpeg(const std::filesystem::path& path, int shrink = 1);
 
 // Encodes rows as they come, 4:2:0, in memory of a few rows. Errors: Error{kEnvironment} "TARGET: cannot write: ...".
 class JpegEncoder {

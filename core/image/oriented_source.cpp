@@ -18,6 +18,8 @@ class OrientedSource final : public ImageSource {
 
   const ImageInfo& info() const override { return info_; }
   ImageU8 read_rgb(Rect rect, int level) override { return orientation_.apply(stored_->read_rgb(to_stored(rect, level), level)); }
+  ImageU16 read_rgb16(Rect rect, int level) override { return orientation_.apply(stored_->read_rgb16(to_stored(rect, level), level)); }
+  int white_level() override { return stored_->white_level(); }
   ImageU8 read_valid(Rect rect, int level) override { return orientation_.apply(stored_->read_valid(to_stored(rect, level), level)); }
 
  private:
@@ -32,6 +34,27 @@ class OrientedSource final : public ImageSource {
   Orientation orientation_;
   ImageInfo info_;
 };
+
+template <class Sample>
+BasicImage<Sample> turn(const BasicImage<Sample>& stored, const Orientation& orientation) {
+  const bool swapped = orientation.axes == Orientation::Axes::kSwapped;
+  const int channels = stored.channels();
+  BasicImage<Sample> shown(swapped ? stored.height() : stored.width(), swapped ? stored.width() : stored.height(), channels);
+  // Blocks keep both the read and the written lines in the cache when the axes are swapped.
+  constexpr std::int64_t kBlock = 32;
+  for (std::int64_t y0 = 0; y0 < shown.height(); y0 += kBlock) {
+    for (std::int64_t x0 = 0; x0 < shown.width(); x0 += kBlock) {
+      for (std::int64_t y = y0; y < std::min(y0 + kBlock, shown.height()); ++y) {
+        auto* out = shown.row(y) + x0 * channels;
+        for (std::int64_t x = x0; x < std::min(x0 + kBlock, shown.width()); ++x, out += channels) {
+          const Rect at = orientation.to_stored({x, y, 1, 1}, stored.width(), stored.height());
+          std::copy_n(stored.row(at.y) + at.x * channels, channels, out);
+        }
+      }
+    }
+  }
+  return shown;
+}
 
 }  // namespace
 
@@ -57,25 +80,8 @@ Rect Orientation::to_stored(Rect shown, std::int64_t stored_width, std::int64_t 
   return shown;
 }
 
-ImageU8 Orientation::apply(const ImageU8& stored) const {
-  const bool swapped = axes == Axes::kSwapped;
-  const int channels = stored.channels();
-  ImageU8 shown(swapped ? stored.height() : stored.width(), swapped ? stored.width() : stored.height(), channels);
-  // Blocks keep both the read and the written lines in the cache when the axes are swapped.
-  constexpr std::int64_t kBlock = 32;
-  for (std::int64_t y0 = 0; y0 < shown.height(); y0 += kBlock) {
-    for (std::int64_t x0 = 0; x0 < shown.width(); x0 += kBlock) {
-      for (std::int64_t y = y0; y < std::min(y0 + kBlock, shown.height()); ++y) {
-        auto* out = shown.row(y) + x0 * channels;
-        for (std::int64_t x = x0; x < std::min(x0 + kBlock, shown.width()); ++x, out += channels) {
-          const Rect at = to_stored({x, y, 1, 1}, stored.width(), stored.height());
-          std::copy_n(stored.row(at.y) + at.x * channels, channels, out);
-        }
-      }
-    }
-  }
-  return shown;
-}
+ImageU8 Orientation::apply(const ImageU8& stored) const { return turn(stored, *this); }
+ImageU16 Orientation::apply(const ImageU16& stored) const { return turn(stored, *this); }
 
 GeoReference Orientation::apply(const GeoReference& stored, std::int64_t stored_width, std::int64_t stored_height) const {
   GeoReference shown = stored;

@@ -19,6 +19,7 @@ struct Orientation {
 
   Rect to_stored(Rect shown, std::int64_t stored_width, std::int64_t stored_height) const;
   ImageU8 apply(const ImageU8& stored) const;
+  ImageU16 apply(const ImageU16& stored) const;
   GeoReference apply(const GeoReference& stored, std::int64_t stored_width, std::int64_t stored_height) const;
 };
 

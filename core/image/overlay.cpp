@@ -72,23 +72,31 @@ void write_png(const std::filesystem::path& path, const ImageU8& image) {
   file.commit();
 }
 
-ImageU8 resize(const ImageU8& image, std::int64_t width, std::int64_t height) {
+namespace {
+
+template <class Sample>
+BasicImage<Sample> resize_samples(const BasicImage<Sample>& image, std::int64_t width, std::int64_t height) {
   require(!image.empty() && width > 0 && height > 0, "nothing to resize");
-  const auto view = [](const ImageU8& source) {   // OpenCV only reads it
-    return cv::Mat(static_cast<int>(source.height()), static_cast<int>(source.width()), CV_8UC(source.channels()),
-                   const_cast<std::uint8_t*>(source.samples().data()));
+  const auto view = [](const BasicImage<Sample>& source) {   // OpenCV only reads it
+    return cv::Mat(static_cast<int>(source.height()), static_cast<int>(source.width()), CV_MAKETYPE(cv::DataType<Sample>::depth, source.channels()),
+                   const_cast<Sample*>(source.samples().data()));
   };
-  const auto step = [&](const ImageU8& source, std::int64_t to_width, std::int64_t to_height, int method) {
-    ImageU8 target(to_width, to_height, source.channels());
+  const auto step = [&](const BasicImage<Sample>& source, std::int64_t to_width, std::int64_t to_height, int method) {
+    BasicImage<Sample> target(to_width, to_height, source.channels());
     cv::Mat pixels = view(target);
     cv::resize(view(source), pixels, pixels.size(), 0, 0, method);
     return target;
   };
   // Axis by axis where one shrinks and the other grows.
   const std::int64_t least_width = std::min(width, image.width()), least_height = std::min(height, image.height());
-  ImageU8 shrunk = step(image, least_width, least_height, cv::INTER_AREA);
+  BasicImage<Sample> shrunk = step(image, least_width, least_height, cv::INTER_AREA);
   if (least_width == width && least_height == height) return shrunk;
   return step(shrunk, width, height, cv::INTER_LINEAR);
 }
+
+}  // namespace
+
+ImageU8 resize(const ImageU8& image, std::int64_t width, std::int64_t height) { return resize_samples(image, width, height); }
+ImageU16 resize(const ImageU16& image, std::int64_t width, std::int64_t height) { return resize_samples(image, width, height); }
 
 }  // namespace fovea

@@ -30,7 +30,7 @@ std::string in_gib(double bytes) {
 }  // namespace
 
 RasterSource::RasterSource(const std::filesystem::path& path, const FileHeader& header, const ImageLimits& limits)
-    : path_(path), header_(header) {
+    : path_(path), header_(header), max_kept_bytes_(limits.max_kept_bytes) {
   if (header.width >= 0 && header.height >= 0) check_size(header.width, header.height, limits);
   if (header.jpeg_components > 0 && header.jpeg_bits != 8) fail(std::to_string(header.jpeg_bits) + " bits a sample, expected 8");
   const gdal::ErrorScope errors;

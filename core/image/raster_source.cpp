@@ -11,20 +11,23 @@ namespace {
 
 constexpr std::int64_t kDecodeRows = 128;
 
-ImageU8 crop(const ImageU8& image, Rect rect) {
+template <class Sample>
+BasicImage<Sample> crop(const BasicImage<Sample>& image, Rect rect) {
   if (rect == Rect{0, 0, image.width(), image.height()}) return image.clone();
-  ImageU8 part(rect.width, rect.height, image.channels());
-  const std::size_t row_bytes = static_cast<std::size_t>(rect.width) * image.channels();
+  BasicImage<Sample> part(rect.width, rect.height, image.channels());
+  const std::size_t row_bytes = static_cast<std::size_t>(rect.width) * image.channels() * sizeof(Sample);
   for (std::int64_t y = 0; y < rect.height; ++y) {
     std::memcpy(part.row(y), image.row(rect.y + y) + rect.x * image.channels(), row_bytes);
   }
   return part;
 }
 
-ImageU8 repeat_grey(const ImageU8& grey) {
-  ImageU8 rgb(grey.width(), grey.height(), 3);
+template <class Sample>
+BasicImage<Sample> repeat_grey(BasicImage<Sample> grey) {
+  if (grey.channels() == 3) return grey;
+  BasicImage<Sample> rgb(grey.width(), grey.height(), 3);
   auto* out = rgb.samples().data();
-  for (const std::uint8_t value : grey.samples()) {
+  for (const Sample value : grey.samples()) {
     out[0] = out[1] = out[2] = value;
     out += 3;
   }
@@ -35,9 +38,26 @@ ImageU8 repeat_grey(const ImageU8& grey) {
 
 ImageU8 RasterSource::read_rgb(Rect rect, int level) {
   require_window(rect, level);
-  if (!info_.windowed) decode_whole();
-  ImageU8 image = info_.windowed ? colours(rect, level) : crop(decoded_, rect);
-  return image.channels() == 3 ? std::move(image) : repeat_grey(image);
+  if (kept()) decode_whole();
+  return repeat_grey(kept() ? crop(decoded_, rect) : colours(rect, level));
+}
+
+ImageU16 RasterSource::read_rgb16(Rect rect, int level) {
+  if (info_.bits == 8) return ImageSource::read_rgb16(rect, level);
+  require_window(rect, level);
+  if (kept()) decode_whole16();
+  return repeat_grey(kept() ? crop(decoded16_, rect) : stored<std::uint16_t>(rect, level));
+}
+
+int RasterSource::white_level() {
+  if (info_.bits == 8) return 255;
+  find_significant_bits();
+  return (1 << plan_.significant_bits) - 1;
+}
+
+bool RasterSource::kept() const {
+  const std::int64_t channels = plan_.bands.size() == 1 && plan_.palette.empty() ? 1 : 3;
+  return !info_.windowed && info_.width * info_.height * channels * (info_.bits / 8) <= max_kept_bytes_;
 }
 
 ImageU8 RasterSource::read_valid(Rect rect, int level) {
@@ -47,7 +67,7 @@ ImageU8 RasterSource::read_valid(Rect rect, int level) {
     std::ranges::fill(all.samples(), std::uint8_t{255});
     return all;
   }
-  if (info_.windowed) return valid_samples(rect, level);
+  if (!kept()) return valid_samples(rect, level);
   decode_whole();
   return crop(decoded_valid_, rect);
 }
@@ -219,7 +239,17 @@ void RasterSource::decode_whole() {
     if (has_mask_) std::ranges::copy(valid_samples(rows, 0).samples(), valid.row(y));
   }
   decoded_ = std::move(pixels), decoded_valid_ = std::move(valid);
-  dataset_.reset();        // its blocks leave GDAL's cache
+  if (info_.bits == 8) dataset_.reset();        // its blocks leave GDAL's cache; 16 bits may be asked for in either form
+}
+
+void RasterSource::decode_whole16() {
+  if (!decoded16_.empty()) return;
+  ImageU16 pixels(info_.width, info_.height, static_cast<int>(plan_.bands.size()));
+  for (std::int64_t y = 0; y < info_.height; y += kDecodeRows) {
+    const ImageU16 part = stored<std::uint16_t>({0, y, info_.width, std::min(kDecodeRows, info_.height - y)}, 0);
+    std::ranges::copy(part.samples(), pixels.row(y));
+  }
+  decoded16_ = std::move(pixels);
 }
 
 }  // namespace fovea

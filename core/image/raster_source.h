@@ -23,6 +23,8 @@ class RasterSource final : public ImageSource {
   RasterSource(const std::filesystem::path& path, const FileHeader& header, const ImageLimits& limits);
   const ImageInfo& info() const override { return info_; }
   ImageU8 read_rgb(Rect rect, int level) override;
+  ImageU16 read_rgb16(Rect rect, int level) override;
+  int white_level() override;
   ImageU8 read_valid(Rect rect, int level) override;
 
   // The first band as stored, [height, width, 1]. Error{kInput} unless it is the only one and has 8 bits: for index masks.
@@ -45,6 +47,8 @@ class RasterSource final : public ImageSource {
   ImageU8 to_8_bits(const ImageU16& samples) const;
   void find_significant_bits();
   void decode_whole();
+  void decode_whole16();
+  bool kept() const;
   void require_window(Rect rect, int level) const;
   GDALRasterBand& band(int number, int level) const;
 
@@ -57,6 +61,8 @@ class RasterSource final : public ImageSource {
   std::vector<int> overview_of_level_;        // -1 for level 0
   gdal::DatasetPtr dataset_;                  // closed once everything is decoded
   ImageU8 decoded_, decoded_valid_;           // of formats without windows, after the first read
+  ImageU16 decoded16_;                        // the same for read_rgb16()
+  std::int64_t max_kept_bytes_;
 };
 
 }  // namespace fovea

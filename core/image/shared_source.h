@@ -17,6 +17,14 @@ class SharedSource final : public ImageSource {
     const std::scoped_lock lock(mutex_);
     return source_->read_rgb(rect, level);
   }
+  ImageU16 read_rgb16(Rect rect, int level = 0) override {
+    const std::scoped_lock lock(mutex_);
+    return source_->read_rgb16(rect, level);
+  }
+  int white_level() override {
+    const std::scoped_lock lock(mutex_);
+    return source_->white_level();
+  }
   ImageU8 read_valid(Rect rect, int level = 0) override {
     const std::scoped_lock lock(mutex_);
     return source_->read_valid(rect, level);

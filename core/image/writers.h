@@ -83,5 +83,6 @@ void write_png(const std::filesystem::path& path, const ImageU8& image);    // 1
 
 // Resamples by area when shrinking, bilinearly when growing.
 ImageU8 resize(const ImageU8& image, std::int64_t width, std::int64_t height);
+ImageU16 resize(const ImageU16& image, std::int64_t width, std::int64_t height);
 
 }  // namespace fovea

@@ -6,12 +6,16 @@
 #include <fstream>
 
 #include "core/image/pyramid.h"
+#include "core/image/pyramid_file.h"
 #include "core/image/writers.h"
 
 namespace fovea {
 namespace {
 
 namespace fs = std::filesystem;
+
+// Formats without windows are then read from the cache only.
+const ImageLimits kNothingKept{.max_kept_bytes = 0};
 
 class PyramidTest : public ::testing::Test {
  protected:
@@ -63,14 +67,14 @@ TEST_F(PyramidTest, LevelsHalveUntilTheyAreSmall) {
 
 TEST_F(PyramidTest, EveryLevelShowsTheSamePictureBeforeAndAfterBuilding) {
   const auto image = write_gradient(2049, 1537);
-  Pyramid pyramid(image, folder_ / "cache" / "a.tif");
+  Pyramid pyramid(image, folder_ / "cache" / "a.tif", kNothingKept);
   for (int level = 0; level < pyramid.levels(); ++level) expect_gradient(pyramid, level);
   EXPECT_TRUE(pyramid.needs_build()) << "a PNG has no windows";
   NoProgress progress;
   pyramid.build(progress, {});
   EXPECT_FALSE(pyramid.needs_build());
   for (int level = 0; level < pyramid.levels(); ++level) expect_gradient(pyramid, level);
-  Pyramid again(image, folder_ / "cache" / "a.tif");
+  Pyramid again(image, folder_ / "cache" / "a.tif", kNothingKept);
   EXPECT_FALSE(again.needs_build());
   expect_gradient(again, again.levels() - 1);
 }
@@ -89,10 +93,10 @@ TEST_F(PyramidTest, TilesOfALevelAgreeWithTheWholeLevel) {
 TEST_F(PyramidTest, DamagedOrForeignCacheIsBuiltAgain) {
   const auto image = write_gradient(1500, 1100);
   std::ofstream(folder_ / "a.tif") << "not a TIFF";
-  Pyramid damaged(image, folder_ / "a.tif");
+  Pyramid damaged(image, folder_ / "a.tif", kNothingKept);
   EXPECT_TRUE(damaged.needs_build());
   write_png(folder_ / "b.tif", ImageU8(10, 10, 3));
-  Pyramid foreign(image, folder_ / "b.tif");
+  Pyramid foreign(image, folder_ / "b.tif", kNothingKept);
   EXPECT_TRUE(foreign.needs_build());
   NoProgress progress;
   damaged.build(progress, {});
@@ -100,7 +104,7 @@ TEST_F(PyramidTest, DamagedOrForeignCacheIsBuiltAgain) {
 }
 
 TEST_F(PyramidTest, StoppedBuildLeavesNothing) {
-  Pyramid pyramid(write_gradient(1500, 1100), folder_ / "cache" / "a.tif");
+  Pyramid pyramid(write_gradient(1500, 1100), folder_ / "cache" / "a.tif", kNothingKept);
   std::stop_source source;
   source.request_stop();
   NoProgress progress;
@@ -109,12 +113,82 @@ TEST_F(PyramidTest, StoppedBuildLeavesNothing) {
   EXPECT_TRUE(pyramid.needs_build());
 }
 
-TEST_F(PyramidTest, CacheNameFollowsContentAndTime) {
-  const auto image = write_gradient(20, 20);
-  const auto before = pyramid_cache_file(image, folder_);
-  EXPECT_EQ(before, pyramid_cache_file(image, folder_));
-  fs::last_write_time(image, fs::last_write_time(image) + std::chrono::seconds(2));
-  EXPECT_NE(before, pyramid_cache_file(image, folder_));
+TEST_F(PyramidTest, CacheNameFollowsContent) {
+  const auto image = write_gradient(20, 20), copy = folder_ / "copy.png";
+  const auto name = pyramid_cache_file(image, folder_);
+  fs::copy_file(image, copy);
+  fs::last_write_time(copy, fs::last_write_time(copy) + std::chrono::seconds(2));
+  EXPECT_EQ(name, pyramid_cache_file(copy, folder_)) << "a copy is the same image";
+  std::fstream(copy, std::ios::in | std::ios::out | std::ios::binary).seekp(40).put('!');
+  EXPECT_NE(name, pyramid_cache_file(copy, folder_)) << "one byte changed";
+}
+
+TEST_F(PyramidTest, KeptImagesAreReadyWithoutCacheAndLargeOnesAreNot) {
+  const auto image = write_gradient(2049, 1537);
+  Pyramid kept(image, folder_ / "a.tif");
+  EXPECT_FALSE(kept.needs_build()) << "three megapixels are shrunk at once";
+  for (int level = 0; level < kept.levels(); ++level) EXPECT_TRUE(kept.ready(level));
+  Pyramid passing(image, folder_ / "a.tif", kNothingKept);
+  EXPECT_FALSE(passing.ready(0));
+  EXPECT_EQ(passing.read_preview<std::uint8_t>({3, 4, 50, 40}, 0).height(), 40) << "something is shown until rows arrive";
+  NoProgress progress;
+  passing.build(progress, {});
+  for (int level = 0; level < passing.levels(); ++level) {
+    EXPECT_TRUE(passing.ready(level));
+    expect_gradient(passing, level);
+  }
+}
+
+// The preview of a JPEG is its reduced decode: the pixels of level 3 but for rounding.
+TEST_F(PyramidTest, PreviewOfJpegIsTheLevel) {
+  const auto png = write_gradient(1600, 1200);
+  ImageU8 pixels = open_image(png)->read_rgb({0, 0, 1600, 1200});
+  write_jpeg(folder_ / "image.jpg", pixels, 95);
+  Pyramid pyramid(folder_ / "image.jpg", folder_ / "a.tif");
+  const auto preview = pyramid.read_preview<std::uint8_t>({0, 0, 400, 300}, 2);
+  for (std::int64_t y = 2; y < 300; y += 9) {
+    for (std::int64_t x = 2; x < 400; x += 9) ASSERT_NEAR(preview.row(y)[3 * x], 255.0 * (x + 0.5) / 400, 5) << x << ", " << y;
+  }
+}
+
+TEST_F(PyramidTest, SixteenBitsStaySixteenBits) {
+  const auto path = folder_ / "deep.tif";
+  PyramidFile file({.path = path, .width = 5000, .height = 4100, .bits = 16, .coarsest_side = 8192});
+  ImageU16 row(5000, 1, 3);
+  for (std::int64_t y = 0; y < 4100; ++y) {
+    for (std::int64_t x = 0; x < 15000; ++x) row.samples()[static_cast<std::size_t>(x)] = static_cast<std::uint16_t>(12 * (x / 3));
+    file.append(row);
+  }
+  file.finish({});
+  Pyramid pyramid(path, folder_ / "a.tif");
+  ASSERT_TRUE(pyramid.needs_build());
+  EXPECT_FALSE(pyramid.ready(3));
+  NoProgress progress;
+  pyramid.build(progress, {});
+  ASSERT_TRUE(pyramid.ready(3));
+  const auto size = pyramid.level_size(3);
+  const ImageU16 level = pyramid.read<std::uint16_t>({0, 10, size.width, 1}, 3);
+  for (std::int64_t x = 0; x < size.width; x += 11) ASSERT_NEAR(level.row(0)[3 * x], 12 * (8 * x + 3.5), 4) << x;
+}
+
+TEST_F(PyramidTest, OldestCacheFilesGoFirstAndLitterGoes) {
+  const auto write = [&](const char* name, std::size_t bytes, int age_s) {
+    std::ofstream(folder_ / name) << std::string(bytes, 'x');
+    fs::last_write_time(folder_ / name, fs::file_time_type::clock::now() - std::chrono::seconds(age_s));
+  };
+  write("old.tif", 1000, 300);
+  write("older.tif", 1000, 400);
+  write("new.tif", 1000, 10);
+  write(".x.4194305-0.partial.tif", 500, 10);                                              // of no process: above the largest number
+  write((".y." + std::to_string(::getpid()) + "-0.partial.tif").c_str(), 500, 10);         // being written now
+  write("else.txt", 5000, 900);
+  EXPECT_EQ(trim_pyramids(folder_, 2000, folder_ / "older.tif"), 2000);
+  EXPECT_TRUE(fs::exists(folder_ / "older.tif")) << "in use";
+  EXPECT_FALSE(fs::exists(folder_ / "old.tif"));
+  EXPECT_TRUE(fs::exists(folder_ / "new.tif"));
+  EXPECT_FALSE(fs::exists(folder_ / ".x.4194305-0.partial.tif"));
+  EXPECT_TRUE(fs::exists(folder_ / (".y." + std::to_string(::getpid()) + "-0.partial.tif")));
+  EXPECT_TRUE(fs::exists(folder_ / "else.txt"));
 }
 
 }  // namespace

@@ -1,20 +1,23 @@
-// Tiles of an image file, 8 bits a sample.
+// Tiles of an image file, 8 or 16 bits a sample as in the file.
 #pragma once
+
+#include <memory>
 
 #include "app/viewer/canvas/tile_source.h"
 #include "core/image/pyramid.h"
 
 namespace fovea {
 
+// Tiles of levels that cannot be read quickly come from the pyramid's preview and are provisional.
 class ImageTileSource final : public TileSource {
  public:
-  // Errors: as open_image(). cache_file: as for Pyramid.
-  ImageTileSource(const std::filesystem::path& image, const std::filesystem::path& cache_file) : pyramid_(image, cache_file) {}
+  // Errors: as open_image().
+  explicit ImageTileSource(std::shared_ptr<PyramidImage> image) : pyramid_(std::move(image)) {}
   PyramidShape shape() const override { return {pyramid_.info().width, pyramid_.info().height, pyramid_.levels()}; }
   LoadedTile read(const TileKey& key) override;
-  const Pyramid& pyramid() const { return pyramid_; }
 
  private:
+  template <class Sample> LoadedTile read_samples(const TileKey& key);
   Pyramid pyramid_;
 };
 

@@ -41,10 +41,13 @@ enum class TileFormat { kColour8, kColour16, kLabel };
 constexpr std::int64_t tile_pixel_bytes(TileFormat format) { return format == TileFormat::kColour8 ? 4 : format == TileFormat::kColour16 ? 8 : 2; }
 constexpr std::int64_t tile_bytes(TileFormat format) { return kTileTexture * kTileTexture * tile_pixel_bytes(format); }
 
+enum class TileQuality { kFinal, kProvisional };   // provisional: a stand-in from a preview, to be read again when the source says so
+
 struct LoadedTile {
   TileKey key;
   TileFormat format = TileFormat::kColour8;
   std::vector<std::uint8_t> bytes;       // [kTileTexture, kTileTexture, channels], as the format says
+  TileQuality quality = TileQuality::kFinal;
 };
 
 }  // namespace fovea

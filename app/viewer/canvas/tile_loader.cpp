@@ -29,12 +29,20 @@ std::vector<LoadedTile> TileLoader::take(std::size_t max_tiles) {
   const std::lock_guard lock(mutex_);
   std::vector<LoadedTile> taken;
   for (; taken.size() < max_tiles && !finished_.empty(); finished_.pop_front()) taken.push_back(std::move(finished_.front()));
+  if (!taken.empty()) changed_.notify_all();   // workers may be waiting for room
   return taken;
 }
 
 std::size_t TileLoader::waiting() const {
   const std::lock_guard lock(mutex_);
   return wanted_.size() + reading_.size();
+}
+
+std::int64_t TileLoader::held_bytes() const {
+  const std::lock_guard lock(mutex_);
+  std::int64_t bytes = 0;
+  for (const LoadedTile& tile : finished_) bytes += static_cast<std::int64_t>(tile.bytes.size());
+  return bytes;
 }
 
 std::string TileLoader::take_error() {
@@ -48,7 +56,7 @@ void TileLoader::work(const std::stop_token& stop) {
     TileKey key;
     {
       std::unique_lock lock(mutex_);
-      if (!changed_.wait(lock, stop, [this] { return !wanted_.empty(); })) return;
+      if (!changed_.wait(lock, stop, [this] { return !wanted_.empty() && finished_.size() < kMaxFinished; })) return;
       key = wanted_.front();
       wanted_.pop_front();
       reading_.insert(key);

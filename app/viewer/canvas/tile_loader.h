@@ -39,6 +39,8 @@ class TileLoader {
   std::vector<LoadedTile> take(std::size_t max_tiles);
 
   std::size_t waiting() const;               // tiles wanted or being read
+  std::int64_t held_bytes() const;           // of finished tiles that were not taken; workers pause above kMaxFinished of them
+  static constexpr std::size_t kMaxFinished = 48;
   // The first error of reading since the last call, "" if none: "scene.tif: ...". A tile that failed is not asked for again.
   std::string take_error();
 

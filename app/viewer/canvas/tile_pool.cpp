@@ -31,7 +31,10 @@ std::optional<TileSlot> TilePool::find(Owner owner, const TileKey& key) {
 void TilePool::upload(Owner owner, const LoadedTile& tile, double now_s, Keep keep) {
   require(static_cast<std::int64_t>(tile.bytes.size()) == tile_bytes(tile.format), "a tile has 256 x 256 pixels");
   const OwnedKey key{owner, tile.key};
-  if (const auto known = entries_.find(key); known != entries_.end()) evict(known);
+  if (const auto known = entries_.find(key); known != entries_.end()) {
+    now_s = known->second.slot.uploaded_at_s;   // better pixels of a tile that is seen already: no fading in
+    evict(known);
+  }
   Page* page = page_with_room(tile.format);
   if (!page) return;   // everything is pinned: the budget wins
   const int layer = page->free_layers.back();
@@ -49,7 +52,7 @@ TilePool::Page* TilePool::page_with_room(TileFormat format) {
   const auto has_room = [&](const Page& page) { return page.format == format && !page.free_layers.empty(); };
   if (const auto page = std::ranges::find_if(pages_, has_room); page != pages_.end()) return &*page;
   const std::int64_t page_bytes = kLayersAPage * tile_bytes(format);
-  if (pages_.empty() || bytes_ + page_bytes <= budget_bytes_) return &add_page(format);
+  if (bytes_ + page_bytes <= budget_bytes_) return &add_page(format);
   const auto evictable = [&](const OwnedKey& k) { return entries_.at(k).keep == Keep::kWhileUsed; };
   // The least recently used tile of any format decides: one of the same format gives its place, one of another its whole page.
   const auto oldest = std::find_if(use_order_.rbegin(), use_order_.rend(), evictable);

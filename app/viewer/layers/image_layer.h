@@ -1,6 +1,7 @@
 // The open image.
 #pragma once
 
+#include "app/viewer/canvas/pyramid_builder.h"
 #include "app/viewer/layers/tiled_layer.h"
 #include "core/image/image_source.h"
 
@@ -18,8 +19,10 @@ struct ImageAppearance {
 
 class ImageLayer final : public TiledLayer {
  public:
-  // Errors: as open_image(), and of the shaders.
+  // cache_file: of its pyramid, built in the background if there is none. Images that only decode as a whole (JPEG, PNG) are kept in main
+  // memory if they take at most half of the budget for tiles. Errors: as open_image(), and of the shaders.
   ImageLayer(const std::filesystem::path& path, const std::filesystem::path& cache_file, const TileServices& services);
+  ~ImageLayer() override;
 
   const ImageInfo& info() const { return info_; }
   ImageAppearance appearance;
@@ -27,6 +30,15 @@ class ImageLayer final : public TiledLayer {
   RectD bounds() const override { return {0, 0, static_cast<double>(info_.width), static_cast<double>(info_.height)}; }
   std::pair<float, float> value_limits() const override { return {0, 1}; }
   bool show_controls() override;
+  // The samples as stored: "12 140 7", of 1:1 pixels whatever the zoom.
+  std::string describe(Point image_point) const override;
+  bool complete() const override { return TiledLayer::complete() && build_progress() < 0; }
+  std::int64_t held_bytes() const override { return TiledLayer::held_bytes() + image_->kept_bytes(); }
+  // 0 to 1 while the pyramid is built; below 0: it is there.
+  float build_progress() const { return builder_->progress(); }
+  std::string take_build_error() { return builder_->take_error(); }
+  // What a stored sample of 1 in LayerStyle::low and high stands for: 255, or 2^n - 1 for 16-bit files that use n bits.
+  int white_level() const { return std::max(1, builder_->white_level()); }
 
  protected:
   void bind(const LayerFrame& frame) override;
@@ -36,6 +48,8 @@ class ImageLayer final : public TiledLayer {
   struct Opened;
   ImageLayer(Opened opened, const TileServices& services);
   ImageInfo info_;
+  std::shared_ptr<PyramidImage> image_;
+  std::shared_ptr<PyramidBuilder> builder_;
 };
 
 }  // namespace fovea

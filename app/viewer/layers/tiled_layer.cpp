@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <utility>
 
 #include "app/viewer/layers/layer_painter.h"
 
@@ -17,7 +18,9 @@ float opacity_at(const TileSlot& slot, double now_s) { return static_cast<float>
 
 TiledLayer::TiledLayer(Options options, const TileServices& services)
     : Layer(options.kind, std::move(options.name)), services_(services), owner_(services.pool->new_owner()),
-      loader_({.source = std::move(options.source), .shape = options.shape, .threads = services.threads, .on_change = services.wake}),
+      loader_(std::make_shared<TileLoader>(
+          TileLoaderOptions{.source = std::move(options.source), .shape = options.shape, .threads = services.threads, .on_change = services.wake})),
+      version_(std::move(options.version)),
       program_(gl::load_program(services.shaders, "tile", options.fragment_shader)), vertex_array_(gl::create_vertex_array()), instances_(gl::create_buffer()) {
   id = std::move(options.id);
   glBindVertexArray(vertex_array_.id());
@@ -36,6 +39,25 @@ TiledLayer::TiledLayer(Options options, const TileServices& services)
 TiledLayer::~TiledLayer() {
   services_.pool->forget(owner_);
   services_.cache->forget(owner_);
+  if (services_.bury) services_.bury(std::move(loader_));
+}
+
+const LoadedTile* TiledLayer::probe(const TileKey& key) const {
+  const LoadedTile* tile = services_.cache->find(owner_, key);
+  if (!tile && probed_ != key) probe_ = key;
+  return tile;
+}
+
+// What is in sight and provisional, once something better can be read.
+void TiledLayer::want_again(const TilePlan& plan, std::vector<TileKey>& wanted) {
+  if (version_ && seen_version_ != version_()) {
+    seen_version_ = version_();
+    stale_ = provisional_;
+  }
+  if (stale_.empty()) return;
+  for (const TileQuad& quad : plan.quads) {
+    if (stale_.contains(quad.source) && std::ranges::find(wanted, quad.source) == wanted.end()) wanted.push_back(quad.source);
+  }
 }
 
 PlacedView TiledLayer::placed_view(const Camera& camera) const {
@@ -63,11 +85,15 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   TilePlan plan = this->plan(frame);
   const std::size_t wanted_before = plan.wanted.size();
   upload(plan.wanted, frame.now_s);
-  loader_.request(plan.wanted);
+  std::vector<TileKey> requested = plan.wanted;
+  want_again(plan, requested);
+  const bool improving = requested.size() != plan.wanted.size();
+  if (probe_) requested.push_back(*probe_);
+  loader_->request(requested);
   if (plan.wanted.size() != wanted_before) plan = this->plan(frame);   // what has just come is drawn now
   missing_since_s_ = plan.wanted.empty() ? -1 : missing_since_s_ < 0 ? frame.now_s : missing_since_s_;
   const bool fading = std::ranges::any_of(plan.quads, &TileQuad::fading);
-  complete_ = plan.wanted.empty() && !fading;
+  complete_ = plan.wanted.empty() && !fading && !improving;
   if (style.opacity == 1 && style.blend == Blend::kNormal) {
     LayerPainter::set_blending(Blend::kNormal);
     draw_quads(plan.quads, frame);
@@ -89,11 +115,18 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
 // First what the workers have read, then what main memory still holds, both out of one budget of uploads.
 void TiledLayer::upload(std::vector<TileKey>& wanted, double now_s) {
   std::size_t left = services_.uploads_a_frame;
-  for (LoadedTile& tile : loader_.take(left)) {
+  for (LoadedTile& tile : loader_->take(left)) {
     --left;
     place(tile, now_s);
     std::erase(wanted, tile.key);
-    services_.cache->put(owner_, std::move(tile));
+    if (probe_ == tile.key) probed_ = std::exchange(probe_, std::nullopt);
+    stale_.erase(tile.key);
+    if (tile.quality == TileQuality::kProvisional) {
+      provisional_.insert(tile.key);
+    } else {
+      provisional_.erase(tile.key);
+      services_.cache->put(owner_, std::move(tile));
+    }
   }
   std::erase_if(wanted, [&](const TileKey& key) {
     const LoadedTile* tile = left > 0 ? services_.cache->find(owner_, key) : nullptr;

@@ -3,6 +3,9 @@
 
 #include <filesystem>
 #include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_set>
 #include <vector>
 
 #include "app/viewer/canvas/offscreen.h"
@@ -21,6 +24,7 @@ struct TileServices {
   TileCache* cache = nullptr;
   std::filesystem::path shaders;
   std::function<void()> wake;                // makes the program draw again; from any thread
+  std::function<void(std::shared_ptr<void>)> bury = {};   // destroys it elsewhere: readers end when they have read their tile
   int threads = 2;
   std::size_t uploads_a_frame = 12;          // tiles: 3 MB at 8 bits, well under a millisecond of bus time
 };
@@ -33,8 +37,10 @@ class TiledLayer : public Layer {
   bool complete() const override { return complete_; }
   // Seconds for which some visible tile has been missing; 0 if all are there.
   double missing_s(double now_s) const { return missing_since_s_ < 0 ? 0 : now_s - missing_since_s_; }
-  std::size_t waiting_tiles() const { return loader_.waiting(); }
-  std::string take_error() { return loader_.take_error(); }
+  std::size_t waiting_tiles() const { return loader_->waiting(); }
+  std::string take_error() { return loader_->take_error(); }
+  // Main memory that it holds outside the cache of tiles: read tiles that were not uploaded yet, decoded images.
+  virtual std::int64_t held_bytes() const { return loader_->held_bytes(); }
 
  protected:
   struct Options {
@@ -43,6 +49,7 @@ class TiledLayer : public Layer {
     TileSourceFactory source;
     PyramidShape shape;
     const char* fragment_shader;             // beside tile.vert
+    std::function<int()> version = {};       // grows when provisional tiles are worth reading again; empty: there are none
   };
   TiledLayer(Options options, const TileServices& services);
 
@@ -51,7 +58,9 @@ class TiledLayer : public Layer {
   // GL_NEAREST or GL_LINEAR beyond 1:1.
   virtual GLint magnification() const { return GL_NEAREST; }
   const gl::Program& program() const { return program_; }
-  const PyramidShape& shape() const { return loader_.shape(); }
+  const PyramidShape& shape() const { return loader_->shape(); }
+  // A tile's pixels out of main memory; nullptr: not there. It is then read with the next frames, after what is seen.
+  const LoadedTile* probe(const TileKey& key) const;
   const TileServices& services() const { return services_; }
 
  private:
@@ -61,12 +70,17 @@ class TiledLayer : public Layer {
   PlacedView placed_view(const Camera& camera) const;
   TilePlan plan(const LayerFrame& frame);
   void upload(std::vector<TileKey>& wanted, double now_s);
+  void want_again(const TilePlan& plan, std::vector<TileKey>& wanted);
   void place(const LoadedTile& tile, double now_s);
   void draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame);
 
   TileServices services_;
   TilePool::Owner owner_;
-  TileLoader loader_;
+  std::shared_ptr<TileLoader> loader_;
+  std::function<int()> version_;
+  int seen_version_ = 0;
+  std::unordered_set<TileKey, TileKeyHash> provisional_, stale_;   // stale: provisional, and better by now
+  mutable std::optional<TileKey> probe_, probed_;                  // asked for by probe(); read already
   gl::Program program_;
   gl::VertexArray vertex_array_;
   gl::Buffer instances_;
