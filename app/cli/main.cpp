@@ -3,11 +3,15 @@
 #include <pthread.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <string_view>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "app/cli/commands.h"
 #include "app/cli/parse.h"
@@ -68,7 +72,21 @@ RunFunction* load_commands() {
 
 }  // namespace
 
+// `fovea bench view` is a program of its own, so that this one knows nothing of windows and that one nothing of torch.
+int run_view_bench(int argument_count, char** arguments) {
+  std::error_code code;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", code).parent_path() / "fovea_bench_view";
+  std::vector<char*> passed{arguments[0]};
+  passed.insert(passed.end(), arguments + 3, arguments + argument_count);
+  passed.push_back(nullptr);
+  execv(program.c_str(), passed.data());
+  std::fprintf(stderr, "fovea bench view: %s: %s; it is built with the viewer\n", program.c_str(), std::strerror(errno));
+  return kExitEnvironment;
+}
+
 int main(int argument_count, char** arguments) {
+  const auto is = [&](int i, std::string_view word) { return argument_count > i && arguments[i] == word; };
+  if (is(1, "bench") && is(2, "view")) return run_view_bench(argument_count, arguments);
   const ParseResult parsed = parse_command_line(argument_count, arguments);
   std::fputs(parsed.standard_output.c_str(), stdout);
   std::fputs(parsed.standard_error.c_str(), stderr);

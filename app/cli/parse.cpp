@@ -253,7 +253,8 @@ void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
 MakeCommand add_bench(CLI::App& command) {
   const auto request = std::make_shared<BenchRequest>();
   command.add_option("WHAT", request->subject,
-                     "attention: the operator against its floor and torch; segment: images of several sizes, by stage")
+                     "attention: the operator against its floor and torch; segment: images of several sizes, by stage; "
+                     "view: the viewer off screen (fovea bench view -h)")
       ->required()->check(CLI::IsMember({"attention", "segment"}));
   add_model_choice(command, request->model);
   add_bench_attention(command, request->attention);

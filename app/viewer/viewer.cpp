@@ -1,8 +1,7 @@
 #include "app/viewer/viewer.h"
 
-#include <GLFW/glfw3.h>
-
 #include <algorithm>
+#include <chrono>
 #include <cinttypes>
 #include <cmath>
 
@@ -19,13 +18,15 @@ namespace {
 constexpr float kStatusHeight = 1.6f;   // lines of text
 constexpr const char* kCanvasWindow = "Canvas";
 
+double seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
 }  // namespace
 
 Viewer::Viewer(Window& window)
     : window_(window), pool_(Settings{}.video_memory_bytes), cache_(Settings{}.memory_bytes),
       workspace_({.pool = &pool_, .cache = &cache_, .shaders = shader_folder(), .wake = Window::wake,
                   .bury = [this](std::shared_ptr<void> object) { graveyard_.bury(std::move(object)); }}), painter_(shader_folder()), canvas_(workspace_, painter_),
-      palette_(workspace_.actions), help_(workspace_.actions), dialog_([this](const std::filesystem::path& path) { open(path); }), last_frame_s_(glfwGetTime()) {
+      palette_(workspace_.actions), help_(workspace_.actions), dialog_([this](const std::filesystem::path& path) { open(path); }), last_frame_s_(seconds()) {
   workspace_.main_thread.wake = Window::wake;
   workspace_.settings = load_settings(user_config_folder() / "viewer.json");
   pool_.set_budget_bytes(workspace_.settings.video_memory_bytes);
@@ -86,7 +87,7 @@ void Viewer::close() {
 }
 
 bool Viewer::frame() {
-  const double now_s = glfwGetTime(), elapsed_s = now_s - last_frame_s_;
+  const double now_s = seconds(), elapsed_s = now_s - last_frame_s_;
   last_frame_s_ = now_s;
   for (const auto& path : window_.take_dropped_files()) open(path);
   workspace_.main_thread.run_posted();
@@ -119,7 +120,7 @@ bool Viewer::frame() {
   workspace_.history.settle(ImGui::IsAnyItemActive() ? History::Hands::kBusy : History::Hands::kFree);
   const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
   again |= state.needs_frame;
-  frame_times_.add((glfwGetTime() - now_s) * 1e3);
+  frame_times_.add((seconds() - now_s) * 1e3);
   const bool busy = std::ranges::any_of(features_, [](const auto& feature) { return feature->busy(); });
   settled_ = ++frames_ > 3 && !again && !busy &&   // windows find their places in the first frames
              (complete || !workspace_.messages.last_error().empty());

@@ -7,6 +7,9 @@
 #include <imgui_impl_opengl3.h>
 #include <implot.h>
 
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <utility>
 
 #include "app/viewer/gl_objects.h"
@@ -21,9 +24,38 @@ std::string glfw_reason() {
   return text ? first_line(text) : "unknown reason";
 }
 
+// What GLFW's empty event is off screen.
+class Woken {
+ public:
+  void set() {
+    {
+      const std::lock_guard lock(mutex_);
+      is_set_ = true;
+    }
+    changed_.notify_one();
+  }
+  void wait(double seconds) {
+    std::unique_lock lock(mutex_);
+    if (seconds > 0) changed_.wait_for(lock, std::chrono::duration<double>(seconds), [this] { return is_set_; });
+    is_set_ = false;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool is_set_ = false;
+} woken;
+
 }  // namespace
 
 Window::Window(const WindowOptions& options) {
+  if (options.visibility == Visibility::kOffScreen) {
+    egl_ = std::make_unique<EglContext>();
+    width_ = options.width, height_ = options.height;
+    scale_ = options.scale > 0 ? options.scale : 1;
+    start_imgui();
+    return;
+  }
   if (!glfwInit()) {
     throw Error(ErrorKind::kEnvironment, "no display: " + glfw_reason() + "; pictures can be made without one: fovea segment --overlay, fovea attend");
   }
@@ -39,9 +71,11 @@ Window::Window(const WindowOptions& options) {
 
 Window::~Window() {
   ImGui_ImplOpenGL3_Shutdown();
-  ImGui_ImplGlfw_Shutdown();
+  if (window_) ImGui_ImplGlfw_Shutdown();
   ImPlot::DestroyContext();
   ImGui::DestroyContext();
+  picture_ = Offscreen();   // before its context
+  if (!window_) return;
   glfwDestroyWindow(window_);
   glfwTerminate();
 }
@@ -78,50 +112,77 @@ void Window::start_imgui() {
   io.IniFilename = nullptr;   // the program keeps its settings itself
   io.ConfigFlags |= ImGuiConfigFlags_DockingEnable | ImGuiConfigFlags_NavEnableKeyboard;
   io.ConfigWindowsMoveFromTitleBarOnly = true;
-  ImGui_ImplGlfw_InitForOpenGL(window_, true);
+  if (window_) ImGui_ImplGlfw_InitForOpenGL(window_, true);
   ImGui_ImplOpenGL3_Init("#version 330 core");
 }
 
-bool Window::should_close() const { return glfwWindowShouldClose(window_) == GLFW_TRUE; }
+void Window::size(int& width, int& height) const {
+  if (window_) glfwGetFramebufferSize(window_, &width, &height);
+  else width = width_, height = height_;
+}
 
-void Window::request_close(bool close) { glfwSetWindowShouldClose(window_, close ? GLFW_TRUE : GLFW_FALSE); }
+bool Window::should_close() const { return window_ ? glfwWindowShouldClose(window_) == GLFW_TRUE : close_requested_; }
+
+void Window::request_close(bool close) {
+  close_requested_ = close;
+  if (window_) glfwSetWindowShouldClose(window_, close ? GLFW_TRUE : GLFW_FALSE);
+}
 
 void Window::poll(double wait_s) {
+  if (!window_) return woken.wait(wait_s);
   if (wait_s > 0) glfwWaitEventsTimeout(wait_s);
   else glfwPollEvents();
 }
 
 void Window::begin_frame() {
   ImGui_ImplOpenGL3_NewFrame();
-  ImGui_ImplGlfw_NewFrame();
+  if (window_) {
+    ImGui_ImplGlfw_NewFrame();
+  } else {
+    ImGui::GetIO().DisplaySize = {static_cast<float>(width_), static_cast<float>(height_)};
+    ImGui::GetIO().DeltaTime = 1.0f / 60;
+  }
   ImGui::NewFrame();
 }
 
-void Window::render() {
-  ImGui::Render();
+void Window::collect() { ImGui::Render(); }
+
+void Window::draw_collected() {
   int width = 0, height = 0;
-  glfwGetFramebufferSize(window_, &width, &height);
+  size(width, height);
+  if (!window_) picture_.begin(width, height, {0, 0, 0, 1});
   glViewport(0, 0, width, height);
   glClearColor(0, 0, 0, 1);
   glClear(GL_COLOR_BUFFER_BIT);
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  if (!window_) picture_.end();
 }
 
 ImageU8 Window::read() const {
+  if (!window_) return picture_.read();
   int width = 0, height = 0;
-  glfwGetFramebufferSize(window_, &width, &height);
+  size(width, height);
   return gl::read_pixels(width, height);
 }
 
-void Window::present() { glfwSwapBuffers(window_); }
+void Window::present() {
+  if (window_) glfwSwapBuffers(window_);
+  else glFinish();
+}
 
-void Window::wake() { glfwPostEmptyEvent(); }
+void Window::wake() {
+  glfwPostEmptyEvent();   // nothing happens without GLFW
+  woken.set();
+}
 
-void Window::set_title(const std::string& title) { glfwSetWindowTitle(window_, title.c_str()); }
+void Window::set_title(const std::string& title) {
+  if (window_) glfwSetWindowTitle(window_, title.c_str());
+}
 
-bool Window::full_screen() const { return glfwGetWindowMonitor(window_) != nullptr; }
+bool Window::full_screen() const { return window_ && glfwGetWindowMonitor(window_) != nullptr; }
 
 void Window::toggle_full_screen() {
+  if (!window_) return;
   if (full_screen()) {
     glfwSetWindowMonitor(window_, nullptr, windowed_x_, windowed_y_, windowed_width_, windowed_height_, 0);
     return;

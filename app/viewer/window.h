@@ -7,13 +7,16 @@
 #include <string>
 #include <vector>
 
+#include "app/viewer/canvas/offscreen.h"
+#include "app/viewer/egl_context.h"
 #include "core/image/image.h"
 
 struct GLFWwindow;
 
 namespace fovea {
 
-enum class Visibility { kVisible, kHidden };   // hidden: tests and exports
+// Hidden: tests and exports. Off screen: no display is needed, OpenGL comes through EGL; for benchmarks on machines without a screen.
+enum class Visibility { kVisible, kHidden, kOffScreen };
 
 struct WindowOptions {
   std::string title = "Fovea";
@@ -36,8 +39,10 @@ class Window {
   // Handles input. wait_s > 0: sleeps until input arrives or the time is over, so that an idle program costs nothing.
   void poll(double wait_s);
   void begin_frame();
-  // Draws what ImGui collected; present() shows it.
-  void render();
+  // Draws what ImGui collected; present() shows it. collect() makes ImGui's list of triangles, draw_collected() draws it.
+  void render() { collect(), draw_collected(); }
+  void collect();
+  void draw_collected();
   ImageU8 read() const;                        // what render() drew: [height, width, 3]; of the framebuffer, not of the screen
   void present();
   // Wakes poll() from any thread: a worker has something to show.
@@ -47,7 +52,7 @@ class Window {
   void set_title(const std::string& title);
   bool full_screen() const;
   void toggle_full_screen();
-  GLFWwindow* handle() const { return window_; }
+  GLFWwindow* handle() const { return window_; }   // nullptr off screen
 
   // Files dropped onto the window since the last call.
   std::vector<std::filesystem::path> take_dropped_files();
@@ -56,7 +61,13 @@ class Window {
   void create_window(const WindowOptions& options);
   void start_imgui();
 
+  void size(int& width, int& height) const;      // framebuffer pixels
+
   GLFWwindow* window_ = nullptr;
+  std::unique_ptr<EglContext> egl_;              // off screen, instead of window_
+  Offscreen picture_;                            // what it draws to then
+  int width_ = 0, height_ = 0;
+  bool close_requested_ = false;
   float scale_ = 1;
   int windowed_x_ = 0, windowed_y_ = 0, windowed_width_ = 0, windowed_height_ = 0;   // to come back from full screen
   std::vector<std::filesystem::path> dropped_;

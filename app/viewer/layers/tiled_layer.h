@@ -35,6 +35,7 @@ class TiledLayer : public Layer {
   LayerProgress draw(const LayerFrame& frame) override;
   void draw_resident(const LayerFrame& frame) override;
   bool complete() const override { return complete_; }
+  bool missing_now() const { return missing_since_s_ >= 0; }
   // Seconds for which some visible tile has been missing; 0 if all are there.
   double missing_s(double now_s) const { return missing_since_s_ < 0 ? 0 : now_s - missing_since_s_; }
   std::size_t waiting_tiles() const { return loader_->waiting(); }
