@@ -106,6 +106,55 @@ TEST(Probe, ARegionWithItsHaloIsExactWithoutGlobals) {
   EXPECT_LE(relative_error(result, cut), 1e-4);   // two runs of an encoder in float32, rotated by other angles
 }
 
+ImageRows rows_of(const torch::Tensor& rgb) {
+  return {.height = rgb.size(1), .width = rgb.size(2), .read = [rgb](std::int64_t y, std::int64_t rows) { return rgb.narrow(1, y, rows); }};
+}
+
+TEST(Probe, TheGlobalPassIsTheWholeImages) {
+  const auto model = small_model(3);
+  const auto rgb = image(118, 161);   // no multiples of the patch
+  auto whole = probe_of(model, rgb);
+  NoProgress progress;
+  const auto states = global_states(*model, rows_of(rgb), progress, {});
+  ASSERT_EQ(states.inputs.size(), 4u);
+  for (std::int64_t layer = 0; layer < 3; ++layer) {
+    const auto l = static_cast<std::size_t>(layer);
+    EXPECT_LE(relative_error(states.inputs[l + 1][0].to(torch::kDouble), whole.raw_features(layer).narrow(0, 0, 3).to(torch::kDouble)), 1e-3);
+    EXPECT_LE((states.lse[l] - whole.layer(layer).lse.narrow(1, 0, 3)).abs().max().item<double>(), 1e-4);
+  }
+}
+
+// With the whole image's global tokens: every row, column and feature of the region is the whole image's.
+TEST(Probe, ARegionWithItsHaloIsExactWithTheWholeImagesGlobals) {
+  const auto model = small_model(2);
+  const auto rgb = image(120, 160);
+  const auto halo = halo_tokens(model->config().encoder);
+  EXPECT_EQ(region_caveat(model->config().encoder, GlobalsFrom::kWholeImage), "");
+  auto whole = probe_of(model, rgb);
+  NoProgress progress;
+  const auto states = std::make_shared<const GlobalStates>(global_states(*model, rows_of(rgb), progress, {}));
+  const std::int64_t top = 12 - 2 * halo[0], left = 20 - 2 * halo[1], rows = 4 * halo[0] + 1, columns = 4 * halo[1] + 1;
+  const auto cut = rgb.narrow(1, top * kPatch, rows * kPatch).narrow(2, left * kPatch, std::min(columns * kPatch, 160 - left * kPatch));
+  const ProbeRegion region{.rgb = cut, .name = "region", .row = top, .column = left, .globals = states};
+  AttentionProbe part(model, region, progress, {});
+  auto alone = probe_of(model, cut);
+  const auto compare = [&](AttentionProbe& probe) {   // the worst of rows, columns and features of the token (12, 20)
+    double worst = 0;
+    for (std::int64_t l = 0; l < 3; ++l) {
+      const auto expected = whole.layer(l), own = probe.layer(l);
+      const auto there = token_map(expected, 12, 20), here = token_map(own, 12 - top, 20 - left);
+      for (const auto& [a, b] : {std::pair{row(own, here, {}), row(expected, there, {})}, {column(own, here, {}), column(expected, there, {})}}) {
+        worst = std::max({worst, relative_error(a.values, b.values), relative_error(a.globals, b.globals)});
+      }
+      const auto& at = probe.features(l)[2 + (12 - top) * probe.grid()[1] + 20 - left];
+      worst = std::max(worst, ((at - whole.features(l)[2 + 12 * 40 + 20]).norm() / at.norm()).item<double>());
+    }
+    return worst;
+  };
+  EXPECT_LE(compare(part), 1e-3);    // two runs of an encoder in float32, attention of weights twelve times as large
+  EXPECT_GT(compare(alone), 1e-2);   // what it would be without
+}
+
 TEST(Probe, RegionsThatAreNotExactSayWhy) {
   auto config = small_config(1, false).encoder;
   EXPECT_EQ(region_caveat(config), "global tokens saw the region and its halo alone");

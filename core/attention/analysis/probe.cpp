@@ -33,10 +33,10 @@ std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder) {
   return halo;
 }
 
-std::string region_caveat(const EncoderConfig& encoder) {
+std::string region_caveat(const EncoderConfig& encoder, GlobalsFrom globals) {
   if (has_dense_layer(encoder)) return "dense layers saw the region alone";
   if (encoder.positions == Positions::kLearned) return "learned positions are those of an image of the region's size";
-  if (encoder.global_tokens > 0) return "global tokens saw the region and its halo alone";
+  if (encoder.global_tokens > 0 && globals == GlobalsFrom::kRegion) return "global tokens saw the region and its halo alone";
   return "";
 }
 
@@ -74,26 +74,57 @@ void require_fits(const SegmentationModel& model, std::int64_t tokens, const std
 
 AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name,
                                Progress& progress, std::stop_token stop)
-    : model_(std::move(model)) {
-  require(rgb.dim() == 3 && rgb.size(0) == 3, "AttentionProbe: rgb must be [3, H, W]");
+    : AttentionProbe(std::move(model), ProbeRegion{.rgb = rgb, .name = name}, progress, stop) {}
+
+AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const ProbeRegion& region, Progress& progress,
+                               const std::stop_token& stop)
+    : model_(std::move(model)), first_row_(region.row), first_column_(region.column), globals_(region.globals) {
+  require(region.rgb.dim() == 3 && region.rgb.size(0) == 3, "AttentionProbe: rgb must be [3, H, W]");
   torch::NoGradGuard no_grad;
   const auto& encoder = model_->config().encoder;
-  rows_ = (rgb.size(1) + encoder.patch - 1) / encoder.patch;
-  columns_ = (rgb.size(2) + encoder.patch - 1) / encoder.patch;
-  const TokenRows tokens{.global_tokens = encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
-  require_fits(*model_, tokens.count(), name);
-  rgb_ = rgb.unsqueeze(0).to(model_->device());
+  require(!globals_ || global_pass_unsupported(encoder).empty(), "AttentionProbe: this model's regions cannot be exact");
+  rows_ = (region.rgb.size(1) + encoder.patch - 1) / encoder.patch;
+  columns_ = (region.rgb.size(2) + encoder.patch - 1) / encoder.patch;
+  require_fits(*model_, encoder.global_tokens + rows_ * columns_, region.name);
+  rgb_ = region.rgb.unsqueeze(0).to(model_->device());
   auto x = model_->encoder().tokenize(model_->preprocess(rgb_));
   inputs_.push_back(x);
   for (std::int64_t layer = 0; layer < encoder.depth; ++layer) {
     throw_if_stopped(stop);
     progress.report("encoder", layer, encoder.depth);
-    x = model_->encoder().block(layer).forward(x, tokens);
+    x = next(layer, x);
     inputs_.push_back(x);
   }
   progress.report("encoder", encoder.depth, encoder.depth);
   layers_.resize(static_cast<std::size_t>(encoder.depth));
   fused_.resize(layers_.size());
+}
+
+torch::Tensor AttentionProbe::next(std::int64_t layer, const torch::Tensor& x) const {
+  auto& block = model_->encoder().block(layer);
+  const auto globals = model_->config().encoder.global_tokens;
+  const TokenRows tokens{.global_tokens = globals, .first_row = 0, .rows = rows_, .columns = columns_};
+  if (!globals_) return block.forward(x, tokens);
+  auto after = block.finish(x, block.attend(project(layer, x), tokens));
+  after.narrow(1, 0, globals).copy_(globals_->inputs[static_cast<std::size_t>(layer) + 1]);
+  return after;
+}
+
+Qkv AttentionProbe::project(std::int64_t layer, const torch::Tensor& x) const {
+  const auto& encoder = model_->config().encoder;
+  const TokenRows tokens{.global_tokens = encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
+  auto qkv = model_->encoder().block(layer).project_qkv(x, tokens);
+  if (!globals_) return qkv;
+  // Global queries are not rotated: they meet keys that are rotated by their places in the whole image. Rotations add up, so the place of
+  // the region's first token is all that is missing.
+  const TokenRows to_corner{.global_tokens = 0, .first_row = first_row_, .rows = 1, .columns = first_column_ + 1};
+  const auto corner = rotary_factors(to_corner, encoder.head_dim(), encoder.rope_base, x.scalar_type(), x.device()).narrow(0, first_column_, 1);
+  const auto turned = [&](const torch::Tensor& part) {
+    const auto grid = part.narrow(1, tokens.global_tokens, rows_ * columns_);
+    return torch::cat({part.narrow(1, 0, tokens.global_tokens), rotate(grid, corner)}, 1);
+  };
+  qkv.query = turned(qkv.query), qkv.key = turned(qkv.key);
+  return qkv;
 }
 
 void AttentionProbe::check_exists(std::int64_t layer) const {
@@ -104,8 +135,7 @@ void AttentionProbe::check_exists(std::int64_t layer) const {
 
 Qkv AttentionProbe::project(std::int64_t layer) const {
   torch::NoGradGuard no_grad;
-  const TokenRows tokens{.global_tokens = model_->config().encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
-  return model_->encoder().block(layer).project_qkv(inputs_[static_cast<std::size_t>(layer)], tokens);
+  return project(layer, inputs_[static_cast<std::size_t>(layer)]);
 }
 
 const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
@@ -121,6 +151,7 @@ const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
                                                   : AttentionPattern{.grid = grid(), .global_tokens = globals, .window = attention.window,
                                                                      .dilation = attention.dilation}};
   add_lse(fresh);
+  if (globals_) fresh.lse.narrow(1, 0, globals).copy_(globals_->lse[static_cast<std::size_t>(layer)]);   // over the whole image
   return known = std::move(fresh);
 }
 
@@ -179,7 +210,9 @@ AttentionProbe::PatternEffect AttentionProbe::pattern_effect(const std::vector<L
   const std::array<std::int64_t, 1> last{depth()};
   const auto sparse = variant.encoder().forward(variant.preprocess(rgb_), last)[0][0];
   const auto globals = config.encoder.global_tokens;
-  const auto cosine = cosine_of_pairs(features(depth() - 1), sparse);
+  // A region that knows the whole image's global tokens is compared with itself without them, as the variant is.
+  const auto unchanged = globals_ ? model_->encoder().forward(model_->preprocess(rgb_), last)[0][0] : features(depth() - 1);
+  const auto cosine = cosine_of_pairs(unchanged, sparse);
   PatternEffect effect{.cosine = cosine.narrow(0, globals, rows_ * columns_).view({rows_, columns_})};
   effect.mean_cosine = effect.cosine.mean().item<double>();
   if (model_->decoder() != nullptr) {

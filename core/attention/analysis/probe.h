@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/attention/analysis/attention_layer.h"
+#include "core/attention/analysis/global_pass.h"
 #include "core/base/progress.h"
 #include "core/model/segmentation_model.h"
 
@@ -19,8 +20,10 @@ namespace fovea::analysis {
 // where nothing sees everything. Rows and rollouts from tokens of the region need no more.
 std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder);   // rows, columns
 
-// Why numbers of a region (with its halo, as an image of its own) differ from those of the whole image; empty if they do not.
-std::string region_caveat(const EncoderConfig& encoder);
+// Why numbers of a region (with its halo, as an image of its own) differ from those of the whole image; empty if they do not. With
+// kWholeImage the region has the whole image's global tokens (global_pass.h).
+enum class GlobalsFrom { kRegion, kWholeImage };
+std::string region_caveat(const EncoderConfig& encoder, GlobalsFrom globals = GlobalsFrom::kRegion);
 
 // Bytes that probing an image of so many tokens keeps, and the side in pixels of the largest square that fits a budget.
 std::int64_t probe_bytes(const EncoderConfig& encoder, std::int64_t tokens, torch::Dtype dtype);
@@ -32,12 +35,22 @@ void require_fits(const SegmentationModel& model, std::int64_t tokens, const std
 // Memory that this machine can give now; of the CPU.
 std::int64_t available_memory_bytes();
 
+// A part of an image, cut at patches, and what is known of the whole.
+struct ProbeRegion {
+  torch::Tensor rgb;                                // [3, H, W] uint8
+  std::string name;                                 // for errors
+  std::int64_t row = 0, column = 0;                 // of its first token in the whole image; matter with `globals` only
+  std::shared_ptr<const GlobalStates> globals{};    // of the whole image; none: global tokens see the region alone
+};
+
 class AttentionProbe {
  public:
   // Runs the encoder on rgb [3, H, W] uint8 in one piece and keeps the input of every block; queries and keys of a layer are projected
   // when first asked for, and then kept. Errors: those of require_fits(); Error{kCancelled}.
   AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name, Progress& progress,
                  std::stop_token stop);
+  // With the whole image's global tokens: queries, keys and features of tokens at least halo_tokens() inside are those of the whole image.
+  AttentionProbe(std::shared_ptr<SegmentationModel> model, const ProbeRegion& region, Progress& progress, const std::stop_token& stop);
 
   const SegmentationModel& model() const { return *model_; }
   std::array<std::int64_t, 2> grid() const { return {rows_, columns_}; }
@@ -67,10 +80,14 @@ class AttentionProbe {
  private:
   void check_exists(std::int64_t layer) const;
   Qkv project(std::int64_t layer) const;
+  Qkv project(std::int64_t layer, const torch::Tensor& x) const;
+  torch::Tensor next(std::int64_t layer, const torch::Tensor& x) const;
 
   std::shared_ptr<SegmentationModel> model_;
   torch::Tensor rgb_;                      // [1, 3, H, W] uint8, on the model's device
   std::int64_t rows_ = 0, columns_ = 0;
+  std::int64_t first_row_ = 0, first_column_ = 0;
+  std::shared_ptr<const GlobalStates> globals_;
   std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
   std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
   std::vector<std::shared_ptr<const FusedWindows>> fused_;   // [depth]: empty until prepare_rollouts()
