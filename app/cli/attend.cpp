@@ -88,14 +88,24 @@ class Session {
     hash_ = model_hash(folder);
     const auto& encoder = model->config().encoder;
     georeference_ = source->info().georeference;
-    region_ = plan_region(source->info(), encoder, {.region = request_.region, .halo_factor = halo, .name = request_.image});
+    region_ = plan_region(source->info(), encoder, {.region = request_.region, .halo_factor = halo,
+                                                      .whole_globals = request_.region_globals == "image", .name = request_.image});
     const auto& pixels = region_.computed;
     const auto tokens = [&](std::int64_t extent) { return (extent + encoder.patch - 1) / encoder.patch; };
     analysis::require_fits(*model, encoder.global_tokens + tokens(pixels.width) * tokens(pixels.height), request_.image);
     rgb_ = source->read_rgb(pixels);
-    place_ = {.left = pixels.x, .top = pixels.y, .width = pixels.width, .height = pixels.height, .patch = encoder.patch};
+    place_ = {.left = pixels.x, .top = pixels.y, .width = pixels.width, .height = pixels.height, .asked = region_.asked,
+              .patch = encoder.patch};
     console_.begin(request_.image);
-    probe_ = std::make_unique<analysis::AttentionProbe>(model, to_tensor(rgb_), request_.image, console_, stop_);
+    analysis::ProbeRegion part{.rgb = to_tensor(rgb_), .name = request_.image, .row = pixels.y / encoder.patch,
+                               .column = pixels.x / encoder.patch};
+    if (region_.global_pass) {
+      const auto& info = source->info();
+      const auto read = [&](std::int64_t y, std::int64_t rows) { return to_tensor(source->read_rgb({0, y, info.width, rows})); };
+      part.globals = std::make_shared<const analysis::GlobalStates>(
+          analysis::global_states(*model, {.height = info.height, .width = info.width, .read = read}, console_, stop_));
+    }
+    probe_ = std::make_unique<analysis::AttentionProbe>(model, part, console_, stop_);
     const auto grid = probe_->grid();
     console_.line(request_.image + ": " + std::to_string(grid[1]) + " x " + std::to_string(grid[0]) + " tokens, " +
                   std::to_string(encoder.global_tokens) + " global, " + std::to_string(encoder.depth) + " layers of " +
@@ -105,6 +115,8 @@ class Session {
 
   void answer(const AttendQuestion& question) {
     auto query = to_query(question, place_);
+    caveat_ = caveat_of(region_, query, probe_->model().config().encoder);
+    if (!caveat_.empty() && caveat_ != region_.caveat) console_.line(request_.image + ": approximate: " + caveat_);
     if (request_.all_heads) return answer_wall(question, query);
     const auto result = analysis::answer(*probe_, query, console_, stop_);
     auto json = describe(question);
@@ -179,27 +191,37 @@ class Session {
     if (settings.contains("window"))
       text +=
           ", window " + std::to_string(question.window) + (question.dilation > 1 ? " dilation " + std::to_string(question.dilation) : "");
-    return text + (region_.caveat.empty() ? "" : ", approximate");
+    return text + (caveat_.empty() ? "" : ", approximate");
   }
 
-  // The image as large as the picture shall be, and the places asked about in it.
-  ImageU8 background(const AttendQuestion& question, std::vector<Rect>& marks) const {
-    const double longer = static_cast<double>(std::max(rgb_.width(), rgb_.height()));
+  // Pixels of the image that an answer's tokens cover, within those read.
+  Rect pixels_of(const Answer& result) const {
+    const auto x = result.rect.x * place_.patch, y = result.rect.y * place_.patch;
+    return {x, y, std::min(result.rect.width * place_.patch, rgb_.width() - x),
+            std::min(result.rect.height * place_.patch, rgb_.height() - y)};
+  }
+
+  // The answer's part of the image as large as the picture shall be, and the places asked about in it.
+  ImageU8 background(const AttendQuestion& question, const Rect& part, std::vector<Rect>& marks) const {
+    const double longer = static_cast<double>(std::max(part.width, part.height));
     const double scale = std::min(static_cast<double>(request_.size), std::max(longer, 640.0)) / longer;
     const auto scaled = [&](std::int64_t pixels) { return static_cast<std::int64_t>(std::lround(static_cast<double>(pixels) * scale)); };
     for (const auto& [x, y, width, height] : asked_pixels(question)) {
-      marks.push_back({scaled(x - place_.left), scaled(y - place_.top), std::max<std::int64_t>(3, scaled(width)),
+      marks.push_back({scaled(x - place_.left - part.x), scaled(y - place_.top - part.y), std::max<std::int64_t>(3, scaled(width)),
                        std::max<std::int64_t>(3, scaled(height))});
     }
-    return resize(rgb_, std::max<std::int64_t>(1, scaled(rgb_.width())), std::max<std::int64_t>(1, scaled(rgb_.height())));
+    ImageU8 cut(part.width, part.height, 3);
+    for (std::int64_t y = 0; y < part.height; ++y) std::copy_n(rgb_.row(part.y + y) + 3 * part.x, 3 * part.width, cut.row(y));
+    return resize(cut, std::max<std::int64_t>(1, scaled(part.width)), std::max<std::int64_t>(1, scaled(part.height)));
   }
 
   // Cells at the image's right and bottom edge may stick out of it: values are cut to pixels before they are laid over.
   void draw(const AttendQuestion& question, const Answer& result, const ValueRange& range) const {
     HeatmapOptions options{.range = range, .map = parse_colour_map(request_.colours), .caption = caption(question), .unit = result.unit};
-    const auto base = background(question, options.marks);
+    const auto part = pixels_of(result);
+    const auto base = background(question, part, options.marks);
     write_picture(question.output,
-              draw_heatmap(base, repeat_cells(to_image(result.plane), place_.patch, rgb_.width(), rgb_.height()), options));
+                  draw_heatmap(base, repeat_cells(to_image(result.plane), place_.patch, part.width, part.height), options));
   }
 
   void draw_colours(const AttendQuestion& question, const Answer& result) const {
@@ -207,17 +229,19 @@ class Session {
     ImageU8 cells(result.rgb.size(1), result.rgb.size(0), 3);
     std::copy_n(result.rgb.const_data_ptr<std::uint8_t>(), result.rgb.numel(), cells.samples().data());
     std::vector<Rect> marks;
-    const auto base = background(question, marks);
+    const auto part = pixels_of(result);
+    const auto base = background(question, part, marks);
     write_picture(question.output,
-              draw_captioned(resize(repeat_cells(cells, place_.patch, rgb_.width(), rgb_.height()), base.width(), base.height()),
-                             caption(question), marks));
+                  draw_captioned(resize(repeat_cells(cells, place_.patch, part.width, part.height), base.width(), base.height()),
+                                 caption(question), marks));
   }
 
   void write_raw(const AttendQuestion& question, const Answer& result) const {
-    const auto x = static_cast<double>(place_.left), y = static_cast<double>(place_.top);
+    const auto part = pixels_of(result);
+    const auto x = static_cast<double>(place_.left + part.x), y = static_cast<double>(place_.top + part.y);
     const std::string description = question.method + " [" + result.unit + "]";
     if (request_.raw_pixels) {
-      write_float_tiff(question.raw, repeat_cells(to_image(result.plane), place_.patch, rgb_.width(), rgb_.height()),
+      write_float_tiff(question.raw, repeat_cells(to_image(result.plane), place_.patch, part.width, part.height),
                        scaled_georeference(georeference_, x, y, 1), description);
     } else {
       write_float_tiff(question.raw, to_image(result.plane), scaled_georeference(georeference_, x, y, static_cast<double>(place_.patch)),
@@ -229,7 +253,7 @@ class Session {
     const auto rect = [](const Rect& r) { return nlohmann::json{{"x", r.x}, {"y", r.y}, {"width", r.width}, {"height", r.height}}; };
     const auto& config = probe_->model().config();
     return {{"format", "fovea-attend/1"}, {"image", request_.image}, {"question", to_json(question)}, {"region", rect(region_.asked)},
-            {"computed", rect(region_.computed)}, {"exact", region_.caveat.empty()}, {"caveat", region_.caveat},
+            {"computed", rect(region_.computed)}, {"exact", caveat_.empty()}, {"caveat", caveat_},
             {"grid", {{"height", probe_->grid()[0]}, {"width", probe_->grid()[1]}, {"patch_pixels", config.encoder.patch}}},
             {"model", {{"name", config.name}, {"sha256", hash_}, {"precision", precision_name(precision_)}}}};
   }
@@ -241,6 +265,7 @@ class Session {
   std::string hash_;
   GeoReference georeference_;
   AttendRegion region_;
+  std::string caveat_;   // of the question at hand
   ProbePlace place_;
   ImageU8 rgb_;
   std::unique_ptr<analysis::AttentionProbe> probe_;

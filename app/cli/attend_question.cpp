@@ -136,12 +136,15 @@ analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place
                         .kept_globals = question.globals};
   if (!question.dense_layers.empty()) query.dense_layers = question.dense_layers;
   query.tokens.global_token = question.global;
+  const auto& asked = place.asked;
   const auto pixel = [&](std::int64_t x, std::int64_t y) {
-    if (x >= place.left && y >= place.top && x < place.left + place.width && y < place.top + place.height) return;
+    if (x >= asked.x && y >= asked.y && x < asked.x + asked.width && y < asked.y + asked.height) return;
     throw Error(ErrorKind::kUsage, "point (" + std::to_string(x) + ", " + std::to_string(y) + ") lies outside: the pixels looked at are " +
-                                       std::to_string(place.left) + " ... " + std::to_string(place.left + place.width - 1) + " by " +
-                                       std::to_string(place.top) + " ... " + std::to_string(place.top + place.height - 1));
+                                       std::to_string(asked.x) + " ... " + std::to_string(asked.x + asked.width - 1) + " by " +
+                                       std::to_string(asked.y) + " ... " + std::to_string(asked.y + asked.height - 1));
   };
+  query.focus = {(asked.y - place.top) / place.patch, (asked.x - place.left) / place.patch,
+                 (asked.height + place.patch - 1) / place.patch, (asked.width + place.patch - 1) / place.patch};
   if (question.at) {
     const auto [x, y] = *question.at;
     pixel(x, y);

@@ -8,6 +8,7 @@
 
 #include "app/cli/requests.h"
 #include "core/attention/analysis/query.h"
+#include "core/image/image.h"
 
 namespace fovea::cli {
 
@@ -24,6 +25,7 @@ nlohmann::json to_json(const AttendQuestion& question);
 // In tokens of a probe whose first pixel is (left, top) of the image and whose patches have `patch` pixels.
 struct ProbePlace {
   std::int64_t left = 0, top = 0, width = 0, height = 0;   // pixels of the image that the probe holds
+  Rect asked{};                                            // those that may be asked about: without the halo
   std::int64_t patch = 1;
 };
 // Error{kUsage} for places outside.

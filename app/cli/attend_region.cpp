@@ -8,7 +8,7 @@ namespace fovea::cli {
 
 AttendRegion plan_region(const ImageInfo& image, const EncoderConfig& encoder, const RegionQuestion& question) {
   const Rect whole{0, 0, image.width, image.height};
-  if (!question.region) return {whole, whole, ""};
+  if (!question.region) return {whole, whole, "", false, false};
   const auto [x, y, width, height] = *question.region;
   if (x < 0 || y < 0 || width < 1 || height < 1 || x > image.width - width || y > image.height - height) {
     throw Error(ErrorKind::kUsage, question.name + ": region " + std::to_string(x) + "," + std::to_string(y) + "," +
@@ -29,8 +29,25 @@ AttendRegion plan_region(const ImageInfo& image, const EncoderConfig& encoder, c
     return Rect{left, top, columns, rows};
   };
   AttendRegion region{.asked = place(0), .computed = place(question.halo_factor), .caveat = ""};
-  if (!(region.computed == whole)) region.caveat = analysis::region_caveat(encoder);
+  if (region.computed == whole) return region;
+  region.part = true;
+  region.global_pass = question.whole_globals && encoder.global_tokens > 0 && analysis::global_pass_unsupported(encoder).empty();
+  region.caveat =
+      analysis::region_caveat(encoder, region.global_pass ? analysis::GlobalsFrom::kWholeImage : analysis::GlobalsFrom::kRegion);
   return region;
+}
+
+std::string caveat_of(const AttendRegion& region, const analysis::Query& query, const EncoderConfig& encoder) {
+  using analysis::Method;
+  if (!region.part || !region.caveat.empty()) return region.caveat;
+  switch (query.method) {
+    case Method::kRollout: case Method::kRolloutFrom: case Method::kField:
+      return encoder.global_tokens > 0 ? "what passes through global tokens is followed inside the region and its halo alone" : "";
+    case Method::kKeptMass: case Method::kVariation: case Method::kDivergence:
+      return "dense attention is that of the region and its halo alone";
+    case Method::kPattern: return "both patterns saw the region and its halo alone";
+    default: return query.tokens.global_token ? "a global token's numbers are over the region and its halo alone" : "";
+  }
 }
 
 torch::Tensor to_tensor(const ImageU8& rgb) {

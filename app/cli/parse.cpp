@@ -150,6 +150,11 @@ MakeCommand add_attend(CLI::App& command) {
   request->model.precision = "float32";
   add_numbers(command, "--region", request->region,
               "X,Y,WIDTH,HEIGHT in pixels: compute this part (and its halo); default: the whole image");
+  command
+      .add_option("--region-globals", request->region_globals,
+                  "what the region's global tokens saw: image (exact, a pass over all of it) or region (quick, approximate)")
+      ->check(CLI::IsMember({"image", "region"}))
+      ->capture_default_str();
   command.add_option("--batch", request->batch, "file of questions, a JSON object a line with the keys at, box, method, output, ...")
       ->check(CLI::ExistingFile);
   command.add_option("--colours", request->colours, "viridis, magma or cividis")

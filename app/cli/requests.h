@@ -62,6 +62,7 @@ struct AttendRequest {
   AttendQuestion question;
   std::string batch;                                 // file of questions, one JSON object a line
   std::optional<std::array<std::int64_t, 4>> region; // x, y, width, height in pixels
+  std::string region_globals = "image";              // what the region's global tokens saw: image, region
   std::string colours = "viridis";
   double clip = 99.5;                                // percentile
   std::optional<std::array<double, 2>> range;        // fixed normalisation

@@ -162,6 +162,52 @@ TEST_F(AttendCommand, FixedAndPercentileRangesArePrintedAndStored) {
   EXPECT_LT(json("b.json")["range"][0].get<double>(), json("b.json")["range"][1].get<double>());
 }
 
+// A model of windows and global tokens alone: what a region says is what the whole image says, where it claims to be exact.
+TEST_F(AttendCommand, ARegionSaysWhatTheWholeImageSays) {
+  auto config = fovea::test::small_model(Positions::kRope);
+  config.encoder.attention.assign(2, LayerAttention{.dense = false, .window = {3, 5}, .dilation = {1}});
+  SegmentationModel windows(config);
+  fovea::test::randomise(windows);
+  windows.eval();
+  save_model(windows, path("windows"), torch::kFloat32);
+  const auto ask_raw = [&](const std::string& name, const std::string& more) {
+    const auto outcome = run(path("image.png") + " --model " + path("windows") + " --raw " + path(name + ".tif") + " --json " +
+                             path(name + ".json") + " " + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+    return fovea::test::read_float_plane(path(name + ".tif"));
+  };
+  const std::string region = " --region 64,48,16,16";            // tokens (6, 8) to (7, 9)
+  for (const std::string question : {"--method entropy", "--method norms", "--method similarity --at 70,50"}) {
+    const auto whole = ask_raw("whole", question), part = ask_raw("part", question + region);
+    ASSERT_EQ(part.width, 2) << question;
+    ASSERT_EQ(part.height, 2) << question;
+    for (std::size_t i = 0; i < 4; ++i) {
+      EXPECT_NEAR(part.values[i], whole.values[(6 + i / 2) * 19 + 8 + i % 2], 1e-4) << question;
+    }
+    EXPECT_EQ(json("part.json")["exact"], true) << question;
+  }
+  const auto whole = ask_raw("whole", "--method row --at 70,50"), part = ask_raw("part", "--method row --at 70,50" + region);
+  const auto computed = json("part.json")["computed"];
+  const std::int64_t left = computed["x"].get<std::int64_t>() / 8, top = computed["y"].get<std::int64_t>() / 8;
+  double total = 0;
+  for (std::int64_t y = 0; y < part.height; ++y) {
+    for (std::int64_t x = 0; x < part.width; ++x) {
+      const auto value = part.values[static_cast<std::size_t>(y * part.width + x)];
+      EXPECT_NEAR(value, whole.values[static_cast<std::size_t>((top + y) * 19 + left + x)], 1e-5);
+      total += value;
+    }
+  }
+  EXPECT_GT(total, 0.1);
+  EXPECT_EQ(json("part.json")["exact"], true);
+  ask_raw("part", "--method rollout --at 70,50" + region);
+  EXPECT_EQ(json("part.json")["caveat"], "what passes through global tokens is followed inside the region and its halo alone");
+  ask_raw("part", "--method row --at 70,50 --region-globals region" + region);
+  EXPECT_EQ(json("part.json")["caveat"], "global tokens saw the region and its halo alone");
+  const auto outside = run(path("image.png") + " --model " + path("windows") + " --at 62,50 -q -o " + path("bad.png") + region);
+  EXPECT_EQ(outside.exit_code, 2);
+  EXPECT_EQ(outside.text, "point (62, 50) lies outside: the pixels looked at are 64 ... 79 by 48 ... 63\n");
+}
+
 TEST_F(AttendCommand, BadQuestionsAreOneSentence) {
   const auto expect = [&](const std::string& question, int exit_code, const std::string& words) {
     const bool names_output = question.find(" -o ") != std::string::npos;

@@ -118,7 +118,8 @@ Qkv AttentionProbe::project(std::int64_t layer, const torch::Tensor& x) const {
   // Global queries are not rotated: they meet keys that are rotated by their places in the whole image. Rotations add up, so the place of
   // the region's first token is all that is missing.
   const TokenRows to_corner{.global_tokens = 0, .first_row = first_row_, .rows = 1, .columns = first_column_ + 1};
-  const auto corner = rotary_factors(to_corner, encoder.head_dim(), encoder.rope_base, x.scalar_type(), x.device()).narrow(0, first_column_, 1);
+  const auto corner =
+      rotary_factors(to_corner, encoder.head_dim(), encoder.rope_base, x.scalar_type(), x.device()).narrow(0, first_column_, 1);
   const auto turned = [&](const torch::Tensor& part) {
     const auto grid = part.narrow(1, tokens.global_tokens, rows_ * columns_);
     return torch::cat({part.narrow(1, 0, tokens.global_tokens), rotate(grid, corner)}, 1);

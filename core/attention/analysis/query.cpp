@@ -21,6 +21,12 @@ struct Asked {
   const std::stop_token& stop;
   std::int64_t layer_index() const { return query.layer < 0 ? probe.depth() - 1 : query.layer; }
   const AttentionLayer& layer() const { return probe.layer(layer_index()); }
+  GridRect focus() const { return query.focus.value_or(GridRect{0, 0, probe.grid()[0], probe.grid()[1]}); }
+  // The focus of planes [..., H, W, ...] whose grid rows are dimension `rows`.
+  torch::Tensor in_focus(const torch::Tensor& planes, std::int64_t rows) const {
+    const auto rect = focus();
+    return planes.narrow(rows, rect.y, rect.height).narrow(rows + 1, rect.x, rect.width);
+  }
 };
 
 TokenMap chosen_tokens(const Asked& asked) {
@@ -87,8 +93,7 @@ Answer answer_rollout(const Asked& asked) {
 // A stop is noticed between bands of rows. Each band costs the global queries' rows once more: few bands.
 constexpr std::int64_t kStatisticsBands = 8;
 
-RowStatistics statistics_by_bands(const AttentionLayer& layer, const std::stop_token& stop) {
-  const auto whole = layer.grid_rect();
+RowStatistics statistics_by_bands(const AttentionLayer& layer, const GridRect& whole, const std::stop_token& stop) {
   const std::int64_t rows = (whole.height + kStatisticsBands - 1) / kStatisticsBands;
   RowStatistics result{.rect = whole};
   std::vector<torch::Tensor> lse, entropy, global_mass, mean_distance;
@@ -113,7 +118,7 @@ RowStatistics statistics_by_bands(const AttentionLayer& layer, const std::stop_t
 Answer answer_statistics(const Asked& asked) {
   const auto& layer = asked.layer();
   check_head(layer, asked.query.heads);
-  const auto statistics = statistics_by_bands(layer, asked.stop);
+  const auto statistics = statistics_by_bands(layer, asked.focus(), asked.stop);
   const auto entropy = normalised_entropy(layer, statistics);
   const auto& config = asked.probe.model().config();
   const auto choose = [&](const torch::Tensor& planes) { return fuse_heads(planes, asked.query.heads, 0).cpu(); };
@@ -159,7 +164,8 @@ Answer answer_kept_mass(const Asked& asked) {
   check_head(layer, asked.query.heads);
   check_pattern(asked.query);
   check_dense_fits(asked);
-  const auto kept = kept_mass(layer, asked.query.dilation);
+  auto kept = kept_mass(layer, asked.query.dilation);
+  kept.window = asked.in_focus(kept.window, 1), kept.globals = asked.in_focus(kept.globals, 1);
   const auto globals = asked.query.kept_globals.value_or(layer.global_tokens());
   if (globals < 0 || globals > layer.global_tokens()) {
     throw Error(ErrorKind::kUsage, std::to_string(globals) + " global tokens: the model has " + std::to_string(layer.global_tokens()));
@@ -192,15 +198,16 @@ Answer answer_pattern(const Asked& asked) {
     attention[static_cast<std::size_t>(layer)] = {.dense = true};
   }
   const auto effect = asked.probe.pattern_effect(attention);
-  Answer result{.plane = effect.cosine.cpu(), .unit = "cosine of features"};
-  result.numbers = {{"window", asked.query.window}, {"dilation", asked.query.dilation}, {"mean_cosine", effect.mean_cosine}};
+  Answer result{.plane = asked.in_focus(effect.cosine, 0).cpu().contiguous(), .unit = "cosine of features"};
+  result.numbers = {{"window", asked.query.window}, {"dilation", asked.query.dilation},
+                    {"mean_cosine", result.plane.mean().item<double>()}};
   if (effect.changed.defined()) result.numbers["changed_classes_share"] = effect.changed_share;
   return result;
 }
 
 torch::Tensor grid_of(const Asked& asked, const torch::Tensor& tokens) {
   const auto [rows, columns] = asked.probe.grid();
-  return tokens.narrow(0, tokens.size(0) - rows * columns, rows * columns).unflatten(0, {rows, columns});
+  return asked.in_focus(tokens.narrow(0, tokens.size(0) - rows * columns, rows * columns).unflatten(0, {rows, columns}), 0).contiguous();
 }
 
 Answer answer_features(const Asked& asked) {
@@ -215,7 +222,8 @@ Answer answer_features(const Asked& asked) {
   const auto features = asked.probe.features(layer);
   if (asked.query.method == Method::kPca) {
     const auto colours = principal_colours(grid_of(asked, features).flatten(0, 1));
-    Answer result{.rgb = grid_of(asked, colours.rgb).contiguous(), .unit = "principal components"};
+    const auto [y, x, height, width] = asked.focus();
+    Answer result{.rgb = colours.rgb.unflatten(0, {height, width}).contiguous(), .unit = "principal components"};
     result.numbers = {{"explained", list(colours.explained)}};
     return result;
   }
@@ -228,11 +236,9 @@ Answer answer_features(const Asked& asked) {
   return result;
 }
 
-}  // namespace
-
-Answer answer(AttentionProbe& probe, const Query& query, Progress& progress, const std::stop_token& stop) {
-  torch::NoGradGuard no_grad;
-  const Asked asked{probe, query, progress, stop};
+Answer answer_any(const Asked& asked) {
+  auto& probe = asked.probe;
+  const auto& query = asked.query;
   switch (query.method) {
     case Method::kRow: return map_answer(row(asked.layer(), chosen_tokens(asked), query.heads), "share of attention");
     case Method::kColumn: return map_answer(column(asked.layer(), chosen_tokens(asked), query.heads), "share of attention");
@@ -248,6 +254,22 @@ Answer answer(AttentionProbe& probe, const Query& query, Progress& progress, con
     case Method::kSimilarity: case Method::kPca: case Method::kNorms: return answer_features(asked);
   }
   return {};
+}
+
+}  // namespace
+
+bool answers_for_every_token(Method method) { return !method_info(method).needs_tokens || method == Method::kSimilarity; }
+
+Answer answer(AttentionProbe& probe, const Query& query, Progress& progress, const std::stop_token& stop) {
+  torch::NoGradGuard no_grad;
+  const Asked asked{probe, query, progress, stop};
+  const auto [rows, columns] = probe.grid();
+  const auto focus = asked.focus();
+  require(!focus.empty() && focus.y >= 0 && focus.x >= 0 && focus.y + focus.height <= rows && focus.x + focus.width <= columns,
+          "answer: the focus lies inside the probe's grid");
+  auto result = answer_any(asked);
+  result.rect = answers_for_every_token(query.method) ? focus : GridRect{0, 0, rows, columns};
+  return result;
 }
 
 const std::vector<MethodInfo>& methods() {

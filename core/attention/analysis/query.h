@@ -32,6 +32,8 @@ struct MethodInfo {
 };
 const std::vector<MethodInfo>& methods();
 const MethodInfo& method_info(Method method);
+// Whether its plane holds a number of every token, not one map of the tokens asked about.
+bool answers_for_every_token(Method method);
 // Error{kUsage} that lists what there is.
 Method parse_method(std::string_view name);
 // "mean", "max", "min" or a number. Error{kUsage}.
@@ -55,11 +57,13 @@ struct Query {
   std::int64_t window = 17, dilation = 1;         // patterns: tokens, odd
   std::optional<std::int64_t> kept_globals{};     // patterns: globals that stay; all if not given
   std::optional<std::vector<std::int64_t>> dense_layers{};   // kPattern: hybrid, layers that stay dense
+  std::optional<GridRect> focus{};                // methods that answer for every token: of these only (a region without its halo)
 };
 
 struct Answer {
-  torch::Tensor plane{};          // [H, W] float32 on the CPU, the probe's grid (empty for kPca)
-  torch::Tensor rgb{};            // [H, W, 3] uint8: kPca
+  torch::Tensor plane{};          // [rect.height, rect.width] float32 on the CPU (empty for kPca)
+  torch::Tensor rgb{};            // [rect.height, rect.width, 3] uint8: kPca
+  GridRect rect{};                // of the probe's grid: all of it, or the focus
   std::string unit{};             // of the plane: "share of attention", "tokens", ...
   nlohmann::json numbers = nlohmann::json::object();
 };
