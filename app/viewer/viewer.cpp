@@ -7,6 +7,7 @@
 
 #include "app/viewer/actions/menu_bar.h"
 #include "app/viewer/layers/image_layer.h"
+#include "app/viewer/panels/histogram_panel.h"
 #include "app/viewer/panels/layers_panel.h"
 #include "app/viewer/project/layer_section.h"
 #include "app/viewer/resources.h"
@@ -39,6 +40,7 @@ Viewer::Viewer(Window& window)
   add_view_actions();
   add_layer_actions();
   add_layers_panel(workspace_);
+  add_histogram_panel(workspace_);
   add_statistics_panel(workspace_, frame_times_);
   add_log_panel(workspace_);
   features_ = install_features(workspace_);

@@ -40,29 +40,33 @@ double thread_cpu_ms() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-// CPU time of this thread inside OpenGL's drawing calls. A software renderer sets its triangles up in there, and waits for earlier ones.
-double drawing_ms = 0;
+// CPU time of this thread inside OpenGL's calls: those that draw (a software renderer sets its triangles up in there) and those that
+// allocate and fill textures (a software renderer copies in there).
+double drawing_ms = 0, texture_ms = 0;
 template <class Function>
 struct Timed;
 template <class... Arguments>
 struct Timed<void (*)(Arguments...)> {
-  template <void (**slot)(Arguments...)>
+  template <void (**slot)(Arguments...), double* account>
   static void install() {
     static void (*original)(Arguments...) = nullptr;
     original = *slot;
     *slot = +[](Arguments... arguments) {
       const double before = thread_cpu_ms();
       original(arguments...);
-      drawing_ms += thread_cpu_ms() - before;
+      *account += thread_cpu_ms() - before;
     };
   }
 };
 
 void time_drawing() {
-  Timed<PFNGLDRAWARRAYSPROC>::install<&glad_glDrawArrays>();
-  Timed<PFNGLDRAWARRAYSINSTANCEDPROC>::install<&glad_glDrawArraysInstanced>();
-  Timed<PFNGLCLEARPROC>::install<&glad_glClear>();
-  Timed<PFNGLBINDFRAMEBUFFERPROC>::install<&glad_glBindFramebuffer>();
+  Timed<PFNGLDRAWARRAYSPROC>::install<&glad_glDrawArrays, &drawing_ms>();
+  Timed<PFNGLDRAWARRAYSINSTANCEDPROC>::install<&glad_glDrawArraysInstanced, &drawing_ms>();
+  Timed<PFNGLCLEARPROC>::install<&glad_glClear, &drawing_ms>();
+  Timed<PFNGLBINDFRAMEBUFFERPROC>::install<&glad_glBindFramebuffer, &drawing_ms>();
+  Timed<PFNGLTEXIMAGE2DPROC>::install<&glad_glTexImage2D, &texture_ms>();
+  Timed<PFNGLTEXIMAGE3DPROC>::install<&glad_glTexImage3D, &texture_ms>();
+  Timed<PFNGLTEXSUBIMAGE3DPROC>::install<&glad_glTexSubImage3D, &texture_ms>();
 }
 
 double percentile(std::vector<double> values, double share) {
@@ -106,14 +110,14 @@ class Bench {
 
   nlohmann::json fly() {
     add_bench_overlays(viewer_.workspace());
-    std::vector<double> wall, cpu, drawing;
+    std::vector<double> wall, cpu, drawing, texture;
     double missing_ms = 0, longest_missing_ms = 0, streak_ms = 0;
     auto tick = Clock::now();
     for (int i = 0; i < arguments_.frames; ++i) {
       follow_path(viewer_.workspace().camera, static_cast<double>(i) / (arguments_.frames - 1));
       const auto start = Clock::now();
       const Cost cost = frame();
-      wall.push_back(ms_since(start)), cpu.push_back(cost.own_ms), drawing.push_back(cost.drawing_ms);
+      wall.push_back(ms_since(start)), cpu.push_back(cost.own_ms), drawing.push_back(cost.drawing_ms), texture.push_back(cost.texture_ms);
       const bool missing = image().missing_now();
       tick += kFrame;
       if (Clock::now() < tick) std::this_thread::sleep_until(tick);
@@ -126,6 +130,7 @@ class Bench {
       }
     }
     return {{"frames", arguments_.frames}, {"frame_ms", percentiles(wall)}, {"own_cpu_ms", percentiles(cpu)}, {"drawing_calls_cpu_ms", percentiles(drawing)},
+            {"texture_calls_cpu_ms", percentiles(texture)},
             {"tiles_missing_ms", missing_ms}, {"tiles_missing_longest_ms", longest_missing_ms}};
   }
 
@@ -141,21 +146,21 @@ class Bench {
 
  private:
   struct Cost {
-    double own_ms, drawing_ms;
+    double own_ms, drawing_ms, texture_ms;
     bool again;
   };
   TilePool& pool() const { return *viewer_.workspace().tiles.pool; }
   TileCache& cache() const { return *viewer_.workspace().tiles.cache; }
   const TiledLayer& image() const { return dynamic_cast<const TiledLayer&>(*viewer_.workspace().layers.find("image")); }
 
-  // What the program's main loop does, with the CPU time of our code: everything but OpenGL's drawing.
+  // What the program's main loop does, with the CPU time of our code: everything but OpenGL's calls that draw and fill textures.
   Cost frame() {
-    drawing_ms = 0;
+    drawing_ms = texture_ms = 0;
     const double before = thread_cpu_ms();
     window_.begin_frame();
     const bool again = viewer_.frame();
     window_.collect();
-    const Cost cost{thread_cpu_ms() - before - drawing_ms, drawing_ms, again};
+    const Cost cost{thread_cpu_ms() - before - drawing_ms - texture_ms, drawing_ms, texture_ms, again};
     window_.draw_collected();
     window_.present();
     peak_pool_ = std::max(peak_pool_, pool().bytes());
@@ -179,6 +184,7 @@ void print_table(const nlohmann::json& result) {
   std::printf("%s\n", result["machine"]["renderer"].get<std::string>().c_str());
   line("frame", result["flight"]["frame_ms"]);
   line("our code, CPU", result["flight"]["own_cpu_ms"]);
+  line("OpenGL's texture calls, CPU", result["flight"]["texture_calls_cpu_ms"]);
   std::printf("%-28s %.0f ms, longest %.0f ms\n", "tiles missing", result["flight"]["tiles_missing_ms"].get<double>(),
               result["flight"]["tiles_missing_longest_ms"].get<double>());
   for (const auto& [name, open] : result["open"].items()) {

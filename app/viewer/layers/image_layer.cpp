@@ -3,11 +3,23 @@
 #include <imgui.h>
 
 #include <cstring>
+#include <numeric>
 
 #include "app/viewer/canvas/image_tile_source.h"
 #include "app/viewer/layers/layer_painter.h"
 
 namespace fovea {
+
+namespace {
+
+int sample_of(const LoadedTile& tile, std::size_t index) {
+  if (tile.format == TileFormat::kColour8) return tile.bytes[index];
+  std::uint16_t value = 0;
+  std::memcpy(&value, tile.bytes.data() + 2 * index, 2);
+  return value;
+}
+
+}  // namespace
 
 struct ImageLayer::Opened {
   std::shared_ptr<PyramidImage> image;
@@ -51,18 +63,45 @@ std::string ImageLayer::describe(Point p) const {
   const LoadedTile* tile = probe(key);
   if (!tile) return "…";
   const auto at = static_cast<std::size_t>(4 * ((y % kTileSide + kTileBorder) * kTileTexture + x % kTileSide + kTileBorder));
-  const auto sample = [&](std::size_t channel) {
-    if (tile->format == TileFormat::kColour8) return int{tile->bytes[at + channel]};
-    std::uint16_t value = 0;
-    std::memcpy(&value, tile->bytes.data() + 2 * (at + channel), 2);
-    return int{value};
-  };
-  const std::string red = std::to_string(sample(0));
-  return info_.bands < 3 ? red : red + " " + std::to_string(sample(1)) + " " + std::to_string(sample(2));
+  const std::string red = std::to_string(sample_of(*tile, at));
+  return info_.bands < 3 ? red : red + " " + std::to_string(sample_of(*tile, at + 1)) + " " + std::to_string(sample_of(*tile, at + 2));
+}
+
+double ImageLayer::Histogram::quantile(double share) const {
+  double total = 0, below = 0;
+  for (int c = 0; c < channels; ++c) total += std::accumulate(counts[static_cast<std::size_t>(c)].begin(), counts[static_cast<std::size_t>(c)].end(), 0.0);
+  for (std::size_t bin = 0; bin < kBins; ++bin) {
+    for (int c = 0; c < channels; ++c) below += counts[static_cast<std::size_t>(c)][bin];
+    if (total > 0 && below >= share * total) return (static_cast<double>(bin) + (share > 0.5 ? 1 : 0)) / kBins;
+  }
+  return 1;
+}
+
+ImageLayer::Histogram ImageLayer::histogram() const {
+  Histogram result{.channels = info_.bands < 3 ? 1 : 3};
+  const int white = white_level();
+  const auto bin = [&](int value) { return static_cast<std::size_t>(std::min(value * Histogram::kBins / (white + 1), Histogram::kBins - 1)); };
+  for (const TileKey& key : shown_tiles()) {
+    const LoadedTile* tile = cached(key);
+    if (!tile) continue;
+    const Rect own = tile_rect(key, shape().level_width(key.level), shape().level_height(key.level));
+    for (std::int64_t y = kTileBorder; y < own.height + kTileBorder; y += 4) {
+      for (std::int64_t x = kTileBorder; x < own.width + kTileBorder; x += 4) {
+        const auto at = static_cast<std::size_t>(4 * (y * kTileTexture + x));
+        for (std::size_t c = 0; c < static_cast<std::size_t>(result.channels); ++c) ++result.counts[c][bin(sample_of(*tile, at + c))];
+      }
+    }
+  }
+  return result;
 }
 
 bool ImageLayer::show_controls() {
-  bool changed = ImGui::SliderFloat("Gamma", &appearance.gamma, 0.2f, 5.0f, "%.2f", ImGuiSliderFlags_Logarithmic);
+  const auto white = static_cast<float>(white_level());
+  float low = style.low * white, high = style.high * white;
+  bool changed = ImGui::DragFloatRange2("Range", &low, &high, white / 400, 0, info_.bits == 8 ? 255.0f : 65535.0f, "%.0f", "%.0f");
+  ImGui::SetItemTooltip("Samples shown as black and as white; the panel Histogram (I) sets them too");
+  if (changed) style.low = low / white, style.high = high / white;
+  changed |= ImGui::SliderFloat("Gamma", &appearance.gamma, 0.2f, 5.0f, "%.2f", ImGuiSliderFlags_Logarithmic);
   changed |= ImGui::Checkbox("Red", &appearance.red);
   ImGui::SameLine();
   changed |= ImGui::Checkbox("Green", &appearance.green);

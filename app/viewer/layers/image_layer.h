@@ -1,6 +1,8 @@
 // The open image.
 #pragma once
 
+#include <array>
+
 #include "app/viewer/canvas/pyramid_builder.h"
 #include "app/viewer/layers/tiled_layer.h"
 #include "core/image/image_source.h"
@@ -28,12 +30,21 @@ class ImageLayer final : public TiledLayer {
   ImageAppearance appearance;
 
   RectD bounds() const override { return {0, 0, static_cast<double>(info_.width), static_cast<double>(info_.height)}; }
-  std::pair<float, float> value_limits() const override { return {0, 1}; }
   bool show_controls() override;
   // The samples as stored: "12 140 7", of 1:1 pixels whatever the zoom.
   std::string describe(Point image_point) const override;
   bool complete() const override { return TiledLayer::complete() && build_progress() < 0; }
   std::int64_t held_bytes() const override { return TiledLayer::held_bytes() + image_->kept_bytes(); }
+  // What is in sight, at the resolution at which it is seen: counts of values from 0 to the white level in equal bins. Tiles of which main
+  // memory holds nothing are left out. Every fourth pixel of every fourth row: a screen takes a millisecond.
+  struct Histogram {
+    static constexpr int kBins = 256;
+    int channels = 0;                    // 1 of grey images, else 3
+    std::array<std::array<double, kBins>, 3> counts{};
+    // The share of white below which this share of all values lies, 0 to 1.
+    double quantile(double share) const;
+  };
+  Histogram histogram() const;
   // 0 to 1 while the pyramid is built; below 0: it is there.
   float build_progress() const { return builder_->progress(); }
   std::string take_build_error() { return builder_->take_error(); }

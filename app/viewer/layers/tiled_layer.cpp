@@ -93,6 +93,10 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   if (plan.wanted.size() != wanted_before) plan = this->plan(frame);   // what has just come is drawn now
   missing_since_s_ = plan.wanted.empty() ? -1 : missing_since_s_ < 0 ? frame.now_s : missing_since_s_;
   const bool fading = std::ranges::any_of(plan.quads, &TileQuad::fading);
+  shown_.clear();
+  for (const TileQuad& quad : plan.quads) {
+    if (shown_.empty() || shown_.back() != quad.source) shown_.push_back(quad.source);
+  }
   complete_ = plan.wanted.empty() && !fading && !improving;
   if (style.opacity == 1 && style.blend == Blend::kNormal) {
     LayerPainter::set_blending(Blend::kNormal);

@@ -38,6 +38,8 @@ class TiledLayer : public Layer {
   bool missing_now() const { return missing_since_s_ >= 0; }
   // Seconds for which some visible tile has been missing; 0 if all are there.
   double missing_s(double now_s) const { return missing_since_s_ < 0 ? 0 : now_s - missing_since_s_; }
+  // Tiles that the last draw() showed, of whatever level.
+  const std::vector<TileKey>& shown_tiles() const { return shown_; }
   std::size_t waiting_tiles() const { return loader_->waiting(); }
   std::string take_error() { return loader_->take_error(); }
   // Main memory that it holds outside the cache of tiles: read tiles that were not uploaded yet, decoded images.
@@ -60,6 +62,8 @@ class TiledLayer : public Layer {
   virtual GLint magnification() const { return GL_NEAREST; }
   const gl::Program& program() const { return program_; }
   const PyramidShape& shape() const { return loader_->shape(); }
+  // A tile's pixels out of main memory, nullptr: not there. Does not ask for it.
+  const LoadedTile* cached(const TileKey& key) const { return services_.cache->find(owner_, key); }
   // A tile's pixels out of main memory; nullptr: not there. It is then read with the next frames, after what is seen.
   const LoadedTile* probe(const TileKey& key) const;
   const TileServices& services() const { return services_; }
@@ -86,6 +90,7 @@ class TiledLayer : public Layer {
   gl::VertexArray vertex_array_;
   gl::Buffer instances_;
   Offscreen surface_;                        // where tiles may overlap and the whole must be blended once
+  std::vector<TileKey> shown_;
   bool complete_ = false;
   double missing_since_s_ = -1;              // a tile of the right level has been missing since then; -1: none is
 };
