@@ -178,6 +178,18 @@ TEST(Probe, ItsOwnPatternChangesNothingAndAnotherDoes) {
   EXPECT_LT(other.mean_cosine, 1.0 - 1e-4);
 }
 
+TEST(Probe, FewerGlobalTokensAreAPatternToo) {
+  const auto model = small_model(3);
+  auto probe = probe_of(model, image(48, 48));
+  const auto& attention = model->config().encoder.attention;
+  EXPECT_NEAR(probe.pattern_effect(attention, 3).mean_cosine, 1.0, 1e-6);
+  const auto fewer = probe.pattern_effect(attention, 1), none = probe.pattern_effect(attention, 0);
+  EXPECT_LT(fewer.mean_cosine, 1.0 - 1e-6);
+  EXPECT_LT(none.mean_cosine, fewer.mean_cosine);
+  EXPECT_EQ(model->encoder().global_tokens(1).size(1), 3);   // the model itself is as it was
+  EXPECT_EQ(message_of([&] { probe.pattern_effect(attention, 4); }), "4 global tokens: the model has 3");
+}
+
 TEST(Probe, TooLargeSaysWhatWouldFit) {
   const auto model = small_model(0);
   const auto message = message_of([&] { require_fits(*model, std::int64_t{1} << 50, "huge.tif"); });

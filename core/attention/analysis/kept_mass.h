@@ -22,7 +22,7 @@ struct KeptMass {
 
 // layer: any pattern; its queries and keys are attended densely. Work and memory for time: quadratic in the tokens, chunk by chunk.
 // Caveat: masses of one layer with the dense model's features. A model trained or run with the pattern has other features; see
-// compare_rows() and, for what comes out in the end, AttentionProbe::compare_patterns().
+// compare_rows() and, for what comes out in the end, AttentionProbe::pattern_effect().
 KeptMass kept_mass(const AttentionLayer& layer, std::int64_t dilation = 1);
 
 // For the same queries and keys, the pattern's row p' is the dense row p cut to what is kept and scaled up by 1 / m, m the kept mass.

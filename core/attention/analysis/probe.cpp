@@ -199,22 +199,30 @@ torch::Tensor AttentionProbe::features(std::int64_t layer) const {
   return model_->encoder().norm(raw_features(layer));
 }
 
-AttentionProbe::PatternEffect AttentionProbe::pattern_effect(const std::vector<LayerAttention>& attention) {
+AttentionProbe::PatternEffect AttentionProbe::pattern_effect(const std::vector<LayerAttention>& attention,
+                                                             std::optional<std::int64_t> kept_globals) {
   torch::NoGradGuard no_grad;
   require(static_cast<std::int64_t>(attention.size()) == depth(), "pattern_effect: one attention a layer");
   auto config = model_->config();
+  const auto globals = config.encoder.global_tokens, kept = kept_globals.value_or(globals);
+  if (kept < 0 || kept > globals) {
+    throw Error(ErrorKind::kUsage, std::to_string(kept) + " global tokens: the model has " + std::to_string(globals));
+  }
   config.encoder.attention = attention;
+  config.encoder.global_tokens = kept;
   SegmentationModel variant(config, Initialisation::kNone);
   const auto own = model_->named_parameters();
-  for (auto& parameter : variant.named_parameters()) parameter.value().set_data(own[parameter.key()].data());   // shared, not copied
+  for (auto& parameter : variant.named_parameters()) {   // shared, not copied
+    const auto data = own[parameter.key()].data();
+    parameter.value().set_data(parameter.key() == "encoder.global_tokens" ? data.narrow(0, 0, kept) : data);
+  }
   variant.eval();
   const std::array<std::int64_t, 1> last{depth()};
   const auto sparse = variant.encoder().forward(variant.preprocess(rgb_), last)[0][0];
-  const auto globals = config.encoder.global_tokens;
   // A region that knows the whole image's global tokens is compared with itself without them, as the variant is.
   const auto unchanged = globals_ ? model_->encoder().forward(model_->preprocess(rgb_), last)[0][0] : features(depth() - 1);
-  const auto cosine = cosine_of_pairs(unchanged, sparse);
-  PatternEffect effect{.cosine = cosine.narrow(0, globals, rows_ * columns_).view({rows_, columns_})};
+  const auto on_grid = [&](const torch::Tensor& features, std::int64_t before) { return features.narrow(0, before, rows_ * columns_); };
+  PatternEffect effect{.cosine = cosine_of_pairs(on_grid(unchanged, globals), on_grid(sparse, kept)).view({rows_, columns_})};
   effect.mean_cosine = effect.cosine.mean().item<double>();
   if (model_->decoder() != nullptr) {
     effect.changed = (model_->forward(rgb_).argmax(1) != variant.forward(rgb_).argmax(1))[0];

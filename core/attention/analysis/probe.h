@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -75,7 +76,8 @@ class AttentionProbe {
     torch::Tensor changed{};               // [H_pixels, W_pixels] bool: predicted class differs; undefined for a backbone
     double changed_share = 0;
   };
-  PatternEffect pattern_effect(const std::vector<LayerAttention>& attention);
+  // kept_globals: the first so many global tokens stay; all if not given. Error{kUsage} for more than there are.
+  PatternEffect pattern_effect(const std::vector<LayerAttention>& attention, std::optional<std::int64_t> kept_globals = {});
 
  private:
   void check_exists(std::int64_t layer) const;

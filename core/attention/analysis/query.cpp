@@ -197,10 +197,11 @@ Answer answer_pattern(const Asked& asked) {
                                          std::to_string(asked.probe.depth() - 1));
     attention[static_cast<std::size_t>(layer)] = {.dense = true};
   }
-  const auto effect = asked.probe.pattern_effect(attention);
+  const auto effect = asked.probe.pattern_effect(attention, asked.query.kept_globals);
   Answer result{.plane = asked.in_focus(effect.cosine, 0).cpu().contiguous(), .unit = "cosine of features"};
   result.numbers = {{"window", asked.query.window}, {"dilation", asked.query.dilation},
                     {"mean_cosine", result.plane.mean().item<double>()}};
+  result.numbers["globals"] = asked.query.kept_globals.value_or(asked.probe.model().config().encoder.global_tokens);
   if (effect.changed.defined()) result.numbers["changed_classes_share"] = effect.changed_share;
   return result;
 }
