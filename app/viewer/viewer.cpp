@@ -16,6 +16,7 @@
 namespace fovea {
 namespace {
 
+constexpr double kLookEvery_s = 1;       // whether the open file is still what it was
 constexpr float kStatusHeight = 1.6f;   // lines of text
 constexpr const char* kCanvasWindow = "Canvas";
 
@@ -68,6 +69,9 @@ void Viewer::open(const std::filesystem::path& path) {
     workspace_.image = {std::filesystem::absolute(path), layer->info()};
     workspace_.camera.set_image({static_cast<double>(layer->info().width), static_cast<double>(layer->info().height)});
     workspace_.layers.add(std::move(layer));
+    std::error_code ignored;
+    file_time_ = std::filesystem::last_write_time(workspace_.image->path, ignored);
+    file_gone_ = false;
     window_.set_title(path.filename().string() + " – Fovea");
     workspace_.messages.info("Opened " + path.string());
     workspace_.settings.remember(workspace_.image->path);
@@ -119,6 +123,7 @@ bool Viewer::frame() {
   ImGui::End();
 
   collect_errors();
+  watch_file(now_s);
   workspace_.history.settle(ImGui::IsAnyItemActive() ? History::Hands::kBusy : History::Hands::kFree);
   const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
   again |= state.needs_frame;
@@ -127,6 +132,22 @@ bool Viewer::frame() {
   settled_ = ++frames_ > 3 && !again && !busy &&   // windows find their places in the first frames
              (complete || !workspace_.messages.last_error().empty());
   return again;
+}
+
+// Says so when the open file goes away or changes: what was read stays on the screen.
+void Viewer::watch_file(double now_s) {
+  if (!workspace_.image || now_s < next_look_s_) return;
+  next_look_s_ = now_s + kLookEvery_s;
+  const std::filesystem::path& path = workspace_.image->path;
+  std::error_code code;
+  const auto time = std::filesystem::last_write_time(path, code);
+  if (code && !file_gone_) {
+    workspace_.messages.error(path.filename().string() + ": gone from the disk (" + code.message() + "); what was read stays, F5 opens it again once it is back");
+  } else if (!code && (file_gone_ || time != file_time_)) {
+    workspace_.messages.error(path.filename().string() + ": changed on the disk; F5 shows it as it is now");
+    file_time_ = time;
+  }
+  file_gone_ = static_cast<bool>(code);
 }
 
 void Viewer::collect_errors() {
@@ -249,6 +270,12 @@ void Viewer::add_file_actions() {
   const auto has_image = [this] { return workspace_.image.has_value(); };
   actions.add({.id = "file.open", .title = "Open…", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_O, .tip = "Open an image",
                .run = [this] { dialog_.open(workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path()); }});
+  actions.add({.id = "file.reload", .title = "Reload", .group = "File", .shortcut = ImGuiKey_F5, .tip = "Open the image again as it is now on the disk",
+               .run = [this] {
+                 workspace_.messages.clear();
+                 open(std::filesystem::path(workspace_.image->path));
+               },
+               .enabled = has_image});
   actions.add({.id = "file.close", .title = "Close image", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_W, .run = [this] { close(); }, .enabled = has_image});
   actions.add({.id = "file.quit", .title = "Quit", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_Q, .run = [this] { window_.request_close(true); }});
   actions.add({.id = "help.palette", .title = "Command palette", .group = "Help", .shortcut = ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P,

@@ -46,6 +46,7 @@ class Viewer {
   void show_pixel(Point image_point);
   void show_empty_state();
   void collect_errors();
+  void watch_file(double now_s);
 
   Window& window_;
   Graveyard graveyard_;                    // before the workspace: outlives its layers
@@ -59,6 +60,9 @@ class Viewer {
   OpenDialog dialog_;
   FrameTimes frame_times_;
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
+  std::filesystem::file_time_type file_time_;        // of the open image when it was opened, or when last spoken of
+  bool file_gone_ = false;
+  double next_look_s_ = 0;
   double last_frame_s_ = 0;
   int frames_ = 0;
   bool settled_ = false;
