@@ -12,6 +12,7 @@
 #include "core/segment/batch_report.h"
 #include "core/segment/inputs.h"
 #include "core/segment/output_lock.h"
+#include "core/segment/outputs.h"
 #include "core/segment/whole_image_encoder.h"
 #include "core/train/training_device.h"
 
@@ -162,6 +163,16 @@ BatchOptions batch_options(const SegmentRequest& request, const InputList& input
   return options;
 }
 
+// Of an earlier run that was killed.
+void remove_leftovers(const BatchOptions& options, const Shard& shard, const std::filesystem::path& summary) {
+  if (shard.whole()) return remove_stale_temporaries(options.folder);
+  std::set<std::filesystem::path> targets{summary};
+  for (const auto& name : options.names) {
+    for (auto& file : possible_outputs(options.folder / name)) targets.insert(std::move(file));
+  }
+  remove_stale_temporaries(options.folder, targets);
+}
+
 std::string closing_line(const BatchReport& report, const std::filesystem::path& summary) {
   std::string text = std::to_string(report.done.size()) + " done, " + std::to_string(report.failures.size()) + " failed";
   if (!report.kept.empty()) text += ", " + std::to_string(report.kept.size()) + " finished before";
@@ -212,9 +223,10 @@ int run_segment(const SegmentRequest& request, const CommonOptions& common, cons
   create_folder(folder);
   const Shard shard{request.shard[0], request.shard[1]};
   const OutputLock lock(folder, shard);
-  if (shard.whole()) remove_stale_temporaries(folder);
   const InputList inputs = expand_inputs(request.inputs, folder);
   BatchOptions options = batch_options(request, inputs, console);
+  const auto summary = folder / shard_file("summary", ".json", shard);
+  remove_leftovers(options, shard, summary);
   const RunDescription run{.version = FOVEA_VERSION, .model_name = config.name, .model_hash = model_hash(loaded.folder),
                            .model_folder = loaded.folder.string(), .device = loaded.device.str(),
                            .precision = precision_name(loaded.model->dtype()), .options = options_json(request, config)};
@@ -230,7 +242,6 @@ int run_segment(const SegmentRequest& request, const CommonOptions& common, cons
     report.failures.push_back({message.substr(0, message.rfind(": ")), message});
     observer.image_failed(report.failures.back());
   }
-  const auto summary = folder / shard_file("summary", ".json", shard);
   run_and_summarise(options, loaded, observer, stop, [&](const BatchReport& made) { write_summary(summary, summary_json(made, run, config)); }, report);
   observer.event("finished", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}});
   console.line(closing_line(report, summary));

@@ -53,6 +53,18 @@ void AtomicFile::commit() {
   sync_path(folder, O_RDONLY | O_DIRECTORY, target_);
 }
 
+std::optional<std::filesystem::path> target_of_temporary(const std::filesystem::path& file) {
+  static constexpr std::string_view kMark = ".partial", kNumber = "0123456789-";
+  const std::string name = file.filename().string();
+  const auto mark = name.rfind(kMark);
+  if (!name.starts_with('.') || mark == std::string::npos) return std::nullopt;
+  const auto stem_end = name.find_last_of('.', mark - 1);
+  const bool numbered = stem_end != std::string::npos && stem_end > 0 && stem_end + 1 < mark &&
+                        name.find_first_not_of(kNumber, stem_end + 1) == mark;
+  if (!numbered) return std::nullopt;
+  return file.parent_path() / (name.substr(1, stem_end - 1) + name.substr(mark + kMark.size()));
+}
+
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes) {
   std::error_code code;
   const auto size = std::filesystem::file_size(path, code);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -26,6 +27,9 @@ class AtomicFile {
   std::filesystem::path target_, temporary_;
   bool committed_ = false;
 };
+
+// The target of a temporary as AtomicFile names them, whoever made it; none for any other name.
+std::optional<std::filesystem::path> target_of_temporary(const std::filesystem::path& file);
 
 // Whole small files. Errors: Error{kInput} "PATH: REASON" on reading, Error{kEnvironment} on writing.
 std::string read_text_file(const std::filesystem::path& path, std::size_t max_bytes = 256u << 20);

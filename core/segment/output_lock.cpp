@@ -9,6 +9,7 @@
 #include <system_error>
 
 #include "core/base/error.h"
+#include "core/base/files.h"
 
 namespace fovea {
 
@@ -41,13 +42,29 @@ void OutputLock::take(const fs::path& folder, const std::string& name, int opera
   throw Error(ErrorKind::kEnvironment, folder.string() + ": cannot be locked: " + std::strerror(errno));
 }
 
-void remove_stale_temporaries(const fs::path& folder) {
+namespace {
+
+template <class Choose>
+void remove_temporaries(const fs::path& folder, const Choose& choose) {
   std::error_code code;
-  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, code), end; !code && it != end; it.increment(code)) {
-    const std::string name = it->path().filename().string();
+  for (fs::recursive_directory_iterator it(folder, fs::directory_options::skip_permission_denied, code), end; !code && it != end;
+       it.increment(code)) {
     std::error_code ignored;
-    if (name.starts_with('.') && name.find(".partial") != std::string::npos && it->is_regular_file(ignored)) fs::remove(it->path(), ignored);
+    const auto target = target_of_temporary(it->path());
+    if (target && choose(*target) && it->is_regular_file(ignored)) fs::remove(it->path(), ignored);
   }
+}
+
+}  // namespace
+
+void remove_stale_temporaries(const fs::path& folder) {
+  remove_temporaries(folder, [](const fs::path&) { return true; });
+}
+
+void remove_stale_temporaries(const fs::path& folder, const std::set<fs::path>& targets) {
+  std::set<fs::path> normal;
+  for (const fs::path& target : targets) normal.insert(target.lexically_normal());
+  remove_temporaries(folder, [&](const fs::path& target) { return normal.contains(target.lexically_normal()); });
 }
 
 }  // namespace fovea

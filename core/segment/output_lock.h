@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,7 +30,9 @@ class OutputLock {
   std::vector<int> descriptors_;
 };
 
-// Removes temporaries that a killed run left behind (core/base/files.h). Only while a whole run's lock is held.
+// Removes temporaries that a killed run left behind (core/base/files.h). Only while the run's lock is held: a whole run removes all, a
+// shard those of the files that it writes itself, since others may be at work beside it.
 void remove_stale_temporaries(const std::filesystem::path& folder);
+void remove_stale_temporaries(const std::filesystem::path& folder, const std::set<std::filesystem::path>& targets);
 
 }  // namespace fovea

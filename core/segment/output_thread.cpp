@@ -3,9 +3,15 @@
 #include <chrono>
 
 namespace fovea {
+namespace {
+
+// Jobs that wait to be finished hold open files and rows of tiles, however small their labels are.
+constexpr std::int64_t kJobsWaiting = 6;
+
+}  // namespace
 
 OutputThread::OutputThread(std::int64_t queued_bytes, std::function<void(ImageJob&)> after_finish)
-    : after_finish_(std::move(after_finish)), queue_(queued_bytes), thread_([this] { run(); }) {}
+    : after_finish_(std::move(after_finish)), finish_weight_(queued_bytes / kJobsWaiting), queue_(queued_bytes), thread_([this] { run(); }) {}
 
 OutputThread::~OutputThread() { drain(); }
 
@@ -15,7 +21,9 @@ void OutputThread::append(const std::shared_ptr<ImageJob>& job, LabelRows rows) 
   queue_.push({.job = job, .rows = std::move(rows), .step = Step::kAppend}, bytes);
 }
 
-void OutputThread::finish(const std::shared_ptr<ImageJob>& job) { queue_.push({.job = job, .rows = {}, .step = Step::kFinish}); }
+void OutputThread::finish(const std::shared_ptr<ImageJob>& job) {
+  queue_.push({.job = job, .rows = {}, .step = Step::kFinish}, finish_weight_);
+}
 
 std::vector<FinishedJob> OutputThread::take_finished() {
   const std::scoped_lock lock(mutex_);

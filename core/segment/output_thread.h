@@ -59,6 +59,7 @@ class OutputThread {
   std::exception_ptr failure_of(const std::shared_ptr<ImageJob>& job);
 
   std::function<void(ImageJob&)> after_finish_;
+  const std::int64_t finish_weight_;       // in the queue, beside the bytes of labels
   BoundedQueue<Task> queue_;
   std::mutex mutex_;
   std::vector<FinishedJob> finished_;

@@ -90,6 +90,15 @@ std::filesystem::path with_suffix(std::filesystem::path stem, const char* suffix
 
 }  // namespace
 
+std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& stem) {
+  std::vector<std::filesystem::path> files;
+  for (const OutputKind kind : {OutputKind::kMaskPng, OutputKind::kMaskTiff, OutputKind::kPolygons, OutputKind::kCoco,
+                                OutputKind::kProbabilities, OutputKind::kOverlay}) {
+    files.push_back(with_suffix(stem, suffix_of(kind)));
+  }
+  return files;
+}
+
 std::vector<Colour> palette_of(const ModelConfig& config) {
   std::vector<Colour> palette;
   for (const ClassInfo& entry : config.classes) palette.push_back({entry.colour[0], entry.colour[1], entry.colour[2]});

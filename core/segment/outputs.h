@@ -43,6 +43,9 @@ class ImageOutputs final : public LabelSink {
 // The image under its class colours as a JPEG. Where classes has the ignore index the image shows through.
 std::unique_ptr<OutputWriter> create_overlay_output(const std::filesystem::path& path, ImageSource& source, const ModelConfig& config);
 
+// Every file that an image with this stem may become, whatever was chosen.
+std::vector<std::filesystem::path> possible_outputs(const std::filesystem::path& stem);
+
 std::vector<Colour> palette_of(const ModelConfig& config);
 
 }  // namespace fovea

@@ -340,22 +340,6 @@ class Folders(WithFolder):
         self.segment(self.folder / "in", "--resume")
         self.assertEqual(self.summary()["counts"]["kept"], 5)
 
-    def test_killed_runs_resume_to_the_same_bytes(self):
-        self.segment(self.folder / "in")
-        expected = self.masks()
-        shutil.rmtree(self.out)
-        command = [PROGRAM, "segment", self.folder / "in", "-o", self.out, "--model", self.model, "--device", "cpu", "--resume"]
-        for delay in (0.3, 0.6, 0.7, 0.8, 0.9, 1.0):
-            process = subprocess.Popen(list(map(str, command)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            time.sleep(delay)
-            process.kill()
-            process.wait()
-            for name, content in self.masks().items() if self.out.exists() else []:
-                self.assertEqual(content, expected[name])
-        self.assertEqual(self.segment(self.folder / "in", "--resume").returncode, 0)
-        self.assertEqual(self.masks(), expected)
-        self.assertFalse([name for name in self.files() if "partial" in name])
-
     def test_shards_are_disjoint_and_complete(self):
         done = []
         for index in (1, 2, 3):

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <climits>
 #include <csignal>
 
 #include "core/image/coco.h"
@@ -79,7 +80,8 @@ TEST_P(WriteMask, ComesBack) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, WriteMask,
-                         ::testing::Combine(::testing::Values(MaskFormat::kPng, MaskFormat::kTiff), ::testing::Values(-1, 4, 255)));
+                         ::testing::Combine(::testing::Values(MaskFormat::kPng, MaskFormat::kTiff, MaskFormat::kCog),
+                                            ::testing::Values(-1, 4, 255)));
 
 TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
   const TemporaryFolder folder;
@@ -104,6 +106,34 @@ TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
   dataset->GetRasterBand(1)->GetBlockSize(&width, &height);
   EXPECT_EQ(width, height);
   EXPECT_STREQ(dataset->GetMetadataItem("COMPRESSION", "IMAGE_STRUCTURE"), "DEFLATE");
+}
+
+// GDAL says COG only of a file whose directories precede all pixels, smallest overview first.
+TEST(WriteMaskCog, IsLaidOutForRangeRequestsAndCarriesTheSame) {
+  const TemporaryFolder folder;
+  const auto path = folder / "scene_mask.tif";
+  const ImageU8 mask = make_mask(2100, 1300, 4);
+  auto options = mask_options(path, MaskFormat::kCog, mask);
+  options.nodata = 4;
+  const auto writer = create_mask_writer(options);
+  append_by_bands(*writer, mask);
+  writer->finish();
+  EXPECT_EQ(folder.names(), std::vector<std::string>{"scene_mask.tif"});
+  const auto info = open_image(path)->info();
+  EXPECT_EQ(info.georeference, options.georeference);
+  EXPECT_EQ(info.nodata, 4);
+  const auto dataset = gdal::open(path, "GTiff");
+  EXPECT_STREQ(dataset->GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE"), "COG");
+  for (std::size_t i = 0; i < kNames.size(); ++i) EXPECT_EQ(dataset->GetMetadataItem(("CLASS_" + std::to_string(i)).c_str()), kNames[i]);
+  ASSERT_EQ(dataset->GetRasterBand(1)->GetOverviewCount(), 3);
+  long long next = LLONG_MAX;
+  for (int level = -1; level < 3; ++level) {   // the pixels of the smallest overview lie first
+    GDALRasterBand* const band = level < 0 ? dataset->GetRasterBand(1) : dataset->GetRasterBand(1)->GetOverview(level);
+    const char* const offset = band->GetMetadataItem("BLOCK_OFFSET_0_0", "TIFF");
+    ASSERT_NE(offset, nullptr);
+    EXPECT_LT(std::stoll(offset), next);
+    next = std::stoll(offset);
+  }
 }
 
 // The level below, halved by another hand: the most frequent of four samples.
@@ -138,7 +168,7 @@ TEST(WriteMaskTiff, OverviewsHoldTheMajority) {
 
 TEST(WriteMaskNarrow, OnePixelAndOneColumn) {
   const TemporaryFolder folder;
-  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff}) {
+  for (const auto format : {MaskFormat::kPng, MaskFormat::kTiff, MaskFormat::kCog}) {
     for (const std::int64_t height : {1, 700}) {
       const ImageU8 mask = make_mask(1, height, -1);
       const auto writer = create_mask_writer(mask_options(folder / "mask", format, mask));
