@@ -6,9 +6,8 @@
 #include <optional>
 #include <string>
 
-#include <torch/torch.h>
-
 #include "core/attention/analysis/query.h"
+#include "core/base/torch.h"
 #include "core/image/image_source.h"
 #include "core/model/config.h"
 

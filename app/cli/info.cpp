@@ -1,4 +1,6 @@
+#include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <torch/cuda.h>
 #include <torch/version.h>
 
 #include <cstdio>

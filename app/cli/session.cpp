@@ -1,5 +1,6 @@
 #include "app/cli/session.h"
 
+#include <ATen/Parallel.h>
 #include <c10/util/Exception.h>
 
 namespace fovea::cli {

@@ -1,12 +1,11 @@
 // What the commands that run a model have in common.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <filesystem>
 #include <memory>
 
 #include "app/cli/requests.h"
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 
 namespace fovea::cli {

@@ -1,6 +1,7 @@
 #include "core/base/torch_runtime.h"
 
 #include <dlfcn.h>
+#include <torch/cuda.h>
 
 #include "core/base/error.h"
 

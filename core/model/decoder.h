@@ -6,13 +6,12 @@
 // back, what the whole image gives.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/layers.h"
 

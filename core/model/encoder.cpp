@@ -133,7 +133,7 @@ torch::Tensor Encoder::patch_tokens(const torch::Tensor& images, std::int64_t fi
   const auto patch = config_.patch;
   require(images.dim() == 4 && images.size(1) == 3, "Encoder: images must be [B, 3, H, W]");
   require(images.size(2) % patch == 0 && images.size(3) == grid[1] * patch, "Encoder: the images' sides must be multiples of the patch");
-  const auto tokens = torch::nn::functional::linear(cut_patches(images, patch), patch_->weight.flatten(1), patch_->bias);
+  const auto tokens = at::linear(cut_patches(images, patch), patch_->weight.flatten(1), patch_->bias);
   if (!positions_.defined()) return tokens;
   const auto positions = resize_positions(positions_, config_.position_grid, grid);
   return tokens + positions.narrow(0, first_row * grid[1], tokens.size(1));

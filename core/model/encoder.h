@@ -4,14 +4,13 @@
 // sweep over an image computes what forward() computes: tokenize, per block project_qkv -> attention -> finish, norm.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/layers.h"
 #include "core/model/positions.h"

@@ -1,11 +1,10 @@
 #include "core/model/import.h"
 
-#include <torch/torch.h>
-
 #include <cmath>
 #include <map>
 
 #include "core/base/error.h"
+#include "core/base/torch.h"
 #include "core/model/import_source.h"
 #include "core/model/segmentation_model.h"
 

@@ -1,8 +1,6 @@
 // What a foreign checkpoint calls its tensors.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -12,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/safetensors.h"
 

@@ -2,9 +2,9 @@
 // initialise(): a model that is about to be loaded, or refused, costs neither time nor touched memory.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 
@@ -13,7 +13,7 @@ class Linear : public torch::nn::Module {
  public:
   Linear(std::int64_t in, std::int64_t out);
   void initialise(double deviation = 0.02);                 // truncated normal, zero bias
-  torch::Tensor forward(const torch::Tensor& x) { return torch::nn::functional::linear(x, weight, bias); }
+  torch::Tensor forward(const torch::Tensor& x) { return at::linear(x, weight, bias); }
 
   torch::Tensor weight, bias;
 };

@@ -1,10 +1,10 @@
 // Where a token is: learned grids and rotary embeddings, for whole images and for bands of token rows.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 

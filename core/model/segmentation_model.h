@@ -1,13 +1,12 @@
 // A vision transformer encoder and a decoder that together label every pixel.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <memory>
 #include <string>
 
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/decoder.h"
 #include "core/model/encoder.h"

@@ -1,12 +1,11 @@
 // Tensors of torch in safetensors files.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <filesystem>
 #include <map>
 #include <string>
 
+#include "core/base/torch.h"
 #include "core/model/safetensors.h"
 
 namespace fovea {

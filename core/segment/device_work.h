@@ -1,9 +1,9 @@
 // What a GPU is still doing, and what it holds. On the CPU all of it is nothing.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 

@@ -1,7 +1,7 @@
 // Attention of the global tokens' queries over keys that arrive in parts.
 #pragma once
 
-#include <torch/torch.h>
+#include "core/base/torch.h"
 
 namespace fovea {
 

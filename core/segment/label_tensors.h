@@ -1,8 +1,7 @@
 // From the model's scores on its device to rows of labels in host memory.
 #pragma once
 
-#include <torch/torch.h>
-
+#include "core/base/torch.h"
 #include "core/segment/label_rows.h"
 
 namespace fovea {

@@ -1,13 +1,12 @@
 // Windows of an image, read by a thread of their own while the model works on those before.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <atomic>
 #include <exception>
 #include <thread>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/image/image_source.h"
 #include "core/segment/bounded_queue.h"
 

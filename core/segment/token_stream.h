@@ -1,9 +1,9 @@
 // One vector a token of a whole image, kept where there is room for it, read and written by rows of tokens.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 

@@ -1,12 +1,11 @@
 // Random crops of labelled images: planned on the host, cut on the device that holds the pixels.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <array>
 #include <cstdint>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/train/random_stream.h"
 #include "core/train/training_config.h"
 #include "core/train/training_set.h"

@@ -1,8 +1,6 @@
 // Measuring a model on labelled images.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <stop_token>
@@ -12,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/base/progress.h"
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 #include "core/train/metrics.h"
 #include "core/train/training_set.h"

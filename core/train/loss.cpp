@@ -45,15 +45,13 @@ torch::Tensor class_weights(const LossConfig& config, const std::vector<std::int
 }
 
 torch::Tensor segmentation_loss(const LossInputs& inputs, const LossConfig& config) {
-  namespace F = torch::nn::functional;
-  auto options = F::CrossEntropyFuncOptions().ignore_index(inputs.ignore_index).reduction(torch::kSum);
-  options.label_smoothing(config.label_smoothing);
-  if (inputs.weights.defined()) options.weight(inputs.weights);
   // The mean is taken here: torch's own is 0/0 where no pixel of the batch is labelled.
   const auto labelled = inputs.masks.ne(inputs.ignore_index);
   auto share = labelled.to(torch::kFloat32);
   if (inputs.weights.defined()) share = share * inputs.weights.take(inputs.masks.masked_fill(labelled.logical_not(), 0));
-  const auto entropy = F::cross_entropy(inputs.logits, inputs.masks, options) / share.sum().clamp_min(1e-6);
+  const std::optional<torch::Tensor> weights = inputs.weights.defined() ? std::optional(inputs.weights) : std::nullopt;
+  const auto sum = at::cross_entropy_loss(inputs.logits, inputs.masks, weights, at::Reduction::Sum, inputs.ignore_index, config.label_smoothing);
+  const auto entropy = sum / share.sum().clamp_min(1e-6);
   if (config.jaccard_weight == 0) return entropy;
   return entropy * (1 - config.jaccard_weight) + soft_jaccard_loss(inputs) * config.jaccard_weight;
 }

@@ -1,11 +1,10 @@
 // What training minimises.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/train/training_config.h"
 
 namespace fovea {

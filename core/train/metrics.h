@@ -1,14 +1,14 @@
 // How well labels agree with the truth.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include <nlohmann/json.hpp>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 

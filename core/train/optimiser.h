@@ -1,7 +1,7 @@
 // AdamW with a learning rate and a weight decay by kind of parameter, and the running average of the weights.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/optim/adamw.h>
 
 #include <cstdint>
 #include <map>
@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 #include "core/train/training_config.h"
 

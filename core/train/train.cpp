@@ -1,7 +1,5 @@
 #include "core/train/train.h"
 
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -12,6 +10,7 @@
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/model_folder.h"
+#include "core/base/torch.h"
 #include "core/train/augmentation.h"
 #include "core/train/checkpoint.h"
 #include "core/train/loss.h"

@@ -1,6 +1,7 @@
 #include "core/train/training_device.h"
 
 #include <ATen/autocast_mode.h>
+#include <torch/cuda.h>
 
 #include <charconv>
 #include <string_view>

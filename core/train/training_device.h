@@ -1,9 +1,9 @@
 // Where training and evaluation run, and in which arithmetic.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <string>
+
+#include "core/base/torch.h"
 
 namespace fovea {
 

@@ -1,14 +1,13 @@
 // Labelled images in memory: what training draws crops from and evaluation compares with.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/base/progress.h"
+#include "core/base/torch.h"
 #include "core/image/image.h"
 #include "core/train/training_config.h"
 

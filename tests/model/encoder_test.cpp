@@ -43,17 +43,16 @@ Tensor plain_rope(const Tensor& x, const TokenRows& tokens, double base) {
 
 // The whole encoder: features after both layers, in the dtype of the parameters.
 std::vector<Tensor> plain_encoder(const EncoderConfig& config, std::map<std::string, Tensor> weights, const Tensor& images) {
-  namespace F = torch::nn::functional;
   const TokenRows tokens{.global_tokens = config.global_tokens, .rows = images.size(2) / config.patch,
                          .columns = images.size(3) / config.patch};
   const auto linear = [&](const std::string& name, const Tensor& x) {
-    return F::linear(x, weights.at(name + ".weight"), weights.at(name + ".bias"));
+    return at::linear(x, weights.at(name + ".weight"), weights.at(name + ".bias"));
   };
   const auto norm = [&](const std::string& name, const Tensor& x) {
     return torch::layer_norm(x, {config.width}, weights.at(name + ".weight"), weights.at(name + ".bias"), config.layer_norm_eps);
   };
-  const auto stride = F::Conv2dFuncOptions().stride(config.patch).bias(weights.at("patch.bias"));
-  auto patches = F::conv2d(images, weights.at("patch.weight"), stride).flatten(2).transpose(1, 2);
+  const std::vector<std::int64_t> stride{config.patch, config.patch};
+  auto patches = at::conv2d(images, weights.at("patch.weight"), weights.at("patch.bias"), stride).flatten(2).transpose(1, 2);
   if (config.positions == Positions::kLearned) {
     const std::array<std::int64_t, 2> grid{tokens.rows, tokens.columns};
     patches = patches + resize_positions(weights.at("positions"), config.position_grid, grid);

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -12,6 +11,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/segmentation_model.h"
 #include "core/model/weights.h"

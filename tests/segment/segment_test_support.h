@@ -1,11 +1,10 @@
 // Images that live in memory and small models whose every parameter matters.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <algorithm>
 #include <cstring>
 
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 #include "core/segment/label_output.h"
 #include "core/segment/segment.h"

@@ -1,5 +1,7 @@
 #include "core/train/train.h"
 
+#include <ATen/Parallel.h>
+
 #include <gtest/gtest.h>
 
 #include <fstream>

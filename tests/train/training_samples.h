@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
 #include <unistd.h>
 
 #include <cstdint>
@@ -11,6 +10,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/torch.h"
 #include "core/model/config.h"
 #include "core/model/weights.h"
 #include "core/train/training_config.h"

@@ -1,14 +1,13 @@
 // The engine behind engine.h on libtorch. Only it and its .cpp files know torch.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <memory>
 #include <optional>
 
 #include "app/viewer/explore/engine.h"
 #include "core/attention/analysis/probe.h"
 #include "core/attention/analysis/query.h"
+#include "core/base/torch.h"
 
 namespace fovea::explore {
 

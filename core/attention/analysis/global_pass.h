@@ -1,13 +1,12 @@
 // What the global tokens of a whole image were in every layer: with it, any region of the image can be computed exactly later.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <functional>
 #include <stop_token>
 #include <vector>
 
 #include "core/base/progress.h"
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 
 namespace fovea::analysis {

@@ -1,8 +1,6 @@
 // A model looked into: runs the encoder on an image and answers questions about its layers.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "core/attention/analysis/attention_layer.h"
 #include "core/attention/analysis/global_pass.h"
 #include "core/base/progress.h"
+#include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 
 namespace fovea::analysis {

@@ -1,8 +1,6 @@
 // Questions to a probe, and their answers: one place for all that `fovea attend` and the viewer can show.
 #pragma once
 
-#include <torch/torch.h>
-
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -12,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/attention/analysis/probe.h"
+#include "core/base/torch.h"
 
 namespace fovea::analysis {
 

@@ -1,5 +1,7 @@
 #include "core/segment/bench/segment_bench.h"
 
+#include <ATen/Parallel.h>
+
 #include <sys/resource.h>
 
 #include <algorithm>
