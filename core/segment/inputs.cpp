@@ -28,8 +28,7 @@ class Expander {
   void add(const std::string& input) {
     std::error_code code;
     const fs::file_status status = fs::status(input, code);
-    if (fs::is_directory(status)) return add_folder(input);
-    if (fs::exists(status)) return add_file(input);
+    if (fs::exists(status)) return add_existing(input, status);
     if (status.type() == fs::file_type::none) return list_.failures.push_back(input + ": " + code.message()), void();
     add_glob(input);
   }
@@ -37,6 +36,12 @@ class Expander {
   InputList take() { return std::move(list_); }
 
  private:
+  void add_existing(const fs::path& path, const fs::file_status& status) {
+    if (fs::is_directory(status)) return add_folder(path);
+    if (fs::is_regular_file(status)) return add_file(path);
+    list_.failures.push_back(path.string() + ": not a regular file");   // a pipe would be waited for
+  }
+
   void add_file(const fs::path& file) {
     if (seen_.insert(real_path(file)).second) list_.files.push_back(file);
   }
@@ -59,7 +64,10 @@ class Expander {
       if (entry.filename().string().starts_with('.')) continue;
       if (fs::is_directory(fs::symlink_status(entry, code))) {
         images += walk(entry);
-      } else if (has_image_extension(entry) && fs::is_regular_file(entry, code)) {
+      } else if (has_image_extension(entry)) {
+        const fs::file_status status = fs::status(entry, code);
+        if (!fs::exists(status)) add_missing(entry, code);
+        if (!fs::is_regular_file(status)) continue;
         add_file(entry);
         ++images;
       }
@@ -74,7 +82,21 @@ class Expander {
       const bool is_pattern = pattern.find_first_of("*?[") != std::string::npos;
       return list_.failures.push_back(pattern + (is_pattern ? ": no file matches" : ": no such file or folder")), void();
     }
-    for (std::size_t i = 0; i < matches.gl_pathc; ++i) add(matches.gl_pathv[i]);   // sorted by glob itself
+    for (std::size_t i = 0; i < matches.gl_pathc; ++i) add_match(matches.gl_pathv[i]);   // sorted by glob itself
+  }
+
+  // glob() also finds links to nowhere, and a file may go between its look and ours.
+  void add_match(const fs::path& path) {
+    std::error_code code;
+    const fs::file_status status = fs::status(path, code);
+    if (fs::exists(status)) return add_existing(path, status);
+    add_missing(path, code);
+  }
+
+  void add_missing(const fs::path& path, const std::error_code& reason) {
+    std::error_code code;
+    const bool link = fs::is_symlink(fs::symlink_status(path, code)) && reason == std::errc::no_such_file_or_directory;
+    list_.failures.push_back(path.string() + ": " + (link ? "a link to a file that does not exist" : reason.message()));
   }
 
   fs::path skip_;

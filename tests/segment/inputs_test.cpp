@@ -1,6 +1,7 @@
 #include "core/segment/inputs.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -49,6 +50,27 @@ TEST_F(Inputs, WhatYieldsNothingIsNamed) {
   EXPECT_EQ(list.failures[0], (root_ / "empty").string() + ": no images in this folder");
   EXPECT_EQ(list.failures[1], (root_ / "gone.png").string() + ": no such file or folder");
   EXPECT_EQ(list.failures[2], (root_ / "*.tif").string() + ": no file matches");
+}
+
+TEST_F(Inputs, LinksToNowhereAreNamed) {
+  const auto good = file("good.png"), link = root_ / "link.png", loop = root_ / "loop.png";
+  fs::create_symlink(root_ / "gone.png", link);
+  fs::create_symlink(loop, loop);
+  for (const auto& inputs : {std::vector<std::string>{root_.string()}, {link.string(), loop.string(), good.string()}, {(root_ / "*.png").string()}}) {
+    const auto list = expand(inputs);
+    EXPECT_EQ(list.files, std::vector<fs::path>{good});
+    ASSERT_EQ(list.failures.size(), 2u);
+    EXPECT_EQ(list.failures[0], link.string() + ": a link to a file that does not exist");
+    EXPECT_EQ(list.failures[1], loop.string() + ": Too many levels of symbolic links");
+  }
+}
+
+TEST_F(Inputs, APipeIsNotWaitedFor) {
+  const fs::path pipe = root_ / "pipe.png";
+  ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+  const auto list = expand({pipe.string(), "/dev/null"});
+  EXPECT_TRUE(list.files.empty());
+  EXPECT_EQ(list.failures, (std::vector<std::string>{pipe.string() + ": not a regular file", "/dev/null: not a regular file"}));
 }
 
 TEST_F(Inputs, BracketsInAFileNameAreNotAGlob) {
