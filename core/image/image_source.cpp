@@ -11,13 +11,6 @@
 
 namespace fovea {
 
-ImageU16 ImageSource::read_rgb16(Rect rect, int level) {
-  const ImageU8 narrow = read_rgb(rect, level);
-  ImageU16 wide(narrow.width(), narrow.height(), narrow.channels());
-  std::ranges::transform(narrow.samples(), wide.samples().begin(), [](std::uint8_t value) { return static_cast<std::uint16_t>(value * 257); });
-  return wide;
-}
-
 std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const ImageLimits& limits) {
   const FileHeader header = read_file_header(path);
   return orient(std::make_unique<RasterSource>(path, header, limits), Orientation::from_exif(header.orientation));

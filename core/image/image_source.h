@@ -1,6 +1,7 @@
 // Reading images of any size by windows.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -55,7 +56,13 @@ class ImageSource {
   virtual ImageU8 read_rgb(Rect rect, int level = 0) = 0;
 
   // The samples of a 16-bit image as stored, [rect.height, rect.width, 3], grey repeated; of an 8-bit image what read_rgb() gives, times 257.
-  virtual ImageU16 read_rgb16(Rect rect, int level = 0);
+  // Here and not in a source file: builds without the image libraries have sources of their own.
+  virtual ImageU16 read_rgb16(Rect rect, int level = 0) {
+    const ImageU8 narrow = read_rgb(rect, level);
+    ImageU16 wide(narrow.width(), narrow.height(), narrow.channels());
+    std::ranges::transform(narrow.samples(), wide.samples().begin(), [](std::uint8_t value) { return static_cast<std::uint16_t>(value * 257); });
+    return wide;
+  }
 
   // The largest value that the file's fixed range holds: 255, or 2^n - 1 of 16-bit samples that use n bits.
   virtual int white_level() { return 255; }
