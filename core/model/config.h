@@ -43,6 +43,8 @@ struct DecoderConfig {
   std::vector<std::int64_t> layers{6, 12};      // 1-based: after which blocks features are taken
   std::int64_t width = 128;                     // channels at the encoder's stride
   std::int64_t stem_width = 32;                 // channels at half resolution
+
+  bool operator==(const DecoderConfig&) const = default;
 };
 
 struct Preprocessing {

@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <fstream>
 #include <map>
@@ -49,6 +50,11 @@ std::map<std::string, torch::Tensor> parameters_by_name(const torch::nn::Module&
   std::map<std::string, torch::Tensor> parameters;
   for (const auto& item : module.named_parameters()) parameters.emplace(item.key(), item.value());
   return parameters;
+}
+
+bool same_decoder(const ModelConfig& one, const ModelConfig& other) {
+  const auto same_name = [](const ClassInfo& a, const ClassInfo& b) { return a.name == b.name; };
+  return one.decoder && one.decoder == other.decoder && std::ranges::equal(one.classes, other.classes, same_name);
 }
 
 // Parameters are allocated before the file is looked at, but not touched: a config that promises more than the machine has fails here.
@@ -126,12 +132,16 @@ std::shared_ptr<SegmentationModel> load_model(const std::filesystem::path& folde
   return model;
 }
 
-std::shared_ptr<SegmentationModel> start_from_backbone(const ModelConfig& config, SegmentationModel& backbone) {
+std::shared_ptr<SegmentationModel> start_from(const ModelConfig& config, SegmentationModel& initial) {
   auto model = std::make_shared<SegmentationModel>(config);
-  const auto source = parameters_by_name(backbone.encoder());
-  const auto target = parameters_by_name(model->encoder());
+  auto target = parameters_by_name(*model), source = parameters_by_name(initial);
+  if (!same_decoder(config, initial.config())) {
+    const auto of_decoder = [](const auto& item) { return !item.first.starts_with("encoder."); };
+    std::erase_if(target, of_decoder);
+    std::erase_if(source, of_decoder);
+  }
   const auto fail = [&](const std::string& name, const std::string& what) {
-    throw Error(ErrorKind::kModel, backbone.config().name + ": encoder." + name + ": " + what);
+    throw Error(ErrorKind::kModel, initial.config().name + ": " + name + ": " + what);
   };
   for (const auto& [name, ignored] : source) if (!target.contains(name)) fail(name, "has no place in the new model");
   torch::NoGradGuard no_grad;

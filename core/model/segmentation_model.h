@@ -46,9 +46,10 @@ class SegmentationModel : public torch::nn::Module {
 std::shared_ptr<SegmentationModel> load_model(const std::filesystem::path& folder, torch::Device device = torch::kCPU,
                                               torch::Dtype dtype = torch::kFloat32);
 
-// A new model of this config whose encoder starts with the backbone's weights and whose decoder is random: how training starts. Apart
-// from drop-in freedoms (attention windows, rotary base) the encoders must agree. Error{kModel} names the tensor that does not fit.
-std::shared_ptr<SegmentationModel> start_from_backbone(const ModelConfig& config, SegmentationModel& backbone);
+// A new model of this config that starts with the encoder of another, and with its decoder where decoder and names of classes agree (else
+// the decoder is random): how training starts. Apart from drop-in freedoms (attention windows, rotary base) the encoders must agree.
+// Error{kModel} names the tensor that does not fit.
+std::shared_ptr<SegmentationModel> start_from(const ModelConfig& config, SegmentationModel& initial);
 
 // Writes both files atomically; weights in weight_dtype (float16 for shipped models). Creates the folder.
 void save_model(SegmentationModel& model, const std::filesystem::path& folder, torch::Dtype weight_dtype);

@@ -40,7 +40,7 @@ std::shared_ptr<SegmentationModel> start_model(const TrainingConfig& config) {
   seed_torch(config.seed, kStartStep);
   if (config.initial_model.empty()) return std::make_shared<SegmentationModel>(target);
   const auto initial = load_model(find_model(config.initial_model));
-  return config.model.is_null() ? initial : start_from_backbone(target, *initial);
+  return config.model.is_null() ? initial : start_from(target, *initial);
 }
 
 // Mean over the last steps in the log; their number is that of a reading.

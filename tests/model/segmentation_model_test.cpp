@@ -103,7 +103,7 @@ TEST_F(SegmentationModelTest, StartsFromABackbone) {
   SegmentationModel backbone(backbone_config);
   EXPECT_EQ(backbone.decoder(), nullptr);
   test::error_message(ErrorKind::kContract, [&] { backbone.forward(torch::zeros({1, 3, 8, 8})); });
-  const auto started = start_from_backbone(model_->config(), backbone);
+  const auto started = start_from(model_->config(), backbone);
   const auto encoder = started->encoder().named_parameters();
   for (const auto& item : backbone.encoder().named_parameters()) {
     EXPECT_TRUE(test::identical(encoder[item.key()], item.value())) << item.key();
@@ -111,11 +111,25 @@ TEST_F(SegmentationModelTest, StartsFromABackbone) {
 
   auto other = model_->config();
   other.encoder.global_tokens = 5;
-  EXPECT_EQ(test::error_message(ErrorKind::kModel, [&] { start_from_backbone(other, backbone); }),
+  EXPECT_EQ(test::error_message(ErrorKind::kModel, [&] { start_from(other, backbone); }),
             "small: encoder.global_tokens: shape [3, 32], expected [5, 32]");
   other = model_->config();
   other.encoder.positions = Positions::kLearned;
-  EXPECT_EQ(test::error_message(ErrorKind::kModel, [&] { start_from_backbone(other, backbone); }), "small: encoder.positions: is missing");
+  EXPECT_EQ(test::error_message(ErrorKind::kModel, [&] { start_from(other, backbone); }), "small: encoder.positions: is missing");
+}
+
+TEST_F(SegmentationModelTest, KeepsADecoderThatHasTheSameClasses) {
+  auto config = model_->config();
+  config.name = "renamed";
+  const auto kept = start_from(config, *model_)->decoder()->named_parameters();
+  config.classes.back().name = "something else";
+  const auto fresh = start_from(config, *model_)->decoder()->named_parameters();
+  bool differs = false;
+  for (const auto& item : model_->decoder()->named_parameters()) {
+    EXPECT_TRUE(test::identical(kept[item.key()], item.value())) << item.key();
+    differs |= !test::identical(fresh[item.key()], item.value());
+  }
+  EXPECT_TRUE(differs);
 }
 
 class BadModelTest : public SegmentationModelTest {
