@@ -166,7 +166,8 @@ class Segment(WithFolder):
             self.assertEqual(set(indices), {0, 1, 2})
 
     def test_summary_tells_sizes_times_shares_and_the_model(self):
-        self.assertEqual(self.segment(self.image, "--overlay").returncode, 0)
+        result = self.segment(self.image, "--overlay")
+        self.assertEqual(result.returncode, 0)
         self.assertEqual(self.results(), ["good_mask.png", "good_overlay.jpg", "summary.json"])
         summary = self.summary()
         self.assertEqual(summary["format"], "fovea-summary/1")
@@ -178,6 +179,9 @@ class Segment(WithFolder):
         self.assertAlmostEqual(sum(image["class_shares"].values()), 1.0, places=9)
         indices = tiny_samples.read_mask(self.out / "good_mask.png")[3]
         self.assertAlmostEqual(image["class_shares"]["roof"], indices.count(1) / len(indices), places=9)
+        said = re.search(r"good\.png: 0\.0165 MP in \S+ s, \S+ MP/s: (.*)\n", result.stdout).group(1)
+        largest_first = sorted(image["class_shares"].items(), key=lambda item: -item[1])
+        self.assertEqual(said, ", ".join(f"{name} {share * 100:.1f} %" for name, share in largest_first))
         # One after the other: reading ahead, encoding and writing overlap with these.
         stages = ("open", "decode", "tokens", "encoder", "decoder", "labels", "read_wait", "write_wait", "finish")
         self.assertLessEqual(sum(image["stage_seconds"][stage] for stage in stages), image["seconds"] * 1.01)
