@@ -181,13 +181,17 @@ MakeCommand add_eval(CLI::App& command) {
   add_model_choice(command, request->model);
   request->model.precision = "float32";
   command.add_option("--only", request->only, "names (X) of the images to take; default: all")->delimiter(',');
-  command.add_option("--region", request->region, "part of each image: left top right bottom, as fractions")->check(CLI::Range(0.0, 1.0));
+  const auto take_region = [request](const std::vector<double>& sides) { std::copy_n(sides.begin(), 4, request->region.begin()); };
+  command.add_option_function<std::vector<double>>("--region", take_region, "LEFT,TOP,RIGHT,BOTTOM as fractions: this part of each image")
+      ->delimiter(',')
+      ->expected(4)
+      ->check(CLI::Range(0.0, 1.0));
   command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
   command.add_option("--margin", request->margin, "pixels at a tile's border that do not count")
       ->check(CLI::Range(0, 16384))->capture_default_str();
   command.add_option("--max-tiles", request->max_tiles, "evaluate this many tiles only; 0: all")->check(CLI::NonNegativeNumber);
   command.footer("Prints per-class IoU, mIoU and pixel accuracy as JSON.\n"
-                 "Example:  fovea eval --model aerial --images data/validation --only scene7 --region 0.67 0 1 1");
+                 "Example:  fovea eval --model aerial --images data/validation --only scene7 --region 0.67,0,1,1");
   return [request] { return *request; };
 }
 
