@@ -67,6 +67,7 @@ int bench_segment(const BenchRequest& request, const std::stop_token& stop) {
   SegmentBenchOptions options;
   options.folder = folder.path();
   options.repeats = wanted.repeats;
+  options.profile_entries = wanted.profile;
   options.format = request.json ? SegmentBenchOptions::Format::kJson : SegmentBenchOptions::Format::kTable;
   options.segment.max_memory_bytes = static_cast<std::int64_t>(wanted.max_memory);
   options.segment.band_memory_bytes = static_cast<std::int64_t>(wanted.band_memory);

@@ -1,5 +1,6 @@
 // The program fovea: arguments in, exit code out. What the commands do is in the library beside it (app/cli/commands.h).
 #include <dlfcn.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -55,6 +56,8 @@ class SignalWatcher {
   std::jthread watcher_;
 };
 
+constexpr int kMallocArenas = 2;
+
 RunFunction* load_commands() {
   std::error_code code;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", code);
@@ -91,6 +94,8 @@ int main(int argument_count, char** arguments) {
   std::fputs(parsed.standard_output.c_str(), stdout);
   std::fputs(parsed.standard_error.c_str(), stderr);
   if (!parsed.request) return parsed.exit_code;
+  // Threads come and go with every image: with an arena each, glibc would keep a copy of what each of them once needed.
+  mallopt(M_ARENA_MAX, kMallocArenas);
   SignalWatcher signals;
   RunFunction* const run = load_commands();
   if (run == nullptr) {

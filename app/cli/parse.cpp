@@ -252,6 +252,8 @@ void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
       ->delimiter(',')->check(CLI::IsMember({"image", "tiles"}))->capture_default_str();
   command.add_option("--repeats", segment.repeats, "segment: the fastest of so many runs")
       ->check(CLI::Range(1, 100))->capture_default_str();
+  command.add_option("--profile", segment.profile, "segment: list so many of the steps that take longest, by one more run from memory")
+      ->check(CLI::Range(0, 1000));
   command.add_option("--max-memory", segment.max_memory, "segment: as of fovea segment")
       ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   command.add_option("--band-memory", segment.band_memory, "segment: of one step at most; default: what is fast")

@@ -257,7 +257,7 @@ int run_segment(const SegmentRequest& request, const CommonOptions& common, cons
     report.failures.push_back({message.substr(0, message.rfind(": ")), message});
     observer.image_failed(report.failures.back());
   }
-  run_and_summarise(options, loaded, observer, stop, [&](const BatchReport& made) { write_summary(summary, summary_json(made, run, config)); }, report);
+  run_and_summarise(options, loaded, observer, stop, [&](const BatchReport& made) { write_summary(summary, made, run); }, report);
   observer.event("finished", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}});
   console.line(closing_line(report, summary));
   return report.failures.empty() ? kExitDone : kExitSomeFailed;

@@ -101,7 +101,9 @@ class Batch {
   void take(const OpenedImage& image, const std::stop_token& stop) {
     const std::filesystem::path& input = image.subject.image;
     if (image.kept) {
-      report_.kept.push_back(*image.kept);
+      nlohmann::json record = *image.kept;
+      record["kept"] = true;   // finished by an earlier run; the times are of that run
+      report_.kept.push_back(record_text(record));
       --report_.left;
       return observer_.image_kept(input, image.index, count_);
     }
@@ -165,9 +167,10 @@ class Batch {
     } catch (...) {
       return failed(finished.job->image().subject.image);
     }
-    report_.done.push_back(std::move(finished.job->record()));
+    const ImageRecord& record = finished.job->record();
+    report_.done.push_back(record_text(to_json(record, model_.config())));
     --report_.left;
-    observer_.image_done(report_.done.back());
+    observer_.image_done(record);
   }
 
   // Called while the exception is handled.

@@ -57,8 +57,9 @@ struct PipelineSeconds {
 };
 
 struct BatchReport {
-  std::vector<ImageRecord> done;
-  std::vector<nlohmann::json> kept;   // records (batch_report.h) of images that an earlier run finished and whose outputs are whole
+  // Records of images as text (batch_report.h), a fraction of the objects: a folder may hold a million. kept: of images that an earlier
+  // run finished and whose outputs are whole.
+  std::vector<std::string> done, kept;
   std::vector<ImageFailure> failures;
   std::int64_t left = 0;              // images not tried: stopped before
   double seconds = 0;

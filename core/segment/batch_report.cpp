@@ -11,6 +11,8 @@
 namespace fovea {
 namespace {
 
+constexpr char kImagesGoHere[] = "the images go here";
+
 std::string utc_now() {
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
   std::tm parts{};
@@ -18,6 +20,39 @@ std::string utc_now() {
   char text[32];
   std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
   return text;
+}
+
+// Shares of the run's time: a model share near 1 says that neither disk nor codecs held the model up.
+nlohmann::json pipeline_json(const BatchReport& report) {
+  const double whole = std::max(report.seconds, 1e-9);
+  const auto busy = [&](double seconds) { return nlohmann::json{{"seconds", seconds}, {"share", seconds / whole}}; };
+  return {{"opening", busy(report.pipeline.opening)}, {"model", busy(report.pipeline.model)}, {"writing", busy(report.pipeline.writing)}};
+}
+
+// What summary.json says apart from the images; kImagesGoHere stands for their list.
+nlohmann::json summary_frame(const BatchReport& report, const RunDescription& run) {
+  nlohmann::json failures = nlohmann::json::array();
+  for (const ImageFailure& failure : report.failures) failures.push_back({{"input", failure.input}, {"reason", failure.message}});
+  return {{"format", "fovea-summary/1"},
+          {"program", "fovea " + run.version},
+          {"finished", utc_now()},
+          {"seconds", report.seconds},
+          {"busy", pipeline_json(report)},
+          {"model", {{"name", run.model_name}, {"folder", run.model_folder}, {"sha256", run.model_hash}}},
+          {"device", run.device},
+          {"precision", run.precision},
+          {"options", run.options},
+          {"counts", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
+          {"images", kImagesGoHere},
+          {"failures", failures}};
+}
+
+std::string image_list(const BatchReport& report) {
+  std::string list;
+  for (const auto* records : {&report.kept, &report.done}) {
+    for (const std::string& record : *records) list += (list.empty() ? "\n    " : ",\n    ") + record;
+  }
+  return "[" + list + (list.empty() ? "]" : "\n  ]");
 }
 
 }  // namespace
@@ -45,38 +80,16 @@ nlohmann::json to_json(const ImageRecord& record, const ModelConfig& config) {
   return json;
 }
 
-// Shares of the run's time: a model share near 1 says that neither disk nor codecs held the model up.
-nlohmann::json pipeline_json(const BatchReport& report) {
-  const double whole = std::max(report.seconds, 1e-9);
-  const auto busy = [&](double seconds) { return nlohmann::json{{"seconds", seconds}, {"share", seconds / whole}}; };
-  return {{"opening", busy(report.pipeline.opening)}, {"model", busy(report.pipeline.model)}, {"writing", busy(report.pipeline.writing)}};
-}
+std::string record_text(const nlohmann::json& record) { return record.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
 
-nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config) {
-  nlohmann::json images = nlohmann::json::array(), failures = nlohmann::json::array();
-  for (nlohmann::json record : report.kept) {
-    record["kept"] = true;   // finished by an earlier run; the times are of that run
-    images.push_back(std::move(record));
-  }
-  for (const ImageRecord& record : report.done) images.push_back(to_json(record, config));
-  for (const ImageFailure& failure : report.failures) failures.push_back({{"input", failure.input}, {"reason", failure.message}});
-  return {{"format", "fovea-summary/1"},
-          {"program", "fovea " + run.version},
-          {"finished", utc_now()},
-          {"seconds", report.seconds},
-          {"busy", pipeline_json(report)},
-          {"model", {{"name", run.model_name}, {"folder", run.model_folder}, {"sha256", run.model_hash}}},
-          {"device", run.device},
-          {"precision", run.precision},
-          {"options", run.options},
-          {"counts", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
-          {"images", images},
-          {"failures", failures}};
-}
-
-void write_summary(const std::filesystem::path& file, const nlohmann::json& summary) {
-  // Names from the file system need not be UTF-8; what is not becomes a replacement character instead of an exception.
-  write_file_atomically(file, summary.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+// The list of images is put in as text, so that a long one need not become a tree of objects.
+void write_summary(const std::filesystem::path& file, const BatchReport& report, const RunDescription& run) {
+  std::string text = summary_frame(report, run).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  const std::string mark = std::string("\"images\": \"") + kImagesGoHere + "\"";
+  const std::size_t at = text.find(mark);
+  require(at != std::string::npos, "write_summary: the frame has a place for the images");
+  text.replace(at, mark.size(), "\"images\": " + image_list(report));
+  write_file_atomically(file, text);
 }
 
 EventLog::EventLog(const std::filesystem::path& path) : path_(path), file_(std::fopen(path.c_str(), "ae")) {

@@ -19,9 +19,9 @@ struct RunDescription {
   nlohmann::json options;          // as the caller names them
 };
 
-// Format "fovea-summary/1" (docs/outputs.md): run, model, per image size, seconds by stage and class shares, failures with reasons.
-nlohmann::json summary_json(const BatchReport& report, const RunDescription& run, const ModelConfig& config);
-void write_summary(const std::filesystem::path& file, const nlohmann::json& summary);
+// Format "fovea-summary/1" (docs/outputs.md): run, model, per image size, seconds by stage and class shares, failures with reasons. The
+// images are a line each.
+void write_summary(const std::filesystem::path& file, const BatchReport& report, const RunDescription& run);
 
 // One JSON object a line, handed to the system when the call returns: {"time": ISO 8601 UTC, "event": NAME, ...fields}.
 // Errors: Error{kEnvironment}.
@@ -40,5 +40,7 @@ class EventLog {
 };
 
 nlohmann::json to_json(const ImageRecord& record, const ModelConfig& config);
+// On one line. Names from the file system need not be UTF-8; what is not becomes a replacement character.
+std::string record_text(const nlohmann::json& record);
 
 }  // namespace fovea

@@ -12,7 +12,7 @@ namespace fovea {
 namespace {
 
 constexpr std::int64_t kSmallPixels = 4 << 20;        // images up to this size are read whole, so that the model never waits for them
-constexpr std::int64_t kLeastWeight = 1 << 20;        // of any image: open files and decoders cost something too
+constexpr std::int64_t kImagesWaiting = 16;           // at most, however small: more would only take memory
 
 // An image whose pixels were read before they were asked for.
 class ReadImage final : public ImageSource {
@@ -50,6 +50,7 @@ ImageOpener::ImageOpener(const BatchOptions& options, const ModelConfig& model, 
     : options_(options),
       model_(model),
       waiting_bytes_(waiting_bytes),
+      least_weight_(waiting_bytes / kImagesWaiting),
       queue_(waiting_bytes),
       thread_([this](const std::stop_token& stop) { open_all(stop); }) {}
 
@@ -118,10 +119,10 @@ void ImageOpener::prepare(OpenedImage& image) const {
 bool ImageOpener::decodes_ahead(const ImageInfo& info) const { return !info.windowed && info.width * info.height * 3 <= waiting_bytes_; }
 
 std::int64_t ImageOpener::weight_of(const OpenedImage& image) const {
-  if (!image.source) return kLeastWeight;
+  if (!image.source) return least_weight_;
   const ImageInfo& info = image.source->info();
   const bool in_memory = decodes_ahead(info) || info.width * info.height <= kSmallPixels;
-  return std::max(kLeastWeight, in_memory ? info.width * info.height * 3 : 0);
+  return std::max(least_weight_, in_memory ? info.width * info.height * 3 : 0);
 }
 
 }  // namespace fovea

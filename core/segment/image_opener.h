@@ -34,7 +34,7 @@ class ImageOpener {
 
   const BatchOptions& options_;
   const ModelConfig& model_;
-  const std::int64_t waiting_bytes_;
+  const std::int64_t waiting_bytes_, least_weight_;
   BoundedQueue<OpenedImage> queue_;
   std::exception_ptr failure_;             // of the whole run; set before the queue is closed
   std::atomic<double> busy_seconds_ = 0;

@@ -122,7 +122,7 @@ void Journal::read(const fs::path& file) {
     const json value = json::parse(line, nullptr, /*allow_exceptions=*/false);
     try {
       const json& entry = value.at("entry");
-      if (value.at("crc") == crc_of(dump(entry))) entries_[key_from(entry.at("key"))] = entry;
+      if (value.at("crc") == crc_of(dump(entry))) earlier_[key_from(entry.at("key"))] = dump(entry);
     } catch (const json::exception&) {
       // Torn or foreign: not written.
     }
@@ -130,13 +130,9 @@ void Journal::read(const fs::path& file) {
 }
 
 std::optional<json> Journal::verified(const JournalKey& key) const {
-  json entry;
-  {
-    const std::scoped_lock lock(mutex_);
-    const auto found = entries_.find(key);
-    if (found == entries_.end()) return std::nullopt;
-    entry = found->second;
-  }
+  const auto found = earlier_.find(key);
+  if (found == earlier_.end()) return std::nullopt;
+  const json entry = json::parse(found->second);
   for (const json& output : entry.at("outputs")) {
     if (!is_as_written(folder_, output)) return std::nullopt;
   }
@@ -148,10 +144,10 @@ void Journal::add(const JournalKey& key, std::span<const fs::path> outputs, cons
   for (const fs::path& path : outputs) {
     files.push_back({{"path", path.lexically_relative(folder_).string()}, {"size", fs::file_size(path)}, {"sha256", sha256_of_file(path)}});
   }
-  const std::scoped_lock lock(mutex_);
   const json entry = {{"key", key_json(key)}, {"outputs", files}, {"record", record}};
-  append_durably(file_, dump({{"crc", crc_of(dump(entry))}, {"entry", entry}}));
-  entries_[key] = entry;
+  const std::string line = dump({{"crc", crc_of(dump(entry))}, {"entry", entry}});
+  const std::scoped_lock lock(mutex_);
+  append_durably(file_, line);
 }
 
 }  // namespace fovea

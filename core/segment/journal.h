@@ -35,7 +35,7 @@ class Journal {
   // folder: of the outputs; name: this run's file in it, "journal.jsonl" or "journal-2-of-8.jsonl". Reads folder/journal*.jsonl.
   Journal(const std::filesystem::path& folder, const std::string& name);
 
-  // The record of a finished input whose outputs are still what was written: sizes and hashes are checked.
+  // The record of an input that earlier runs finished and whose outputs are still what was written: sizes and hashes are checked.
   std::optional<nlohmann::json> verified(const JournalKey& key) const;
 
   // On disk when it returns. outputs: files below folder. Errors: Error{kEnvironment}.
@@ -45,8 +45,8 @@ class Journal {
   void read(const std::filesystem::path& file);
 
   std::filesystem::path folder_, file_;
-  mutable std::mutex mutex_;
-  std::map<JournalKey, nlohmann::json> entries_;
+  std::mutex mutex_;                              // of the file
+  std::map<JournalKey, std::string> earlier_;     // entries as text: objects of a long journal would take several times as much
 };
 
 }  // namespace fovea

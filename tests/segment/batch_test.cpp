@@ -19,12 +19,16 @@ class RecordingObserver final : public BatchObserver {
     if (cancel_at_first_report) stop.request_stop();
   }
   void image_started(const std::filesystem::path&, std::int64_t index, std::int64_t) override { started.push_back(index); }
-  void image_done(const ImageRecord& record) override { done.push_back(record.index); }
+  void image_done(const ImageRecord& record) override {
+    done.push_back(record.index);
+    records.push_back(record);
+  }
   void image_kept(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
   void image_failed(const ImageFailure& failure) override { failed.push_back(failure.message); }
   void notice(const std::string& message) override { notices.push_back(message); }
 
   std::vector<std::int64_t> started, done;
+  std::vector<ImageRecord> records;
   std::vector<std::string> failed, notices;
   std::stop_source stop;
   bool cancel_at_first_report = false;
@@ -102,7 +106,7 @@ TEST_F(Batches, ReportEveryImageOnce) {
   EXPECT_EQ(report_.done.size(), 7u);
   EXPECT_EQ(report_.left, 0);
   EXPECT_EQ(outputs().size(), 7u);
-  for (const ImageRecord& record : report_.done) {
+  for (const ImageRecord& record : observer_.records) {
     EXPECT_EQ(record.counts.width * record.counts.height, 60 * 50);
     for (const char* stage : {"open", "decode", "read_wait", "forward", "labels", "write_wait", "write", "finish"}) {
       EXPECT_TRUE(record.stage_seconds.contains(stage)) << stage;
@@ -156,8 +160,8 @@ TEST_F(Batches, SegmentThePartThatWasAskedFor) {
   options_.window = Rect{10, 5, 30, 20};
   run();
   ASSERT_EQ(report_.done.size(), 1u);
-  EXPECT_EQ(report_.done[0].counts.width, 30);
-  EXPECT_EQ(report_.done[0].counts.height, 20);
+  EXPECT_EQ(observer_.records[0].counts.width, 30);
+  EXPECT_EQ(observer_.records[0].counts.height, 20);
 }
 
 TEST_F(Batches, ShowTheModelAnotherScaleAndKeepTheImagesSize) {
@@ -165,9 +169,9 @@ TEST_F(Batches, ShowTheModelAnotherScaleAndKeepTheImagesSize) {
   options_.scale = {.kind = ScaleChoice::Kind::kFactor, .factor = 0.5};
   run();
   ASSERT_EQ(report_.done.size(), 1u);
-  EXPECT_EQ(report_.done[0].counts.width, 60);
-  EXPECT_EQ(report_.done[0].counts.height, 50);
-  EXPECT_EQ(report_.done[0].model_extent, (PixelExtent{30, 25}));
+  EXPECT_EQ(observer_.records[0].counts.width, 60);
+  EXPECT_EQ(observer_.records[0].counts.height, 50);
+  EXPECT_EQ(observer_.records[0].model_extent, (PixelExtent{30, 25}));
 }
 
 TEST(LessMemory, ShrinksWhatTheContextDependsOn) {

@@ -21,14 +21,15 @@ void for_all_rows(ImageSource& source, const Append& append) {
   }
 }
 
-class SilentObserver final : public BatchObserver {
+class LastRecord final : public BatchObserver {
  public:
   void report(std::string_view, std::int64_t, std::int64_t) override {}
   void image_started(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
-  void image_done(const ImageRecord&) override {}
+  void image_done(const ImageRecord& record) override { stage_seconds = record.stage_seconds; }
   void image_kept(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
   void image_failed(const ImageFailure&) override {}
   void notice(const std::string&) override {}
+  StageSeconds stage_seconds;
 };
 
 }  // namespace
@@ -67,11 +68,11 @@ FileRun segment_bench_file(const std::filesystem::path& file, SegmentationModel&
   batch.names = {file.stem()};
   batch.folder = file.parent_path();
   batch.segment = options;
-  SilentObserver observer;
+  LastRecord observer;
   BatchReport report;
   run_batch(batch, model, observer, stop, report);
   if (!report.failures.empty()) throw Error(ErrorKind::kInput, report.failures.front().message);
-  return {.stage_seconds = report.done.front().stage_seconds, .seconds = report.seconds};
+  return {.stage_seconds = observer.stage_seconds, .seconds = report.seconds};
 }
 
 }  // namespace fovea

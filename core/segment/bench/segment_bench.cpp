@@ -14,6 +14,7 @@
 #include "core/segment/bench/bench_files.h"
 #include "core/segment/bench/model_operations.h"
 #include "core/segment/bench/seam_figure.h"
+#include "core/segment/bench/step_profile.h"
 #include "core/segment/bench/synthetic_image.h"
 #include "core/segment/device_work.h"
 #include "core/segment/label_output.h"
@@ -135,6 +136,7 @@ class Bench {
     row["absent"] = {"read", "decode", "write"};
     if (measured.context == SegmentContext::kImage) row["plan"] = plan_;
     if (!notice_.empty()) row["notice"] = std::exchange(notice_, {});
+    if (options_.profile_entries > 0) add_profile(measured, row);
     if (measured.size.width * measured.size.height > options_.seam_pixels) return;
     try {
       add_labels(measured, row);
@@ -160,6 +162,17 @@ class Bench {
     row["file_bytes"] = std::filesystem::file_size(file);
     row["seconds"] = best->seconds;
     if (measured.context == SegmentContext::kImage) row["plan"] = plan_;
+  }
+
+  void add_profile(const Case& measured, json& row) {
+    NoSink sink;
+    const SegmentOptions options = segment_options(measured.context);
+    const StepProfile profile = profile_steps(model_.device(), [&] { run_in_memory(model_, measured.size, options, sink); });
+    row["profile"] = {{"busy_seconds", profile.busy_seconds}, {"wall_seconds", profile.wall_seconds}, {"steps", json::array()}};
+    for (std::size_t i = 0; i < std::min(profile.entries.size(), static_cast<std::size_t>(options_.profile_entries)); ++i) {
+      const ProfileEntry& entry = profile.entries[i];
+      row["profile"]["steps"].push_back({{"name", entry.name}, {"seconds", entry.seconds}, {"calls", entry.calls}});
+    }
   }
 
   // The same image divided otherwise, and on the CPU.
@@ -203,6 +216,21 @@ class Bench {
   std::string plan_, notice_;
 };
 
+constexpr std::size_t kNameWidth = 120;   // templates of kernels have long ones
+
+std::string profile_lines(const json& profile) {
+  char text[256];
+  std::snprintf(text, sizeof text, "\n    profiled run: %.3f s, of which steps took %.3f s", profile["wall_seconds"].get<double>(),
+                profile["busy_seconds"].get<double>());
+  std::string lines = text;
+  for (const json& step : profile["steps"]) {
+    std::snprintf(text, sizeof text, "\n    %9.4f s %7lld x  %s", step["seconds"].get<double>(), static_cast<long long>(step["calls"].get<std::int64_t>()),
+                  step["name"].get<std::string>().substr(0, kNameWidth).c_str());
+    lines += text;
+  }
+  return lines;
+}
+
 std::string table_line(const json& row) {
   char text[256];
   std::snprintf(text, sizeof text, "%-7s %-6s %8.1f MP %9.2f s  model %8.3f MP/s  all %8.3f MP/s  %6.1f TFLOP/s (%4.1f %%)  host %.1f GB",
@@ -232,6 +260,7 @@ std::string table_line(const json& row) {
                   100 * row["seam"]["changed_near_borders"].get<double>(), 100 * row["seam"]["changed_elsewhere"].get<double>());
     line += text;
   }
+  if (row.contains("profile")) line += profile_lines(row["profile"]);
   return line;
 }
 

@@ -30,6 +30,7 @@ struct SegmentBenchOptions {
   int repeats = 1;                              // the fastest counts; all are listed
   std::int64_t seam_pixels = 20'000'000;        // images up to this size are done once more with another division, to compare labels
   std::int64_t compare_pixels = 1'500'000;      // up to this size a GPU's labels are compared with those of the CPU in float32
+  int profile_entries = 0;                      // so many of the steps that take longest are listed, from one more run; 0: none
   std::filesystem::path folder;                 // of image files and masks
   enum class Format { kTable, kJson } format = Format::kTable;
 };
