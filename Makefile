@@ -1,6 +1,6 @@
 # The commands a person types. Each does all it needs, from a bare machine on: packages, libtorch, configuration, build, run.
 #
-#   make demo          segments a real aerial photograph; looks at out/demo/
+#   make demo          segments two real aerial photographs into out/demo/
 #   make view          opens the viewer on the sample photograph
 #   make test          builds and runs every test
 #   make build         only builds:   build/release/fovea

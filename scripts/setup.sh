@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Brings a bare machine to the point where CMake can configure: Debian packages, a private Python environment that holds libtorch, and (for
-# the demo) a sample photograph. Idempotent; every step is whole or not done, so it can be interrupted and started again.
+# the demo) two sample photographs. Idempotent; every step is whole or not done, so it can be interrupted and started again.
 #
 #   scripts/setup.sh [build] [demo] [view] [onnx] [python]
 #     build   compiler, libraries, libtorch (the default)
 #     view    the window system's libraries and the sources of Dear ImGui, into .deps/imgui/, for fovea-view
-#     demo    the sample photograph, into .deps/demo/
+#     demo    the sample photographs, into .deps/demo/
 #     onnx    Python's onnx in an environment of its own, for `fovea import` of ONNX files
 #     python  Python's torch in an environment of its own, for `make test-python`
 set -euo pipefail
@@ -109,33 +109,40 @@ setup_build() {
   make_venv "$deps/venv" "$list"
 }
 
-# LIST MEMBER TARGET SENTENCE: one file out of a pinned wheel.
-file_from_wheel() {
-  local list=$1 member=$2 target=$3 what=$4
-  [ -f "$target" ] && return
+# LIST WHAT MEMBER=TARGET... : single files out of a pinned wheel.
+files_from_wheel() {
+  local list=$1 what=$2; shift 2
+  local pair missing=0
+  for pair in "$@"; do [ -f "${pair#*=}" ] || missing=1; done
+  [ $missing = 0 ] && return
   say "Fetching $what"
-  mkdir -p "$deps/downloads" "$(dirname "$target")"
+  mkdir -p "$deps/downloads"
   quietly "$what cannot be fetched: is there a network?" \
     "$deps/venv/bin/pip" download --disable-pip-version-check --no-cache-dir --no-deps --require-hashes --only-binary=:all: \
     --dest "$deps/downloads" -r "$list"
-  quietly "$what: the package does not hold $member" "$deps/venv/bin/python" - "$deps/downloads" "$member" "$target" <<'PYTHON'
+  quietly "$what cannot be unpacked" "$deps/venv/bin/python" - "$deps/downloads" "$@" <<'PYTHON'
 import pathlib, sys, zipfile
-folder, member, target = pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path(sys.argv[3])
-for wheel in folder.glob("*.whl"):
+members = dict(pair.split("=", 1) for pair in sys.argv[2:])
+for wheel in pathlib.Path(sys.argv[1]).glob("*.whl"):
     archive = zipfile.ZipFile(wheel)
-    if member in archive.namelist():
+    if not members.keys() <= set(archive.namelist()):
+        continue
+    for member, target in members.items():
+        target = pathlib.Path(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(target.name + ".partial")
         partial.write_bytes(archive.read(member))
         partial.rename(target)
-        wheel.unlink()
-        sys.exit(0)
-sys.exit(1)
+    wheel.unlink()
+    sys.exit(0)
+sys.exit("no package holds " + ", ".join(members))
 PYTHON
 }
 
 setup_demo() {
-  file_from_wheel "$requirements/demo-image.txt" deepforest/data/2019_YELL_2_528000_4978000_image_crop2.png \
-    "$deps/demo/yellowstone.png" "the sample photograph (20 MB)"
+  files_from_wheel "$requirements/demo-image.txt" "the sample photographs (20 MB)" \
+    "deepforest/data/2019_YELL_2_528000_4978000_image_crop2.png=$deps/demo/yellowstone.png" \
+    "deepforest/data/2019_YELL_2_541000_4977000_image_crop.png=$deps/demo/road.png"
 }
 
 readonly view_packages=(libglfw3-dev libgl-dev libgl1-mesa-dri xvfb xauth)

@@ -54,6 +54,31 @@ void print_layers(const EncoderConfig& encoder) {
   }
 }
 
+// What a model was made from, as config.json tells it: free text under three usual keys, and whatever else is there.
+std::string source_text(const nlohmann::json& source) {
+  const auto text = [&](const char* key) {
+    return source.is_object() && source.contains(key) && source[key].is_string() ? source[key].get<std::string>() : std::string();
+  };
+  const std::string what = text("what"), licence = text("licence"), from = text("from");
+  if (what.empty()) return source.dump();
+  return what + (licence.empty() ? "" : "; " + licence) + (from.empty() ? "" : "; from " + from);
+}
+
+void print_score(const std::string& name, const nlohmann::json& score) {
+  const bool known = score.is_object() && score.contains("mean_iou") && score["mean_iou"].is_number();
+  if (!known) return print_row("score", name + ": " + score.dump());
+  char number[32];
+  std::snprintf(number, sizeof number, "%.3f", score["mean_iou"].get<double>());
+  std::string text = name + ": mean IoU " + number;
+  const nlohmann::json by_class = score.value("iou", nlohmann::json::object());
+  for (const auto& [label, iou] : by_class.items()) {
+    if (!iou.is_number()) continue;
+    std::snprintf(number, sizeof number, " %.3f", iou.get<double>());
+    text += ", " + label + number;
+  }
+  print_row("score", text);
+}
+
 void print_model(const std::filesystem::path& folder) {
   const auto model = load_model(folder);   // the whole check: weights that do not fit the config are an error here too
   const ModelConfig& config = model->config();
@@ -73,8 +98,8 @@ void print_model(const std::filesystem::path& folder) {
   if (config.preprocessing.ground_sampling_distance_m) {
     print_row("trained at", std::to_string(*config.preprocessing.ground_sampling_distance_m) + " m a pixel");
   }
-  for (const auto& source : config.sources) print_row("source", source.dump());
-  if (!config.scores.empty()) print_row("scores", config.scores.dump());
+  for (const auto& source : config.sources) print_row("source", source_text(source));
+  for (const auto& [name, score] : config.scores.items()) print_score(name, score);
   print_row("sha256", model_hash(folder));
 }
 

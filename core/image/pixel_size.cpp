@@ -41,4 +41,16 @@ std::optional<double> pixel_size_metres(const ImageInfo& image) {
   return std::sqrt(area * metres.north * metres.east) * radians;
 }
 
+std::string reference_system_name(const std::string& projection_wkt) {
+  gdal::initialise();
+  const gdal::ErrorScope errors;
+  OGRSpatialReference system;
+  if (system.importFromWkt(projection_wkt.c_str()) != OGRERR_NONE) return "unknown";
+  const char* name = system.GetName();
+  const char* authority = system.GetAuthorityName(nullptr);
+  const char* code = system.GetAuthorityCode(nullptr);
+  std::string text = name == nullptr ? "unnamed" : name;
+  return authority != nullptr && code != nullptr ? text + " (" + authority + ":" + code + ")" : text;
+}
+
 }  // namespace fovea

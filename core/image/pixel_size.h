@@ -1,7 +1,8 @@
-// How large a pixel is on the ground.
+// Where an image lies on the ground, and how large its pixels are there.
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "core/image/image_source.h"
 
@@ -11,5 +12,8 @@ namespace fovea {
 // their unit, geographic ones by the ellipsoid's radii of curvature there. None without a reference system or geotransform, or where the
 // system is neither.
 std::optional<double> pixel_size_metres(const ImageInfo& image);
+
+// For people: "WGS 84 / UTM zone 12N (EPSG:32612)".
+std::string reference_system_name(const std::string& projection_wkt);
 
 }  // namespace fovea

@@ -84,6 +84,15 @@ class Usage(WithFolder):
             self.assertIn(word, program.stdout)
         self.assertIn("150 x 110", fovea("info", self.image).stdout)
         self.assertIn("roof", fovea("info", "tiny", FOVEA_MODELS=str(self.shared / "models")).stdout)
+        scored = tiny_samples.write_model(self.folder / "scored")
+        config = json.loads((scored / "config.json").read_text())
+        config["sources"] = [{"what": "weights", "licence": "MIT", "from": "here"}, {"what": "data"}, {"other": 1}]
+        config["scores"] = {"validation": {"mean_iou": 0.51239, "iou": {"roof": 0.5, "tree": None}}, "speed": 3}
+        (scored / "config.json").write_text(json.dumps(config))
+        told = fovea("info", scored).stdout
+        for line in ("source         weights; MIT; from here\n", "source         data\n", 'source         {"other":1}\n',
+                     "score          validation: mean IoU 0.512, roof 0.500\n", "score          speed: 3\n"):
+            self.assertIn(line, told)
         missing = fovea("info", self.folder / "none.png")
         self.assertNotEqual(missing.returncode, 0)
         self.assertTrue(missing.stderr.startswith(str(self.folder / "none.png") + ": "), missing.stderr)

@@ -130,5 +130,13 @@ TEST(PixelSize, IsThatOfTheReferenceSystem) {
   EXPECT_FALSE(pixel_size_metres(image));
 }
 
+TEST(ReferenceSystem, HasANameForPeople) {
+  EXPECT_EQ(reference_system_name(kUtm), "WGS 84 / UTM zone 33N");
+  std::string registered = kDegrees;
+  registered.insert(registered.size() - 1, ",AUTHORITY[\"EPSG\",\"4326\"]");
+  EXPECT_EQ(reference_system_name(registered), "WGS 84 (EPSG:4326)");
+  EXPECT_EQ(reference_system_name("nonsense"), "unknown");
+}
+
 }  // namespace
 }  // namespace fovea
