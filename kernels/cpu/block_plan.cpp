@@ -9,10 +9,6 @@ namespace {
 constexpr std::int64_t kMaxHaloBytes = 1 << 20;
 constexpr std::int64_t kMaxBlockQueries = 1024;
 
-struct SubGridSize {
-  std::int64_t height, width;
-};
-
 std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::int64_t halo_side(std::int64_t side, std::int64_t window, std::int64_t grid) { return std::min(grid, side + window - 1); }
@@ -52,16 +48,24 @@ TileShape best_block(const AttentionShape& shape, const SubGridSize& grid, TileS
   }
 }
 
-BlockPlan plan_dilation(const AttentionShape& shape, int dilation, int lanes) {
-  BlockPlan plan{.dilation = dilation, .tile = {}, .heads = {}, .blocks = {}};
-  const std::int64_t phases_y = std::min<std::int64_t>(dilation, shape.grid_height);
-  const std::int64_t phases_x = std::min<std::int64_t>(dilation, shape.grid_width);
-  const SubGridSize largest{ceil_div(shape.grid_height, dilation), ceil_div(shape.grid_width, dilation)};
-  plan.tile = best_tile(shape, largest, lanes);
-  const TileShape block = best_block(shape, largest, plan.tile);
+}  // namespace
+
+Halo halo_of(const GridBlock& block, const AttentionShape& shape) {
+  const std::int64_t reach_y = (shape.window_height - 1) / 2, reach_x = (shape.window_width - 1) / 2;
+  return {.y0 = std::max<std::int64_t>(block.y0 - reach_y, 0), .y1 = std::min(block.y1 + reach_y, block.sub_height),
+          .x0 = std::max<std::int64_t>(block.x0 - reach_x, 0), .x1 = std::min(block.x1 + reach_x, block.sub_width)};
+}
+
+SubGridSize largest_sub_grid(const AttentionShape& shape, int dilation) {
+  return {ceil_div(shape.grid_height, dilation), ceil_div(shape.grid_width, dilation)};
+}
+
+void cut_into_blocks(const AttentionShape& shape, TileShape block, BlockPlan& plan) {
+  const std::int64_t phases_y = std::min<std::int64_t>(plan.dilation, shape.grid_height);
+  const std::int64_t phases_x = std::min<std::int64_t>(plan.dilation, shape.grid_width);
   for (std::int64_t phase_y = 0; phase_y < phases_y; ++phase_y) {
     for (std::int64_t phase_x = 0; phase_x < phases_x; ++phase_x) {
-      const SubGridSize grid{ceil_div(shape.grid_height - phase_y, dilation), ceil_div(shape.grid_width - phase_x, dilation)};
+      const SubGridSize grid{ceil_div(shape.grid_height - phase_y, plan.dilation), ceil_div(shape.grid_width - phase_x, plan.dilation)};
       for (std::int64_t y = 0; y < grid.height; y += block.height) {
         for (std::int64_t x = 0; x < grid.width; x += block.width) {
           plan.blocks.push_back({.phase_y = phase_y, .phase_x = phase_x, .sub_height = grid.height, .sub_width = grid.width,
@@ -73,30 +77,31 @@ BlockPlan plan_dilation(const AttentionShape& shape, int dilation, int lanes) {
       }
     }
   }
-  return plan;
 }
 
-}  // namespace
-
-Halo halo_of(const GridBlock& block, const AttentionShape& shape) {
-  const std::int64_t reach_y = (shape.window_height - 1) / 2, reach_x = (shape.window_width - 1) / 2;
-  return {.y0 = std::max<std::int64_t>(block.y0 - reach_y, 0), .y1 = std::min(block.y1 + reach_y, block.sub_height),
-          .x0 = std::max<std::int64_t>(block.x0 - reach_x, 0), .x1 = std::min(block.x1 + reach_x, block.sub_width)};
-}
-
-std::vector<BlockPlan> plan_blocks(const AttentionShape& shape, int lanes) {
+std::vector<BlockPlan> plan_each_dilation(const AttentionShape& shape, const std::function<BlockPlan(int)>& make_plan) {
   std::vector<BlockPlan> plans;
   for (int head = 0; head < shape.heads; ++head) {
     const auto same = std::find_if(plans.begin(), plans.end(),
                                    [&](const BlockPlan& plan) { return plan.dilation == shape.dilation[head]; });
     if (same == plans.end()) {
-      plans.push_back(plan_dilation(shape, shape.dilation[head], lanes));
+      plans.push_back(make_plan(shape.dilation[head]));
       plans.back().heads.push_back(head);
     } else {
       same->heads.push_back(head);
     }
   }
   return plans;
+}
+
+std::vector<BlockPlan> plan_blocks(const AttentionShape& shape, int lanes) {
+  return plan_each_dilation(shape, [&](int dilation) {
+    BlockPlan plan{.dilation = dilation, .transposed = false, .tile = {}, .heads = {}, .blocks = {}};
+    const SubGridSize largest = largest_sub_grid(shape, dilation);
+    plan.tile = best_tile(shape, largest, lanes);
+    cut_into_blocks(shape, best_block(shape, largest, plan.tile), plan);
+    return plan;
+  });
 }
 
 }  // namespace fovea::kernels::cpu

@@ -1,5 +1,6 @@
 // Gradients: the reference against finite differences, every back end against torch's autograd through the definition.
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <ATen/autocast_mode.h>
 
 #include <cmath>
@@ -86,16 +87,33 @@ TEST_P(Gradients, HeadDimensions) {
 
 TEST_P(Gradients, RunsAreIdentical) {
   AttentionProblem problem = problem_of({19, 23}, {7, 7}, 4, {1});
-  const AttentionInputs leaves = leaves_of(random_inputs(problem, 6, dtypes().front(), device()));
+  for (const at::ScalarType dtype : dtypes()) {
+    SCOPED_TRACE(c10::toString(dtype));
+    const AttentionInputs leaves = leaves_of(random_inputs(problem, 6, dtype, device()));
+    if (!accepts_gradients(problem, leaves)) continue;
+    const OutputGradients upstream = random_gradients(problem, dtype, true);
+    const auto run = [&] {
+      return gradients_of(local_global_attention(leaves.query, leaves.key, leaves.value, problem.pattern), leaves, upstream);
+    };
+    const AttentionInputs first = run();
+    if (backend() == "cpu") at::set_num_threads(2);   // which promises the same for any number of threads
+    const AttentionInputs second = run();
+    at::set_num_threads(1);
+    EXPECT_TRUE(identical(second.query, first.query));
+    EXPECT_TRUE(identical(second.key, first.key));
+    EXPECT_TRUE(identical(second.value, first.value));
+  }
+}
+
+TEST_P(Gradients, OfAnEmptyBatch) {
+  AttentionProblem problem = problem_of({5, 6}, {3, 3}, 2, {1});
+  problem.batch = 0;
+  const AttentionInputs leaves = leaves_of(random_inputs(problem, 7, dtypes().front(), device()));
   if (!accepts_gradients(problem, leaves)) return;
-  const OutputGradients upstream = random_gradients(problem, dtypes().front(), true);
-  const auto run = [&] {
-    return gradients_of(local_global_attention(leaves.query, leaves.key, leaves.value, problem.pattern), leaves, upstream);
-  };
-  const AttentionInputs first = run(), second = run();
-  EXPECT_TRUE(identical(second.query, first.query));
-  EXPECT_TRUE(identical(second.key, first.key));
-  EXPECT_TRUE(identical(second.value, first.value));
+  const AttentionInputs gradients =
+      gradients_of(local_global_attention(leaves.query, leaves.key, leaves.value, problem.pattern), leaves,
+                   random_gradients(problem, dtypes().front(), true));
+  EXPECT_EQ(gradients.query.sizes(), leaves.query.sizes());
 }
 
 FOVEA_FOR_EACH_BACKEND(Gradients);

@@ -79,15 +79,18 @@ TEST_P(Properties, ThreadsChangeNothing) {
   if (backend() != "cpu") GTEST_SKIP() << "only the cpu back end promises this; torch's matrix products do not";
   AttentionProblem large = problem();
   large.pattern.grid = {61, 70};
-  const AttentionInputs inputs = random_inputs(large, 6, dtypes().front(), device());
   const int threads = at::get_num_threads();
-  at::set_num_threads(1);
-  const AttentionResult alone = run(large, inputs);
-  at::set_num_threads(2);
-  const AttentionResult together = run(large, inputs);
-  at::set_num_threads(threads);
-  EXPECT_TRUE(identical(together.output, alone.output));
-  EXPECT_TRUE(identical(together.lse, alone.lse));
+  for (const at::ScalarType dtype : dtypes()) {
+    SCOPED_TRACE(c10::toString(dtype));
+    const AttentionInputs inputs = random_inputs(large, 6, dtype, at::kCPU);
+    at::set_num_threads(1);
+    const AttentionResult alone = run(large, inputs);
+    at::set_num_threads(2);
+    const AttentionResult together = run(large, inputs);
+    at::set_num_threads(threads);
+    EXPECT_TRUE(identical(together.output, alone.output));
+    EXPECT_TRUE(identical(together.lse, alone.lse));
+  }
 }
 
 TEST_P(Properties, ExtremeLogits) {
@@ -119,9 +122,11 @@ TEST_P(Properties, OneKeyTakesAll) {
 TEST_P(Properties, EmptyBatch) {
   AttentionProblem empty = problem();
   empty.batch = 0;
-  const AttentionResult result = run(empty, random_inputs(empty, 9, dtypes().front(), device()));
-  EXPECT_EQ(result.output.sizes(), at::IntArrayRef({0, empty.tokens(), 2, 32}));
-  EXPECT_EQ(result.lse.sizes(), at::IntArrayRef({0, 2, empty.tokens()}));
+  for (const at::ScalarType dtype : dtypes()) {
+    const AttentionResult result = run(empty, random_inputs(empty, 9, dtype, device()));
+    EXPECT_EQ(result.output.sizes(), at::IntArrayRef({0, empty.tokens(), 2, 32}));
+    EXPECT_EQ(result.lse.sizes(), at::IntArrayRef({0, 2, empty.tokens()}));
+  }
 }
 
 FOVEA_FOR_EACH_BACKEND(Properties);

@@ -1,14 +1,17 @@
-// The CPU kernels write every number of their results and nothing else, and do not read what they should have written.
+// The CPU kernels write every number of their results and nothing else, and read nothing that they should not.
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <random>
 
 #include "kernels/attention_cpu.h"
+#include "tests/kernels/bfloat16_ways.h"
 #include "tests/kernels/guarded_buffer.h"
 
 namespace fovea::kernels {
 namespace {
 
+using test::BFloat16;
 using test::GuardedBuffer;
 
 void run_serially(std::int64_t tasks, const std::function<void(std::int64_t)>& body) {
@@ -19,7 +22,7 @@ struct Case {
   std::int64_t height, width;
   int globals, window, head_dim;
   std::int32_t dilation;
-  std::int64_t gap;   // unused floats between two tokens of the results
+  std::int64_t gap;   // unused numbers between two tokens of every tensor
 };
 
 class RedZones : public ::testing::TestWithParam<Case> {
@@ -34,22 +37,53 @@ class RedZones : public ::testing::TestWithParam<Case> {
     batch_stride_ = shape_.tokens() * token_stride_;
   }
 
-  std::size_t floats() const { return static_cast<std::size_t>(shape_.batch * batch_stride_); }
+  std::size_t numbers() const { return static_cast<std::size_t>(shape_.batch * batch_stride_); }
   std::size_t rows() const { return static_cast<std::size_t>(shape_.batch * kHeads * shape_.tokens()); }
 
-  std::vector<float> random(std::size_t count) {
+  // Gaps stay NaN: a result that a gap got into is NaN.
+  template <class Element>
+  GuardedBuffer<Element> random() {
     std::normal_distribution<float> normal;
-    std::vector<float> numbers(count);
-    for (float& number : numbers) number = normal(generator_);
-    return numbers;
+    GuardedBuffer<Element> buffer(numbers());
+    for (std::size_t i = 0; i < buffer.size(); ++i) {
+      const bool in_gap = static_cast<std::int64_t>(i) % token_stride_ >= std::int64_t{kHeads} * shape_.head_dim;
+      if (!in_gap) test::from_float(normal(generator_), buffer.data()[i]);
+    }
+    return buffer;
   }
   template <class Pointer>
   View<Pointer> view(Pointer data) const { return {data, batch_stride_, token_stride_, shape_.head_dim}; }
+  template <class Element>
+  ConstView input(const GuardedBuffer<Element>& buffer) const { return view<const void*>(buffer.data()); }
+  template <class Element>
+  MutableView result(GuardedBuffer<Element>& buffer) const { return view<void*>(buffer.data()); }
 
   // All numbers written, gaps and guards untouched.
-  void expect_written(const GuardedBuffer& buffer) const {
+  template <class Element>
+  void expect_written(const GuardedBuffer<Element>& buffer) const {
     EXPECT_TRUE(buffer.guards_intact());
     EXPECT_EQ(buffer.poisoned(), static_cast<std::size_t>(shape_.batch * shape_.tokens() * GetParam().gap));
+  }
+
+  template <class Element>
+  void check(DataType dtype) {
+    const auto query = random<Element>(), key = random<Element>(), value = random<Element>(), grad_output = random<Element>();
+    GuardedBuffer<Element> output(numbers()), grad_query(numbers()), grad_key(numbers()), grad_value(numbers());
+    GuardedBuffer<float> lse(rows());
+    const AttentionForward forward{.shape = shape_, .dtype = dtype, .scale = 0.25F, .query = input(query), .key = input(key),
+                                   .value = input(value), .output = result(output), .lse = lse.data()};
+    ASSERT_EQ(cpu::forward_unsupported(forward), nullptr);
+    cpu::attention_forward(forward, run_serially);
+    expect_written(output);
+    EXPECT_TRUE(lse.guards_intact());
+    EXPECT_EQ(lse.poisoned(), 0U);
+    const AttentionBackward backward{.shape = shape_, .dtype = dtype, .scale = 0.25F, .query = forward.query, .key = forward.key,
+                                     .value = forward.value, .output = input(output), .grad_output = input(grad_output),
+                                     .lse = lse.data(), .grad_lse = nullptr, .grad_query = result(grad_query),
+                                     .grad_key = result(grad_key), .grad_value = result(grad_value)};
+    ASSERT_EQ(cpu::backward_unsupported(backward), nullptr);
+    cpu::attention_backward(backward, run_serially);
+    for (const auto* gradient : {&grad_query, &grad_key, &grad_value}) expect_written(*gradient);
   }
 
   static constexpr int kHeads = 2;
@@ -59,35 +93,16 @@ class RedZones : public ::testing::TestWithParam<Case> {
   std::mt19937 generator_{7};
 };
 
-TEST_P(RedZones, ForwardAndBackward) {
-  const std::vector<float> query = random(floats()), key = random(floats()), value = random(floats()), grad_output = random(floats());
-  GuardedBuffer output(floats()), lse(rows());
-  const AttentionForward forward{.shape = shape_, .dtype = DataType::kFloat32, .scale = 0.25F,
-                                 .query = view<const void*>(query.data()), .key = view<const void*>(key.data()),
-                                 .value = view<const void*>(value.data()), .output = view<void*>(output.data()), .lse = lse.data()};
-  ASSERT_EQ(cpu::forward_unsupported(forward), nullptr);
-  cpu::attention_forward(forward, run_serially);
-  expect_written(output);
-  EXPECT_TRUE(lse.guards_intact());
-  EXPECT_EQ(lse.poisoned(), 0U);
+TEST_P(RedZones, Float32) { check<float>(DataType::kFloat32); }
 
-  GuardedBuffer grad_query(floats()), grad_key(floats()), grad_value(floats());
-  const AttentionBackward backward{
-      .shape = shape_, .dtype = DataType::kFloat32, .scale = 0.25F, .query = forward.query, .key = forward.key, .value = forward.value,
-      .output = view<const void*>(output.data()), .grad_output = view<const void*>(grad_output.data()), .lse = lse.data(),
-      .grad_lse = nullptr, .grad_query = view<void*>(grad_query.data()), .grad_key = view<void*>(grad_key.data()),
-      .grad_value = view<void*>(grad_value.data())};
-  ASSERT_EQ(cpu::backward_unsupported(backward), nullptr);
-  cpu::attention_backward(backward, run_serially);
-  expect_written(grad_query);
-  expect_written(grad_key);
-  expect_written(grad_value);
+TEST_P(RedZones, BFloat16) {
+  test::for_each_bfloat16_way([&] { check<BFloat16>(DataType::kBFloat16); });
 }
 
 INSTANTIATE_TEST_SUITE_P(Kernels, RedZones,
                          ::testing::Values(Case{1, 1, 0, 1, 1, 1, 0}, Case{1, 1, 1, 3, 17, 1, 3}, Case{1, 67, 2, 9, 16, 3, 0},
                                            Case{67, 1, 2, 9, 33, 3, 5}, Case{13, 29, 8, 7, 64, 2, 1}, Case{16, 16, 16, 17, 32, 1, 0},
-                                           Case{17, 15, 64, 5, 40, 20, 7}, Case{4, 5, 3, 99, 256, 1, 2}));
+                                           Case{17, 15, 64, 5, 40, 20, 7}, Case{4, 5, 3, 99, 256, 1, 2}, Case{150, 11, 33, 3, 96, 1, 0}));
 
 TEST(Limits, HeadDimensionIsSaid) {
   const std::int32_t dilation = 1;

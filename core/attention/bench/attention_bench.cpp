@@ -1,6 +1,7 @@
 #include "core/attention/bench/attention_bench.h"
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 
 #include <cmath>
 #include <iomanip>
@@ -13,6 +14,7 @@
 #include "core/attention/bench/bench_clock.h"
 #include "core/base/error.h"
 #include "core/base/torch_runtime.h"
+#include "kernels/attention_cpu.h"
 
 namespace fovea {
 namespace {
@@ -26,6 +28,14 @@ using bench::Timing;
 constexpr double kMaxDenseOperations = 3e13, kMaxDenseOperationsCpu = 3e11;
 constexpr std::int64_t kMaxMaskedTokens = 8192;
 
+// The "cpu" back end in float32 on one thread, against what the multiply-add units can do at best.
+struct UnitUse {
+  Timing time;
+  double executed_pairs = 0;   // of one head: pairs of query and key whose products are computed, hidden and padding ones included
+  double peak_per_second = 0;  // multiply-adds
+  double share = 0;
+};
+
 struct Row {
   explicit Row(const BenchCase& bench_case) : measured(bench_case) {}
   const BenchCase& measured;
@@ -34,6 +44,7 @@ struct Row {
   double floor_ms = 0;
   Timing ours;
   std::optional<Timing> dense, masked;
+  std::optional<UnitUse> units;
   std::int64_t extra_bytes = -1;
   bool correct() const { return error <= error_bound; }   // false for NaN
 };
@@ -132,6 +143,25 @@ Timing measure_ours(Row& row, const Inputs& inputs, const BenchClock& clock) {
   return clock.measure(run);
 }
 
+// Each executed pair costs head_dim multiply-adds for its score and as many for the weighted value.
+UnitUse measure_units(const BenchCase& measured, const Inputs& inputs, const BenchClock& clock) {
+  const AttentionPattern& pattern = measured.pattern;
+  const auto dilation = static_cast<std::int32_t>(pattern.dilation[0]);
+  const kernels::AttentionShape one_head{.batch = 1, .grid_height = pattern.grid[0], .grid_width = pattern.grid[1], .heads = 1,
+                                         .head_dim = static_cast<int>(measured.head_dim),
+                                         .global_tokens = static_cast<int>(pattern.global_tokens),
+                                         .window_height = static_cast<int>(pattern.window[0]),
+                                         .window_width = static_cast<int>(pattern.window[1]), .dilation = &dilation};
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);
+  UnitUse use{.time = clock.measure([&] { attend(measured, inputs); }), .executed_pairs = kernels::cpu::executed_pairs(one_head),
+              .peak_per_second = kernels::cpu::peak_multiply_adds_per_second()};
+  at::set_num_threads(threads);
+  const double multiply_adds = use.executed_pairs * static_cast<double>(measured.heads * measured.head_dim) * 2;
+  use.share = multiply_adds / use.peak_per_second / (use.time.median_ms / 1e3);
+  return use;
+}
+
 Row measure(const BenchCase& measured, at::Device device, const BenchClock& clock, const bench::MachineRates& rates,
             const std::string& backend) {
   Row row(measured);
@@ -143,6 +173,9 @@ Row measure(const BenchCase& measured, at::Device device, const BenchClock& cloc
   const double dense_operations = 4 * tokens * tokens * width * (measured.pass == Pass::kForward ? 1 : 2.5);
   if (dense_operations <= (device.is_cpu() ? kMaxDenseOperationsCpu : kMaxDenseOperations)) {
     row.dense = measure_torch(measured, inputs, {}, clock);
+  }
+  if (row.backend == "cpu" && measured.dtype == at::kFloat && measured.pass == Pass::kForward) {
+    row.units = measure_units(measured, inputs, clock);
   }
   if (measured.tokens() <= kMaxMaskedTokens) row.masked = measure_torch(measured, inputs, window_mask(measured, device), clock);
   return row;
@@ -181,6 +214,19 @@ void print_row(std::ostream& out, const Row& row) {
       << (row.extra_bytes < 0 ? "-" : fixed(static_cast<double>(row.extra_bytes) / 1e6, 1))
       << (row.correct() ? "  right" : "  WRONG, relative error " + fixed(row.error, 8) + ", at most " + fixed(row.error_bound, 8)) << "\n"
       << std::flush;
+  if (!row.units) return;
+  const double queries = static_cast<double>(row.measured.tokens());
+  out << "    one thread: " << milliseconds(row.units->time.median_ms) << "; " << fixed(row.units->executed_pairs / queries, 0)
+      << " keys a query executed, " << fixed(bench::visible_pairs(row.measured) / queries, 0) << " of them seen; "
+      << fixed(2e-9 * row.units->executed_pairs * static_cast<double>(row.measured.heads * row.measured.head_dim), 3)
+      << "e9 multiply-adds, " << fixed(100 * row.units->share, 0) << "% of the units' " << fixed(row.units->peak_per_second / 1e9, 1)
+      << "e9 a second\n" << std::flush;
+}
+
+nlohmann::json units_json(const std::optional<UnitUse>& units) {
+  if (!units) return nullptr;
+  return {{"median_ms", units->time.median_ms}, {"executed_pairs_per_head", units->executed_pairs},
+          {"peak_multiply_adds_per_second", units->peak_per_second}, {"share_of_peak", units->share}};
 }
 
 nlohmann::json timing_json(const std::optional<Timing>& timing) {
@@ -198,6 +244,7 @@ nlohmann::json row_json(const Row& row) {
           {"torch_masked", timing_json(row.masked)}, {"share_of_floor", row.floor_ms / row.ours.median_ms},
           {"speed_up", row.dense ? nlohmann::json(row.dense->median_ms / row.ours.median_ms) : nlohmann::json(nullptr)},
           {"extra_bytes", row.extra_bytes < 0 ? nlohmann::json(nullptr) : nlohmann::json(row.extra_bytes)},
+          {"one_thread", units_json(row.units)},
           {"relative_error", row.error}, {"relative_error_bound", row.error_bound}, {"correct", row.correct()}};
 }
 

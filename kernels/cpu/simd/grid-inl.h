@@ -8,7 +8,7 @@
 
 #include "kernels/cpu/block_plan.h"
 #include "kernels/cpu/simd/tile-inl.h"
-#include "kernels/cpu/simd_kernels.h"
+#include "kernels/cpu/tasks.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace fovea::kernels::cpu {

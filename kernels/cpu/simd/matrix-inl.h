@@ -14,7 +14,7 @@ namespace fovea::kernels::cpu {
 namespace HWY_NAMESPACE {
 
 // AVX-512 has 32 registers, the others 16.
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3
 constexpr std::size_t kScoreRows = 24, kDepthRows = 16;
 #else
 constexpr std::size_t kScoreRows = 12, kDepthRows = 8;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "kernels/cpu/block_plan.h"
 #include "kernels/cpu/simd/matrix-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -19,8 +20,6 @@ namespace HWY_NAMESPACE {
 // Scores of a chunk stay in the L1 cache. A 17 x 17 window and 8 global tokens fit in one; the backward pass keeps two tables of them.
 constexpr std::size_t kChunkTokens = 512;
 constexpr std::size_t kBackwardChunkTokens = 256;
-// Tokens are scored in groups: a run's end is padded to one, and the padding hidden.
-constexpr std::size_t kTokenGroup = 4;
 // Added to hidden scores. Finite, so that a chunk in which a query sees nothing gives weights that the next maximum scales to zero.
 constexpr float kHidden = -1e30f;
 constexpr float kNoMaximum = 4 * kHidden;
@@ -101,7 +100,7 @@ HWY_INLINE FloatVector score_group(std::size_t tokens, const ScoreRows& rows) {
   switch (tokens) {
     case 4: return score_rows<4>(rows);
     case 8: return score_rows<8>(rows);
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+#if HWY_TARGET <= HWY_AVX3
     case 12: return score_rows<12>(rows);
     case 16: return score_rows<16>(rows);
     case 20: return score_rows<20>(rows);
