@@ -1,8 +1,7 @@
 #include <algorithm>
-#include <cmath>
-#include <cstdio>
 #include <filesystem>
 
+#include "app/cli/attend_picture.h"
 #include "app/cli/attend_question.h"
 #include "app/cli/attend_region.h"
 #include "app/cli/commands.h"
@@ -13,6 +12,7 @@
 #include "core/base/files.h"
 #include "core/base/model_folder.h"
 #include "core/image/heatmap.h"
+#include "core/image/pixel_size.h"
 #include "core/image/writers.h"
 #include "core/train/training_device.h"
 
@@ -22,42 +22,24 @@ namespace {
 using analysis::Answer;
 using analysis::GridRect;
 
-ImageF32 to_image(const torch::Tensor& plane) {
-  const auto values = plane.to(torch::kFloat).contiguous();
-  ImageF32 image(values.size(1), values.size(0), 1);
-  std::copy_n(values.const_data_ptr<float>(), values.numel(), image.samples().data());
-  return image;
-}
-
-void write_picture(const std::string& path, const ImageU8& picture) {
-  auto extension = std::filesystem::path(path).extension().string();
-  if (extension == ".png" || extension == ".PNG") return write_png(path, picture);
-  write_jpeg(path, picture);
-}
-
-// Every cell `step` pixels wide, cut to width x height.
-template <class Sample>
-BasicImage<Sample> repeat_cells(const BasicImage<Sample>& cells, std::int64_t step, std::int64_t width, std::int64_t height) {
-  BasicImage<Sample> image(width, height, cells.channels());
-  for (std::int64_t y = 0; y < height; ++y) {
-    for (std::int64_t x = 0; x < width; ++x) {
-      std::copy_n(cells.row(y / step) + x / step * cells.channels(), cells.channels(), image.row(y) + x * cells.channels());
-    }
-  }
-  return image;
+void refuse_to_overwrite(const std::string& image, const std::string& output) {
+  std::error_code none;
+  if (!output.empty() && std::filesystem::equivalent(image, output, none))
+    throw Error(ErrorKind::kUsage, "fovea attend: '" + output + "' is the image itself: choose another output");
 }
 
 // Everything that the questions about one image share.
 class Session {
  public:
   Session(const AttendRequest& request, const CommonOptions& common, const std::stop_token& stop)
-      : request_(request), stop_(stop), console_(common.verbosity, {"layers", 1}) {}
+      : request_(request), stop_(stop), console_(common.verbosity, {"layers", 1}), style_(style_of(request)) {}
 
   int run() {
     const auto questions = questions_of(request_);
     int halo = 1;
     for (const auto& question : questions) {
       check_question(question, request_.all_heads);
+      for (const auto& path : {question.output, question.raw, question.json}) refuse_to_overwrite(request_.image, path);
       halo = std::max(halo, analysis::method_info(analysis::parse_method(question.method)).halo);
     }
     open(halo);
@@ -70,8 +52,8 @@ class Session {
       try {
         answer(questions[i]);
       } catch (const Error& error) {
-        if (error.kind() != ErrorKind::kUsage) throw;
-        console_.error(request_.batch + ": question " + std::to_string(i + 1) + ": " + error.what());
+        if (error.kind() == ErrorKind::kCancelled) throw;
+        console_.error(request_.batch + ": line " + std::to_string(questions[i].line) + ": " + error.what());
         ++failed;
       }
     }
@@ -88,6 +70,8 @@ class Session {
     hash_ = model_hash(folder);
     const auto& encoder = model->config().encoder;
     georeference_ = source->info().georeference;
+    pixel_metres_ = pixel_size_metres(source->info());
+    if (!pixel_metres_) pixel_metres_ = request_.pixel_size;
     region_ = plan_region(source->info(), encoder, {.region = request_.region, .halo_factor = halo,
                                                       .whole_globals = request_.region_globals == "image", .name = request_.image});
     const auto& pixels = region_.computed;
@@ -96,6 +80,7 @@ class Session {
     rgb_ = source->read_rgb(pixels);
     place_ = {.left = pixels.x, .top = pixels.y, .width = pixels.width, .height = pixels.height, .asked = region_.asked,
               .patch = encoder.patch};
+    if (request_.batch.empty()) analysis::check_query(to_query(request_.question, place_), model->config());   // before minutes of work
     console_.begin(request_.image);
     analysis::ProbeRegion part{.rgb = to_tensor(rgb_), .name = request_.image, .row = pixels.y / encoder.patch,
                                .column = pixels.x / encoder.patch};
@@ -115,29 +100,44 @@ class Session {
 
   void answer(const AttendQuestion& question) {
     auto query = to_query(question, place_);
+    query.pixel_metres = pixel_metres_;
     caveat_ = caveat_of(region_, query, probe_->model().config().encoder);
     if (!caveat_.empty() && caveat_ != region_.caveat) console_.line(request_.image + ": approximate: " + caveat_);
     if (request_.all_heads) return answer_wall(question, query);
     const auto result = analysis::answer(*probe_, query, console_, stop_);
     auto json = describe(question);
     json["numbers"] = result.numbers;
+    json["unit"] = result.unit;
+    const auto pixels = cut(pixels_of(result));
+    const PictureSubject subject{.rgb = pixels, .patch = place_.patch, .caption = caption(question)};
     if (result.rgb.defined()) {
-      draw_colours(question, result);
+      if (!question.output.empty()) write_picture(question.output, draw_colours(result, subject, style_));
     } else {
-      const auto range = range_of(result.plane);
-      json["range"] = {range.low, range.high};
-      json["unit"] = result.unit;
+      const auto range = range_of(style_, question.method, result);
+      json["range"] = {range.values.low, range.values.high};
+      json["range_from"] = range.from;
+      json["colour_scale"] = request_.colour_scale;
       report_range(question, range, result);
-      if (!question.output.empty()) draw(question, result, range);
+      if (!question.output.empty()) write_picture(question.output, draw_answer(result, subject, style_, range.values));
       if (!question.raw.empty()) write_raw(question, result);
     }
     if (!question.json.empty()) write_file_atomically(question.json, json.dump(2) + "\n");
+  }
+
+  // The rectangle around the tokens asked about, in tokens of the answer.
+  static std::vector<Rect> around(const torch::Tensor& asked) {
+    if (!asked.defined() || !asked.any().item<bool>()) return {};
+    const auto places = asked.nonzero();
+    const auto low = std::get<0>(places.min(0)), high = std::get<0>(places.max(0));
+    const auto at = [](const torch::Tensor& place, int axis) { return place[axis].item<std::int64_t>(); };
+    return {{at(low, 1), at(low, 0), at(high, 1) - at(low, 1) + 1, at(high, 0) - at(low, 0) + 1}};
   }
 
   // Every layer and head in one picture, on one scale.
   void answer_wall(const AttendQuestion& question, analysis::Query query) {
     std::vector<WallPanel> panels;
     std::vector<torch::Tensor> planes;
+    std::vector<Rect> marks;
     auto json = describe(question);
     std::string unit;
     const auto heads = probe_->layer(0).heads();
@@ -148,50 +148,29 @@ class Session {
         planes.push_back(result.plane);
         panels.push_back({to_image(result.plane), "L" + std::to_string(layer) + " H" + std::to_string(head)});
         json["numbers"].push_back({{"layer", layer}, {"head", head}, {"numbers", result.numbers}});
-        unit = result.unit;
+        unit = result.unit, marks = around(result.asked);
       }
     }
-    const auto range = range_of(torch::stack(planes));
-    json["range"] = {range.low, range.high};
+    const auto range = range_of(style_, torch::stack(planes));
+    json["range"] = {range.values.low, range.values.high};
+    json["range_from"] = range.from;
+    json["colour_scale"] = request_.colour_scale;
     if (!question.output.empty()) {
       const HeatmapOptions options{
-          .range = range, .map = parse_colour_map(request_.colours), .caption = caption(question) + ", all heads", .unit = unit};
+          .range = range.values, .map = style_.map, .scale = style_.scale, .caption = caption(question), .unit = unit, .marks = marks};
       write_picture(question.output, draw_wall(panels, heads, std::max<std::int64_t>(32, request_.size / heads), options));
-      console_.line(question.output + ": " + range_text(range));
+      console_.line(question.output + ": " + range.text());
     }
     if (!question.json.empty()) write_file_atomically(question.json, json.dump(2) + "\n");
   }
 
-  ValueRange range_of(const torch::Tensor& plane) const {
-    if (request_.range) return {(*request_.range)[0], (*request_.range)[1]};
-    // A row of a large image is zero nearly everywhere: percentiles are those of the tokens that it touches.
-    const auto touched = plane.masked_select(plane != 0);
-    const auto values = touched.numel() > 0 ? touched : plane.contiguous();
-    return percentile_range({values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())}, 100 - request_.clip, request_.clip);
-  }
-
-  std::string range_text(const ValueRange& range) const {
-    char text[96];
-    std::snprintf(text, sizeof text, "colours from %.4g to %.4g (%s)", range.low, range.high,
-                  request_.range ? "fixed" : ("percentile " + nlohmann::json(request_.clip).dump()).c_str());
-    return text;
-  }
-
-  void report_range(const AttendQuestion& question, const ValueRange& range, const Answer& result) {
-    if (!question.output.empty()) console_.line(question.output + ": " + range_text(range) + ", " + result.unit);
+  void report_range(const AttendQuestion& question, const PictureRange& range, const Answer& result) {
+    if (!question.output.empty()) console_.line(question.output + ": " + range.text() + ", " + result.unit);
     console_.detail(result.numbers.dump());
   }
 
   std::string caption(const AttendQuestion& question) const {
-    std::string text = question.method;
-    const bool one_layer = question.method != "pattern" && !request_.all_heads;
-    if (one_layer) text += ", " + (question.layer < 0 ? "last layer" : "layer " + std::to_string(question.layer));
-    if (analysis::method_info(analysis::parse_method(question.method)).by_head && !request_.all_heads) text += ", head " + question.head;
-    const auto settings = to_json(question);
-    if (settings.contains("window"))
-      text +=
-          ", window " + std::to_string(question.window) + (question.dilation > 1 ? " dilation " + std::to_string(question.dilation) : "");
-    return text + (caveat_.empty() ? "" : ", approximate");
+    return caption_of(question, request_.all_heads) + (caveat_.empty() ? "" : ", approximate: " + caveat_);
   }
 
   // Pixels of the image that an answer's tokens cover, within those read.
@@ -201,39 +180,10 @@ class Session {
             std::min(result.rect.height * place_.patch, rgb_.height() - y)};
   }
 
-  // The answer's part of the image as large as the picture shall be, and the places asked about in it.
-  ImageU8 background(const AttendQuestion& question, const Rect& part, std::vector<Rect>& marks) const {
-    const double longer = static_cast<double>(std::max(part.width, part.height));
-    const double scale = std::min(static_cast<double>(request_.size), std::max(longer, 640.0)) / longer;
-    const auto scaled = [&](std::int64_t pixels) { return static_cast<std::int64_t>(std::lround(static_cast<double>(pixels) * scale)); };
-    for (const auto& [x, y, width, height] : asked_pixels(question)) {
-      marks.push_back({scaled(x - place_.left - part.x), scaled(y - place_.top - part.y), std::max<std::int64_t>(3, scaled(width)),
-                       std::max<std::int64_t>(3, scaled(height))});
-    }
-    ImageU8 cut(part.width, part.height, 3);
-    for (std::int64_t y = 0; y < part.height; ++y) std::copy_n(rgb_.row(part.y + y) + 3 * part.x, 3 * part.width, cut.row(y));
-    return resize(cut, std::max<std::int64_t>(1, scaled(part.width)), std::max<std::int64_t>(1, scaled(part.height)));
-  }
-
-  // Cells at the image's right and bottom edge may stick out of it: values are cut to pixels before they are laid over.
-  void draw(const AttendQuestion& question, const Answer& result, const ValueRange& range) const {
-    HeatmapOptions options{.range = range, .map = parse_colour_map(request_.colours), .caption = caption(question), .unit = result.unit};
-    const auto part = pixels_of(result);
-    const auto base = background(question, part, options.marks);
-    write_picture(question.output,
-                  draw_heatmap(base, repeat_cells(to_image(result.plane), place_.patch, part.width, part.height), options));
-  }
-
-  void draw_colours(const AttendQuestion& question, const Answer& result) const {
-    if (question.output.empty()) return;
-    ImageU8 cells(result.rgb.size(1), result.rgb.size(0), 3);
-    std::copy_n(result.rgb.const_data_ptr<std::uint8_t>(), result.rgb.numel(), cells.samples().data());
-    std::vector<Rect> marks;
-    const auto part = pixels_of(result);
-    const auto base = background(question, part, marks);
-    write_picture(question.output,
-                  draw_captioned(resize(repeat_cells(cells, place_.patch, part.width, part.height), base.width(), base.height()),
-                                 caption(question), marks));
+  ImageU8 cut(const Rect& part) const {
+    ImageU8 image(part.width, part.height, 3);
+    for (std::int64_t y = 0; y < part.height; ++y) std::copy_n(rgb_.row(part.y + y) + 3 * part.x, 3 * part.width, image.row(y));
+    return image;
   }
 
   void write_raw(const AttendQuestion& question, const Answer& result) const {
@@ -241,7 +191,7 @@ class Session {
     const auto x = static_cast<double>(place_.left + part.x), y = static_cast<double>(place_.top + part.y);
     const std::string description = question.method + " [" + result.unit + "]";
     if (request_.raw_pixels) {
-      write_float_tiff(question.raw, repeat_cells(to_image(result.plane), place_.patch, part.width, part.height),
+      write_float_tiff(question.raw, spread_cells(to_image(result.plane), place_.patch, part, part.width, part.height),
                        scaled_georeference(georeference_, x, y, 1), description);
     } else {
       write_float_tiff(question.raw, to_image(result.plane), scaled_georeference(georeference_, x, y, static_cast<double>(place_.patch)),
@@ -252,8 +202,9 @@ class Session {
   nlohmann::json describe(const AttendQuestion& question) const {
     const auto rect = [](const Rect& r) { return nlohmann::json{{"x", r.x}, {"y", r.y}, {"width", r.width}, {"height", r.height}}; };
     const auto& config = probe_->model().config();
+    const auto heuristics = analysis::heuristics_of(to_query(question, place_));
     return {{"format", "fovea-attend/1"}, {"image", request_.image}, {"question", to_json(question)}, {"region", rect(region_.asked)},
-            {"computed", rect(region_.computed)}, {"exact", caveat_.empty()}, {"caveat", caveat_},
+            {"computed", rect(region_.computed)}, {"exact", caveat_.empty()}, {"caveat", caveat_}, {"heuristics", heuristics},
             {"grid", {{"height", probe_->grid()[0]}, {"width", probe_->grid()[1]}, {"patch_pixels", config.encoder.patch}}},
             {"model", {{"name", config.name}, {"sha256", hash_}, {"precision", precision_name(precision_)}}}};
   }
@@ -261,6 +212,8 @@ class Session {
   const AttendRequest& request_;
   const std::stop_token& stop_;
   Console console_;
+  PictureStyle style_;
+  std::optional<double> pixel_metres_;
   torch::Dtype precision_ = torch::kFloat32;
   std::string hash_;
   GeoReference georeference_;

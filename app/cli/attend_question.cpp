@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <sstream>
 
 #include "core/base/files.h"
@@ -14,18 +16,26 @@ namespace {
 
 using Reader = void (*)(AttendQuestion&, const nlohmann::json&);
 
+// A line that names a place takes none from the command line.
+AttendQuestion& elsewhere(AttendQuestion& question) {
+  question.at.reset(), question.box.reset(), question.global.reset(), question.brush.clear();
+  return question;
+}
+
 // One reader a key; a wrong type throws nlohmann's exception.
 const std::map<std::string, Reader>& readers() {
   using Json = const nlohmann::json&;
   static const std::map<std::string, Reader> kReaders{
-      {"at", [](AttendQuestion& q, Json v) { q.at = v.get<std::array<std::int64_t, 2>>(); q.box.reset(); q.global.reset(); }},
-      {"box", [](AttendQuestion& q, Json v) { q.box = v.get<std::array<std::int64_t, 4>>(); q.at.reset(); q.global.reset(); }},
+      {"at", [](AttendQuestion& q, Json v) { elsewhere(q).at = v.get<std::array<std::int64_t, 2>>(); }},
+      {"box", [](AttendQuestion& q, Json v) { elsewhere(q).box = v.get<std::array<std::int64_t, 4>>(); }},
+      {"brush", [](AttendQuestion& q, Json v) { elsewhere(q).brush = v.get<std::vector<std::array<std::int64_t, 2>>>(); }},
       {"disc", [](AttendQuestion& q, Json v) { q.disc = v.get<double>(); }},
-      {"global", [](AttendQuestion& q, Json v) { q.global = v.get<std::int64_t>(); q.at.reset(); q.box.reset(); }},
+      {"global", [](AttendQuestion& q, Json v) { elsewhere(q).global = v.get<std::int64_t>(); }},
       {"method", [](AttendQuestion& q, Json v) { q.method = v.get<std::string>(); }},
       {"layer", [](AttendQuestion& q, Json v) { q.layer = v.get<std::int64_t>(); }},
       {"head", [](AttendQuestion& q, Json v) { q.head = v.is_number() ? std::to_string(v.get<std::int64_t>()) : v.get<std::string>(); }},
       {"share", [](AttendQuestion& q, Json v) { q.share = v.get<double>(); }},
+      {"paths", [](AttendQuestion& q, Json v) { q.paths = v.get<std::string>(); }},
       {"window", [](AttendQuestion& q, Json v) { q.window = v.get<std::int64_t>(); }},
       {"dilation", [](AttendQuestion& q, Json v) { q.dilation = v.get<std::int64_t>(); }},
       {"globals", [](AttendQuestion& q, Json v) { q.globals = v.get<std::int64_t>(); }},
@@ -68,17 +78,64 @@ bool is_picture(const std::string& path) {
 
 [[noreturn]] void refuse(const std::string& what) { throw Error(ErrorKind::kUsage, "fovea attend: " + what); }
 
+bool is_rollout(analysis::Method method) {
+  using analysis::Method;
+  return method == Method::kRollout || method == Method::kRolloutFrom || method == Method::kField;
+}
+
+bool compares_patterns(analysis::Method method) {
+  using analysis::Method;
+  return method == Method::kKeptMass || method == Method::kVariation || method == Method::kDivergence || method == Method::kPattern ||
+         method == Method::kChanged;
+}
+
+// The tokens that a stroke touches: those under points half a token apart, and those whose middle lies within the radius of such a point.
+std::vector<analysis::WeightedToken> stroke(const std::vector<std::array<std::int64_t, 2>>& corners, double radius, const ProbePlace& place) {
+  const auto patch = static_cast<double>(place.patch);
+  const auto rows = (place.height + place.patch - 1) / place.patch, columns = (place.width + place.patch - 1) / place.patch;
+  std::set<std::pair<std::int64_t, std::int64_t>> touched;
+  const auto touch = [&](double x, double y) {   // in tokens
+    touched.insert({static_cast<std::int64_t>(y), static_cast<std::int64_t>(x)});
+    const auto reach = radius / patch;
+    for (auto row = static_cast<std::int64_t>(std::max(0.0, y - reach)); row < rows && static_cast<double>(row) <= y + reach; ++row) {
+      for (auto column = static_cast<std::int64_t>(std::max(0.0, x - reach)); column < columns && static_cast<double>(column) <= x + reach;
+           ++column) {
+        if (std::hypot(static_cast<double>(row) + 0.5 - y, static_cast<double>(column) + 0.5 - x) <= reach) touched.insert({row, column});
+      }
+    }
+  };
+  for (std::size_t i = 0; i < corners.size(); ++i) {
+    const auto& from = corners[i == 0 ? 0 : i - 1];
+    const auto tokens = [&](std::int64_t pixel, std::int64_t first) { return (static_cast<double>(pixel - first) + 0.5) / patch; };
+    const double x0 = tokens(from[0], place.left), y0 = tokens(from[1], place.top);
+    const double x1 = tokens(corners[i][0], place.left), y1 = tokens(corners[i][1], place.top);
+    const int steps = std::max(1, static_cast<int>(std::ceil(2 * std::hypot(x1 - x0, y1 - y0))));
+    for (int k = 0; k <= steps; ++k) touch(x0 + (x1 - x0) * k / steps, y0 + (y1 - y0) * k / steps);
+  }
+  std::vector<analysis::WeightedToken> tokens;
+  for (const auto& [row, column] : touched) tokens.push_back({row, column, 1.0});
+  return tokens;
+}
+
 }  // namespace
 
 std::vector<AttendQuestion> questions_of(const AttendRequest& request) {
   if (request.batch.empty()) return {request.question};
   std::vector<AttendQuestion> questions;
   std::istringstream lines(read_text_file(request.batch));
+  std::map<std::string, std::int64_t> lines_of_outputs;
   std::int64_t number = 0;
   for (std::string line; std::getline(lines, line);) {
     ++number;
     if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
-    questions.push_back(read_line(line, request.question, request.batch + ": line " + std::to_string(number)));
+    const auto subject = request.batch + ": line " + std::to_string(number);
+    questions.push_back(read_line(line, request.question, subject));
+    questions.back().line = number;
+    for (const auto& path : {questions.back().output, questions.back().raw, questions.back().json}) {
+      const auto [known, fresh] = lines_of_outputs.emplace(path, number);
+      if (!path.empty() && !fresh)
+        throw Error(ErrorKind::kInput, subject + ": writes '" + printable(path) + "' as line " + std::to_string(known->second) + " does");
+    }
   }
   if (questions.empty()) throw Error(ErrorKind::kInput, request.batch + ": holds no question");
   return questions;
@@ -88,11 +145,16 @@ void check_question(const AttendQuestion& question, bool all_heads) {
   const auto& info = analysis::method_info(analysis::parse_method(question.method));
   analysis::parse_heads(question.head);
   const int places = static_cast<int>(question.at.has_value()) + static_cast<int>(question.box.has_value()) +
-                     static_cast<int>(question.global.has_value());
-  if (places > 1) refuse("--at, --box and --global exclude each other");
+                     static_cast<int>(question.global.has_value()) + static_cast<int>(!question.brush.empty());
+  if (places > 1) refuse("--at, --box, --brush and --global exclude each other");
   if (info.needs_tokens && places == 0)
-    refuse("method " + question.method + " asks about tokens: add --at X,Y, --box X,Y,WIDTH,HEIGHT or --global N");
-  if (question.disc && !question.at) refuse("--disc needs --at");
+    refuse("method " + question.method + " asks about tokens: add --at X,Y, --box X,Y,WIDTH,HEIGHT, --brush X,Y,X,Y,... or --global N");
+  if (question.disc && !question.at && question.brush.empty()) refuse("--disc needs --at or --brush");
+  if (question.disc && !(*question.disc > 0 && *question.disc < 1e6)) refuse("--disc " + nlohmann::json(*question.disc).dump() + ": a radius in pixels above 0");
+  if (!(question.share >= 0 && question.share <= 1)) refuse("--share " + nlohmann::json(question.share).dump() + ": must lie in 0 ... 1");
+  if (question.paths != "all" && question.paths != "local") refuse("--paths '" + printable(question.paths) + "', expected all or local");
+  if (question.layer < -1) refuse("layer " + std::to_string(question.layer) + " does not exist: layers count from 0");
+  if (!question.dense_layers.empty() && info.of_one_layer) refuse("--dense-layers is for the methods pattern and changed");
   if (all_heads && !info.by_head) refuse("method " + question.method + " does not differ by head: leave out --all-heads");
   if (all_heads && !question.raw.empty()) refuse("--all-heads writes a picture and numbers: leave out --raw");
   if (info.method == analysis::Method::kPca && !question.raw.empty()) refuse("method pca gives colours: leave out --raw");
@@ -103,27 +165,19 @@ void check_question(const AttendQuestion& question, bool all_heads) {
 
 nlohmann::json to_json(const AttendQuestion& question) {
   nlohmann::json json{{"method", question.method}, {"head", question.head}};
+  const auto method = analysis::parse_method(question.method);
   if (question.layer >= 0) json["layer"] = question.layer;
   if (question.at) json["at"] = *question.at;
   if (question.box) json["box"] = *question.box;
+  if (!question.brush.empty()) json["brush"] = question.brush;
   if (question.disc) json["disc"] = *question.disc;
   if (question.global) json["global"] = *question.global;
-  if (question.method.starts_with("rollout") || question.method == "field") json["share"] = question.share;
-  const bool pattern =
-      question.method == "kept-mass" || question.method == "variation" || question.method == "divergence" || question.method == "pattern";
+  if (is_rollout(method)) json["share"] = question.share, json["paths"] = question.paths;
+  const bool pattern = compares_patterns(method);
   if (pattern) json["window"] = question.window, json["dilation"] = question.dilation;
   if (pattern && question.globals) json["globals"] = *question.globals;
   if (pattern && !question.dense_layers.empty()) json["dense_layers"] = question.dense_layers;
   return json;
-}
-
-std::vector<std::array<std::int64_t, 4>> asked_pixels(const AttendQuestion& question) {
-  if (question.box) return {*question.box};
-  if (question.at) {
-    const auto radius = static_cast<std::int64_t>(question.disc.value_or(0));
-    return {{(*question.at)[0] - radius, (*question.at)[1] - radius, 2 * radius + 1, 2 * radius + 1}};
-  }
-  return {};
 }
 
 analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place) {
@@ -131,6 +185,8 @@ analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place
                         .layer = question.layer,
                         .heads = analysis::parse_heads(question.head),
                         .attention_share = question.share,
+                        .paths = question.paths == "local" ? analysis::RolloutPaths::kLocal : analysis::RolloutPaths::kAll,
+                        .count_paths = true,
                         .window = question.window,
                         .dilation = question.dilation,
                         .kept_globals = question.globals};
@@ -151,11 +207,14 @@ analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place
     query.tokens.box = {(y - place.top) / place.patch, (x - place.left) / place.patch, 1, 1};
     if (question.disc) query.tokens.disc_radius = *question.disc / static_cast<double>(place.patch);
   }
+  for (const auto& [x, y] : question.brush) pixel(x, y);
+  if (!question.brush.empty()) query.tokens.brush = stroke(question.brush, question.disc.value_or(0), place);
   if (question.box) {
     const auto [x, y, width, height] = *question.box;
     if (width < 1 || height < 1) throw Error(ErrorKind::kUsage, "the box must have at least one pixel");
     pixel(x, y);
-    pixel(x + width - 1, y + height - 1);
+    const auto last = [](std::int64_t first, std::int64_t extent) { return first + std::min<std::int64_t>(extent, 1 << 30) - 1; };
+    pixel(last(x, width), last(y, height));
     const auto top = (y - place.top) / place.patch, left = (x - place.left) / place.patch;
     query.tokens.box = {top, left, (y + height - 1 - place.top) / place.patch - top + 1,
                         (x + width - 1 - place.left) / place.patch - left + 1};

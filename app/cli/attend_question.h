@@ -31,7 +31,4 @@ struct ProbePlace {
 // Error{kUsage} for places outside.
 analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place);
 
-// The pixels asked about, in the image.
-std::vector<std::array<std::int64_t, 4>> asked_pixels(const AttendQuestion& question);
-
 }  // namespace fovea::cli

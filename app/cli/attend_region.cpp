@@ -42,10 +42,12 @@ std::string caveat_of(const AttendRegion& region, const analysis::Query& query, 
   if (!region.part || !region.caveat.empty()) return region.caveat;
   switch (query.method) {
     case Method::kRollout: case Method::kRolloutFrom: case Method::kField:
-      return encoder.global_tokens > 0 ? "what passes through global tokens is followed inside the region and its halo alone" : "";
+      return encoder.global_tokens > 0 && query.paths == analysis::RolloutPaths::kAll
+                 ? "what passes through global tokens is followed inside the region and its halo alone"
+                 : "";
     case Method::kKeptMass: case Method::kVariation: case Method::kDivergence:
       return "dense attention is that of the region and its halo alone";
-    case Method::kPattern: return "both patterns saw the region and its halo alone";
+    case Method::kPattern: case Method::kChanged: return "both patterns saw the region and its halo alone";
     default: return query.tokens.global_token ? "a global token's numbers are over the region and its halo alone" : "";
   }
 }

@@ -117,26 +117,35 @@ MakeCommand add_segment(CLI::App& command) {
 void add_attend_question(CLI::App& command, AttendQuestion& question) {
   add_numbers(command, "--at", question.at, "X,Y: the token at this pixel");
   add_numbers(command, "--box", question.box, "X,Y,WIDTH,HEIGHT: all tokens of a box of pixels");
-  command.add_option("--disc", question.disc, "radius in pixels: all tokens around --at, as a brush would touch them")
+  const auto take_brush = [&question](const std::vector<std::int64_t>& numbers) {
+    if (numbers.size() % 2 != 0) throw CLI::ValidationError("--brush", "X,Y,X,Y,...: a point is two numbers");
+    for (std::size_t i = 0; i < numbers.size(); i += 2) question.brush.push_back({numbers[i], numbers[i + 1]});
+  };
+  command.add_option_function<std::vector<std::int64_t>>("--brush", take_brush, "X,Y,X,Y,...: the tokens that a stroke through these pixels touches")
+      ->delimiter(',');
+  command.add_option("--disc", question.disc, "radius in pixels: all tokens around --at, or of the brush")
       ->check(CLI::PositiveNumber);
   command.add_option("--global", question.global, "a global token, from 0 (the class token, where there is one)")
       ->check(CLI::NonNegativeNumber);
   command
       .add_option("--method", question.method,
                   "of chosen tokens: row, column, rollout, rollout-from, field, norm-weighted, similarity; of all: entropy, distance,\n"
-                  "global-mass, kept-mass, variation, divergence, pattern, pca, norms (docs/attention-analysis.md)")
+                  "global-mass, kept-mass, variation, divergence, pattern, changed, pca, norms (docs/attention-analysis.md)")
       ->capture_default_str();
   command.add_option("--layer", question.layer, "from 0; default: the last")->check(CLI::NonNegativeNumber);
   command.add_option("--head", question.head, "a number from 0, mean, max or min")->capture_default_str();
   command.add_option("--share", question.share, "of attention against the residual stream, in rollouts")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
+  command.add_option("--paths", question.paths, "of rollouts: all, or local ones, which pass through no global token")
+      ->check(CLI::IsMember({"all", "local"}))
+      ->capture_default_str();
   command.add_option("--window", question.window, "tokens, odd: the pattern to compare with")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   command.add_option("--dilation", question.dilation, "of that pattern")->check(CLI::PositiveNumber)->capture_default_str();
   command.add_option("--globals", question.globals, "global tokens kept by that pattern; default: all")->check(CLI::NonNegativeNumber);
-  command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (method pattern)")->delimiter(',');
+  command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (methods pattern, changed)")->delimiter(',');
   command.add_option("-o,--output", question.output, "picture to write, .png or .jpg");
   command.add_option("--raw", question.raw, "float32 GeoTIFF of the values");
   command.add_option("--json", question.json, "numbers, and all that is needed to repeat them");
@@ -160,13 +169,22 @@ MakeCommand add_attend(CLI::App& command) {
   command.add_option("--colours", request->colours, "viridis, magma or cividis")
       ->check(CLI::IsMember({"viridis", "magma", "cividis"}))
       ->capture_default_str();
+  command
+      .add_option("--colour-scale", request->colour_scale, "linear, or log: for values spread over orders of magnitude, as rollouts are")
+      ->check(CLI::IsMember({"linear", "log"}))
+      ->capture_default_str();
   command.add_option("--clip", request->clip, "percentile of the values that gets the last colour")
       ->check(CLI::Range(50.0, 100.0))
       ->capture_default_str();
   add_numbers(command, "--range", request->range, "LOW,HIGH: values of the first and last colour, instead of --clip");
+  command.add_option("--opacity", request->opacity, "of the colours over the image, 0 ... 1")
+      ->check(CLI::Range(0.0, 1.0))
+      ->capture_default_str();
   command.add_option("--size", request->size, "pixels: the longer side of the picture")
       ->check(CLI::Range(64, 16384))
       ->capture_default_str();
+  command.add_option("--pixel-size", request->pixel_size, "metres, of images without georeference: for distances")
+      ->check(CLI::PositiveNumber);
   command.add_flag("--all-heads", request->all_heads, "the wall: every layer and head");
   command.add_flag("--raw-pixels", request->raw_pixels, "--raw at the resolution of the image, not of the tokens");
   command.footer("Example:  fovea attend scene.tif --at 1200,800 --method rollout -o looks.png --raw looks.tif --json looks.json\n"

@@ -44,16 +44,19 @@ struct SegmentRequest {
 struct AttendQuestion {
   std::optional<std::array<std::int64_t, 2>> at;     // x, y in pixels
   std::optional<std::array<std::int64_t, 4>> box;    // x, y, width, height in pixels
-  std::optional<double> disc;                        // radius in pixels around at
+  std::vector<std::array<std::int64_t, 2>> brush;    // x, y in pixels: the corners of a stroke
+  std::optional<double> disc;                        // radius in pixels around at, or of the brush
   std::optional<std::int64_t> global;
   std::string method = "row";
   std::int64_t layer = -1;                           // 0-based; -1: the last
   std::string head = "mean";
   double share = 0.5;                                // of attention, in rollouts
+  std::string paths = "all";                         // of rollouts: all, local (through no global token)
   std::int64_t window = 17, dilation = 1;            // of the pattern to compare with
   std::optional<std::int64_t> globals;
   std::vector<std::int64_t> dense_layers;
   std::string output, raw, json;                     // files; empty: none
+  std::int64_t line = 0;                             // of the batch file
 };
 
 struct AttendRequest {
@@ -64,9 +67,12 @@ struct AttendRequest {
   std::optional<std::array<std::int64_t, 4>> region; // x, y, width, height in pixels
   std::string region_globals = "image";              // what the region's global tokens saw: image, region
   std::string colours = "viridis";
+  std::string colour_scale = "linear";               // linear, log
   double clip = 99.5;                                // percentile
   std::optional<std::array<double, 2>> range;        // fixed normalisation
+  double opacity = 0.6;                              // of the colours over the image
   std::int64_t size = 1600;                          // pixels: the picture's longer side
+  std::optional<double> pixel_size;                  // metres, of images without georeference
   bool all_heads = false;
   bool raw_pixels = false;                           // raw at the image's resolution instead of the tokens'
 };

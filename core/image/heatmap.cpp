@@ -1,15 +1,18 @@
 #include "core/image/heatmap.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 
 namespace fovea {
 namespace {
 
-constexpr int kMargin = 8, kBarWidth = 22, kBarSpace = 128, kLineHeight = 22;
+constexpr int kMargin = 8, kBarWidth = 22, kBarSpace = 128, kLineHeight = 22, kTick = 4;
 constexpr double kFontScale = 0.45;
 const cv::Scalar kInk(235, 235, 235);   // on black
+const std::array<std::pair<const char*, cv::Scalar>, 3> kOutlineInks{
+    {{"blue", cv::Scalar(120, 220, 255)}, {"pink", cv::Scalar(255, 90, 160)}, {"orange", cv::Scalar(255, 170, 40)}}};
 
 cv::Mat view(ImageU8& image) {
   return cv::Mat(static_cast<int>(image.height()), static_cast<int>(image.width()), CV_8UC3, image.samples().data());
@@ -35,17 +38,84 @@ std::string number(double value) {
   return text;
 }
 
-// A vertical bar with its low, middle and high value.
+int text_width(const std::string& text) {
+  int baseline = 0;
+  return cv::getTextSize(text, cv::FONT_HERSHEY_SIMPLEX, kFontScale, 1, &baseline).width;
+}
+
+// Lines no wider than a picture, broken after commas; a piece that is wider stays whole.
+std::vector<std::string> lines_of(const std::string& text, int width) {
+  std::vector<std::string> lines;
+  std::string line;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const auto comma = text.find(", ", begin);
+    const auto end = comma == std::string::npos ? text.size() : comma + 2;
+    const auto piece = text.substr(begin, end - begin);
+    if (!line.empty() && text_width(line + piece) > width) {
+      lines.push_back(line);
+      line.clear();
+    }
+    line += piece;
+    begin = end;
+  }
+  if (!line.empty() || lines.empty()) lines.push_back(line);
+  return lines;
+}
+
+// Black, as large as a picture and the caption below it.
+struct Canvas {
+  ImageU8 picture;
+  int bottom;   // of the picture, where the caption begins
+};
+Canvas canvas_of(int width, int height, const std::string& caption) {
+  const auto lines = lines_of(caption, width - 2 * kMargin);
+  Canvas canvas{ImageU8(width, height + kLineHeight * static_cast<int>(lines.size()), 3), height};
+  cv::Mat whole = view(canvas.picture);
+  whole.setTo(cv::Scalar(0, 0, 0));
+  for (std::size_t i = 0; i < lines.size(); ++i) write_text(whole, lines[i], {kMargin, height + 15 + kLineHeight * static_cast<int>(i)});
+  return canvas;
+}
+
+double at_share(const HeatmapOptions& options, double share) {
+  const auto [low, high] = options.range;
+  return options.scale == ColourScale::kLogarithmic && low > 0 ? low * std::pow(high / low, share) : low + share * (high - low);
+}
+
+// A vertical bar with numbers at its ends and, where there is room, between them.
 void draw_bar(cv::Mat picture, cv::Rect place, const HeatmapOptions& options) {
   const cv::Mat table = table_of(options.map);
   for (int y = 0; y < place.height; ++y) {
     const int entry = 255 - y * 255 / std::max(1, place.height - 1);
     picture.row(place.y + y).colRange(place.x, place.x + place.width).setTo(cv::Scalar(table.at<cv::Vec3b>(0, entry)));
   }
-  const int right = place.x + place.width + 6;
-  write_text(picture, number(options.range.high), {right, place.y + 12});
-  write_text(picture, number((options.range.low + options.range.high) / 2), {right, place.y + place.height / 2 + 5});
-  write_text(picture, number(options.range.low), {right, place.y + place.height - 2});
+  const int steps = place.height >= 10 * kLineHeight ? 4 : place.height >= 3 * kLineHeight ? 2 : 1, right = place.x + place.width;
+  for (int i = 0; i <= steps; ++i) {
+    const int y = place.y + (place.height - 1) * (steps - i) / steps;
+    cv::line(picture, {right, y}, {right + kTick, y}, kInk);
+    write_text(picture, number(at_share(options, static_cast<double>(i) / steps)),
+               {right + kTick + 4, std::clamp(y + 5, place.y + 10, place.y + place.height)});
+  }
+}
+
+// The border of a set of cells, stretched over a picture: a line of ink within, one of black around it.
+void draw_outline(cv::Mat picture, const ImageU8& inside, const cv::Scalar& ink) {
+  ImageU8 cells = inside.clone();
+  const cv::Mat small(static_cast<int>(cells.height()), static_cast<int>(cells.width()), CV_8UC1, cells.samples().data());
+  cv::Mat mask, eroded, dilated;
+  cv::resize(small != 0, mask, picture.size(), 0, 0, cv::INTER_NEAREST);
+  cv::erode(mask, eroded, {}, {-1, -1}, 1, cv::BORDER_CONSTANT, cv::Scalar(255));
+  cv::dilate(mask, dilated, {});
+  picture.setTo(cv::Scalar(0, 0, 0), dilated & ~mask);
+  picture.setTo(ink, mask & ~eroded);
+}
+
+std::string caption_of(const HeatmapOptions& options) {
+  std::string text = options.caption;
+  for (std::size_t i = 0; i < options.outlines.size() && i < kOutlineInks.size(); ++i) {
+    text += std::string(", ") + kOutlineInks[i].first + ": " + options.outlines[i].name;
+  }
+  if (!options.unit.empty()) text += "  [" + options.unit + (options.scale == ColourScale::kLogarithmic ? ", logarithmic" : "") + "]";
+  return text;
 }
 
 void draw_marks(cv::Mat picture, const std::vector<Rect>& marks) {
@@ -80,14 +150,23 @@ ValueRange percentile_range(std::span<const float> values, double low_percent, d
   return {at(low_percent), at(high_percent)};
 }
 
-ImageU8 colour_values(const ImageF32& values, const ValueRange& range, ColourMap map) {
+ColourScale parse_colour_scale(std::string_view name) {
+  if (name == "linear") return ColourScale::kLinear;
+  if (name == "log") return ColourScale::kLogarithmic;
+  throw Error(ErrorKind::kUsage, "colour scale '" + std::string(name) + "', expected linear or log");
+}
+
+ImageU8 colour_values(const ImageF32& values, const ValueRange& range, ColourMap map, ColourScale scale) {
   require(values.channels() == 1, "colour_values: one channel");
+  const bool logarithmic = scale == ColourScale::kLogarithmic;
+  require(!logarithmic || range.low > 0, "colour_values: a logarithmic range lies above 0");
+  const auto along = [&](double value) { return !logarithmic ? value : value > range.low ? std::log(value / range.low) : 0.0; };
   const cv::Mat table = table_of(map);
   ImageU8 colours(values.width(), values.height(), 3);
-  const double extent = range.high - range.low;
+  const double low = along(range.low), extent = along(range.high) - low;
   std::uint8_t* out = colours.samples().data();
   for (const float value : values.samples()) {
-    const double share = extent > 0 ? std::clamp((value - range.low) / extent, 0.0, 1.0) : value > range.low ? 1.0 : 0.0;
+    const double share = extent != 0 ? std::clamp((along(value) - low) / extent, 0.0, 1.0) : value > range.low ? 1.0 : 0.0;
     const auto colour = std::isnan(value) ? cv::Vec3b(0, 0, 0) : table.at<cv::Vec3b>(0, static_cast<int>(std::lround(share * 255)));
     for (int c = 0; c < 3; ++c) *out++ = colour[c];
   }
@@ -96,54 +175,62 @@ ImageU8 colour_values(const ImageF32& values, const ValueRange& range, ColourMap
 
 ImageU8 draw_heatmap(const ImageU8& rgb, const ImageF32& values, const HeatmapOptions& options) {
   require(rgb.channels() == 3, "draw_heatmap: an RGB image");
-  ImageU8 cells = colour_values(values, options.range, options.map), base = rgb.clone();
+  ImageU8 cells = colour_values(values, options.range, options.map, options.scale), base = rgb.clone();
+  const cv::Size size(static_cast<int>(rgb.width()), static_cast<int>(rgb.height()));
   cv::Mat stretched;
-  cv::resize(view(cells), stretched, cv::Size(static_cast<int>(rgb.width()), static_cast<int>(rgb.height())), 0, 0, cv::INTER_NEAREST);
-  ImageU8 picture(rgb.width() + kBarSpace, std::max<std::int64_t>(rgb.height(), 3 * kLineHeight) + kLineHeight, 3);
-  cv::Mat whole = view(picture);
-  whole.setTo(cv::Scalar(0, 0, 0));
-  cv::Mat place = whole(cv::Rect(0, 0, static_cast<int>(rgb.width()), static_cast<int>(rgb.height())));
-  cv::addWeighted(stretched, options.opacity, view(base), 1 - options.opacity, 0, place);
+  cv::resize(view(cells), stretched, size, 0, 0, cv::INTER_NEAREST);
+  Canvas canvas = canvas_of(size.width + kBarSpace, std::max(size.height, 3 * kLineHeight), caption_of(options));
+  cv::Mat whole = view(canvas.picture);
+  cv::Mat place = whole(cv::Rect({0, 0}, size));
+  cv::Mat grey;
+  cv::cvtColor(view(base), grey, cv::COLOR_RGB2GRAY);
+  cv::cvtColor(grey, grey, cv::COLOR_GRAY2RGB);
+  cv::addWeighted(stretched, options.opacity, grey, 1 - options.opacity, 0, place);
+  for (std::size_t i = std::min(options.outlines.size(), kOutlineInks.size()); i-- > 0;) {   // the first one on top
+    draw_outline(place, options.outlines[i].inside, kOutlineInks[i].second);
+  }
+  if (!options.chosen.empty()) draw_outline(place, options.chosen, cv::Scalar(255, 255, 255));
   draw_marks(place, options.marks);
-  const int bottom = static_cast<int>(picture.height()) - kLineHeight;
-  draw_bar(whole, {static_cast<int>(rgb.width()) + kMargin, kMargin, kBarWidth, bottom - 2 * kMargin}, options);
-  write_text(whole, options.caption + (options.unit.empty() ? "" : "  [" + options.unit + "]"), {kMargin, bottom + 15});
-  return picture;
+  draw_bar(whole, {size.width + kMargin, kMargin, kBarWidth, canvas.bottom - 2 * kMargin}, options);
+  return std::move(canvas.picture);
 }
 
 ImageU8 draw_captioned(const ImageU8& rgb, const std::string& caption, const std::vector<Rect>& marks) {
-  ImageU8 picture(rgb.width(), rgb.height() + kLineHeight, 3), base = rgb.clone();
-  cv::Mat whole = view(picture);
-  whole.setTo(cv::Scalar(0, 0, 0));
-  cv::Mat place = whole(cv::Rect(0, 0, static_cast<int>(rgb.width()), static_cast<int>(rgb.height())));
+  ImageU8 base = rgb.clone();
+  const cv::Size size(static_cast<int>(rgb.width()), static_cast<int>(rgb.height()));
+  Canvas canvas = canvas_of(size.width, size.height, caption);
+  cv::Mat place = view(canvas.picture)(cv::Rect({0, 0}, size));
   view(base).copyTo(place);
   draw_marks(place, marks);
-  write_text(whole, caption, {kMargin, static_cast<int>(rgb.height()) + 15});
-  return picture;
+  return std::move(canvas.picture);
 }
 
 ImageU8 draw_wall(const std::vector<WallPanel>& panels, std::int64_t columns, std::int64_t panel_pixels, const HeatmapOptions& options) {
   require(!panels.empty() && columns > 0, "draw_wall: at least one panel");
   const auto& first = panels.front().values;
   const double scale = static_cast<double>(panel_pixels) / static_cast<double>(std::max(first.width(), first.height()));
-  const cv::Size size(std::max(1, static_cast<int>(std::lround(static_cast<double>(first.width()) * scale))),
-                      std::max(1, static_cast<int>(std::lround(static_cast<double>(first.height()) * scale))));
+  const auto scaled = [&](std::int64_t cells) { return static_cast<int>(std::lround(static_cast<double>(cells) * scale)); };
+  const cv::Size size(std::max(1, scaled(first.width())), std::max(1, scaled(first.height())));
   const auto rows = (static_cast<std::int64_t>(panels.size()) + columns - 1) / columns;
   const int step_x = size.width + kMargin, step_y = size.height + kLineHeight;
-  ImageU8 picture(columns * step_x + kBarSpace, rows * step_y + kLineHeight, 3);
-  cv::Mat whole = view(picture);
-  whole.setTo(cv::Scalar(0, 0, 0));
+  const int bottom = static_cast<int>(rows) * step_y;
+  std::vector<Rect> marks;
+  for (const auto& mark : options.marks) {
+    marks.push_back({scaled(mark.x), scaled(mark.y), std::max(1, scaled(mark.width)), std::max(1, scaled(mark.height))});
+  }
+  Canvas canvas = canvas_of(static_cast<int>(columns) * step_x + kBarSpace, bottom, caption_of(options));
+  cv::Mat whole = view(canvas.picture);
   for (std::size_t i = 0; i < panels.size(); ++i) {
-    ImageU8 cells = colour_values(panels[i].values, options.range, options.map);
+    ImageU8 cells = colour_values(panels[i].values, options.range, options.map, options.scale);
     const int x = static_cast<int>(static_cast<std::int64_t>(i) % columns) * step_x,
               y = static_cast<int>(static_cast<std::int64_t>(i) / columns) * step_y;
-    cv::resize(view(cells), whole(cv::Rect(x, y + kLineHeight - 4, size.width, size.height)), size, 0, 0, cv::INTER_NEAREST);
+    cv::Mat place = whole(cv::Rect(x, y + kLineHeight - 4, size.width, size.height));
+    cv::resize(view(cells), place, size, 0, 0, cv::INTER_NEAREST);
+    draw_marks(place, marks);
     write_text(whole, panels[i].label, {x + 2, y + 13});
   }
-  const int bottom = static_cast<int>(rows) * step_y;
   draw_bar(whole, {static_cast<int>(columns) * step_x + kMargin, kLineHeight, kBarWidth, std::max(60, bottom - 2 * kLineHeight)}, options);
-  write_text(whole, options.caption + (options.unit.empty() ? "" : "  [" + options.unit + "]"), {kMargin, bottom + 15});
-  return picture;
+  return std::move(canvas.picture);
 }
 
 }  // namespace fovea

@@ -1,6 +1,7 @@
 // `fovea attend` as a process, held against the library: values, bytes, numbers, sentences.
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <cstdlib>
@@ -87,20 +88,43 @@ TEST_F(AttendCommand, RawValuesAreTheLibrarys) {
   ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
   for (const auto& info : methods()) {
     if (info.method == Method::kPca) continue;
-    Query query{.method = info.method, .window = 3};
+    Query query{.method = info.method, .count_paths = true, .window = 3};
     query.tokens.box = GridRect{43 / 8, 61 / 8, 1, 1};
     const auto expected = ask(query);
     const auto written = fovea::test::read_float_plane(path(std::string(info.name) + ".tif"));
     ASSERT_EQ(written.width, 19);
     ASSERT_EQ(written.height, 14);
     const auto values = torch::tensor(written.values).view({14, 19});
-    EXPECT_TRUE(torch::equal(values, expected.plane)) << info.name << ": differs by " << (values - expected.plane).abs().max();
+    EXPECT_TRUE(torch::equal(values.nan_to_num(-1), expected.plane.nan_to_num(-1))) << info.name << ": differs by "
+                                                                                    << (values - expected.plane).abs().max();
     const auto described = json(std::string(info.name) + ".json");
     EXPECT_EQ(described["numbers"], expected.numbers) << info.name;
     EXPECT_EQ(described["model"]["sha256"], model_hash(folder_.path() / "model"));
     EXPECT_EQ(described["exact"], true);
     EXPECT_EQ(described["question"]["method"], info.name);
   }
+}
+
+// The stroke from one pixel to another: the tokens under it, and with a radius those whose middle it covers.
+TEST_F(AttendCommand, ABrushTouchesTheTokensUnderIt) {
+  const auto ask_raw = [&](const std::string& more) {
+    const auto outcome = run(base() + "--raw " + path("brush.tif") + " " + more);
+    EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+    return torch::tensor(fovea::test::read_float_plane(path("brush.tif")).values).view({14, 19});
+  };
+  const auto ask_tokens = [&](const std::vector<WeightedToken>& tokens) {
+    Query query{.method = Method::kRow};
+    query.tokens.brush = tokens;
+    return ask(query).plane;
+  };
+  EXPECT_TRUE(torch::equal(ask_raw("--brush 20,20,44,20"), ask_tokens({{2, 2}, {2, 3}, {2, 4}, {2, 5}})));
+  EXPECT_TRUE(torch::equal(ask_raw("--brush 20,20,20,36,28,36"), ask_tokens({{2, 2}, {3, 2}, {4, 2}, {4, 3}})));
+  EXPECT_TRUE(torch::equal(ask_raw("--brush 20,20 --disc 9"), ask_tokens({{1, 2}, {2, 1}, {2, 2}, {2, 3}, {3, 2}})));
+  std::ofstream(path("one.jsonl")) << R"({"brush": [[20, 20], [44, 20]], "raw": ")" << path("brush.tif") << "\"}\n";
+  const auto outcome = run(base() + "--at 61,43 --batch " + path("one.jsonl"));
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.text;
+  EXPECT_TRUE(torch::equal(torch::tensor(fovea::test::read_float_plane(path("brush.tif")).values).view({14, 19}),
+                           ask_tokens({{2, 2}, {2, 3}, {2, 4}, {2, 5}})));
 }
 
 TEST_F(AttendCommand, PixelsRepeatTheirToken) {
@@ -201,6 +225,15 @@ TEST_F(AttendCommand, ARegionSaysWhatTheWholeImageSays) {
   EXPECT_EQ(json("part.json")["exact"], true);
   ask_raw("part", "--method rollout --at 70,50" + region);
   EXPECT_EQ(json("part.json")["caveat"], "what passes through global tokens is followed inside the region and its halo alone");
+  const auto local = ask_raw("whole", "--method rollout --paths local --at 70,50"),
+             local_part = ask_raw("part", "--method rollout --paths local --at 70,50" + region);
+  EXPECT_EQ(json("part.json")["exact"], true);
+  for (std::int64_t y = 0; y < local_part.height; ++y) {
+    for (std::int64_t x = 0; x < local_part.width; ++x) {
+      EXPECT_NEAR(local_part.values[static_cast<std::size_t>(y * local_part.width + x)],
+                  local.values[static_cast<std::size_t>((top + y) * 19 + left + x)], 1e-5);
+    }
+  }
   ask_raw("part", "--method row --at 70,50 --region-globals region" + region);
   EXPECT_EQ(json("part.json")["caveat"], "global tokens saw the region and its halo alone");
   const auto outside = run(path("image.png") + " --model " + path("windows") + " --at 62,50 -q -o " + path("bad.png") + region);
@@ -229,6 +262,58 @@ TEST_F(AttendCommand, BadQuestionsAreOneSentence) {
   expect("--method kept-mass --window 4", 2, "window 4: must be odd and positive");
   expect("--method pattern --dense-layers 7", 2, "layer 7 does not exist");
   expect("--at 61,43 --region 100,0,80,50", 2, "does not lie inside the image of 150 x 110 pixels");
+  expect("--box 10,10,9223372036854775807,1", 2, "lies outside");
+  expect("--brush 20,20,160,20", 2, "point (160, 20) lies outside");
+  expect("--brush 20,20 --at 3,3", 2, "exclude each other");
+  expect("--global 0 --method rollout --paths local", 2, "local paths begin at tokens of the grid");
+  expect("--method entropy --dense-layers 1", 2, "is for the methods pattern and changed");
+  expect("--at 61,43 --range 1,0", 2, "LOW must lie below HIGH");
+  expect("--at 61,43 --range 0,1 --colour-scale log", 2, "needs a --range above 0");
+  expect("--at 61,43 -o " + path("image.png"), 2, "is the image itself");
+  EXPECT_EQ(open_image(path("image.png"))->info().width, 150);
+}
+
+// What is wrong with a question is said before the encoder has run; a batch goes on behind it.
+TEST_F(AttendCommand, BadQuestionsCostNoEncoding) {
+  const auto alone = run(base() + "--at 61,43 --layer 7 --json " + path("a.json"));
+  EXPECT_EQ(alone.exit_code, 2);
+  EXPECT_EQ(alone.text, "layer 7 does not exist: the model has layers 0 to 1\n");
+  std::ofstream(path("batch.jsonl")) << R"({"at": [61, 43], "layer": 7, "json": ")" << path("a.json") << "\"}\n\n"
+                                     << R"({"at": [61, 43], "json": ")" << path("b.json") << "\"}\n";
+  const auto batch = run(base() + "-q --batch " + path("batch.jsonl"));
+  EXPECT_EQ(batch.exit_code, 1);
+  EXPECT_EQ(batch.text, path("batch.jsonl") + ": line 1: layer 7 does not exist: the model has layers 0 to 1\n");
+  EXPECT_FALSE(std::filesystem::exists(path("a.json")));
+  EXPECT_TRUE(std::filesystem::exists(path("b.json")));
+}
+
+TEST_F(AttendCommand, BadBatchFilesAreOneSentence) {
+  const auto expect = [&](const std::string& text, const std::string& words) {
+    std::ofstream(path("batch.jsonl")) << text;
+    const auto outcome = run(base() + "-q --batch " + path("batch.jsonl"));
+    EXPECT_EQ(outcome.exit_code, 1) << text;
+    EXPECT_NE(outcome.text.find(words), std::string::npos) << text << ": " << outcome.text;
+    EXPECT_EQ(std::count(outcome.text.begin(), outcome.text.end(), '\n'), 1) << outcome.text;
+  };
+  const std::string out = R"("output": ")" + path("a.png") + "\"";
+  expect("", "holds no question");
+  expect("{" + out + ", \"at\": [1]}", "line 1: key 'at' has a value of the wrong type");
+  expect("{" + out + ", \"at\": [1, 1]}\n{nonsense", "line 2");
+  expect("{" + out + ", \"at\": [1, 1], \"colour\": 3}", "line 1: unknown key 'colour'");
+  expect("{" + out + ", \"at\": [1, 1]}\n{" + out + ", \"at\": [9, 9]}", "line 2: writes '" + path("a.png") + "' as line 1 does");
+  EXPECT_FALSE(std::filesystem::exists(path("a.png")));
+}
+
+TEST_F(AttendCommand, LogarithmicColoursBeginAtTheSmallestValueShown) {
+  const auto outcome = run(base() + "--at 61,43 --method rollout --colour-scale log --clip 100 -o " + path("a.png") + " --raw " + path("a.tif") +
+                           " --json " + path("a.json"));
+  ASSERT_EQ(outcome.exit_code, 0) << outcome.text;
+  auto values = fovea::test::read_float_plane(path("a.tif")).values;
+  std::erase(values, 0.0f);
+  EXPECT_FLOAT_EQ(json("a.json")["range"][0], *std::min_element(values.begin(), values.end()));
+  EXPECT_EQ(json("a.json")["colour_scale"], "log");
+  EXPECT_EQ(json("a.json")["heuristics"].size(), 2u);
+  EXPECT_GT(json("a.json")["numbers"]["through_globals"], 0.0);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@ std::string OracleCase::name() const {
 }
 
 std::vector<OracleCase> oracle_cases() {
-  return {
+  std::vector<OracleCase> cases{
       {.height = 1, .width = 1, .globals = 0},
       {.height = 1, .width = 24, .globals = 1, .heads = 2, .window = {1, 7}},
       {.height = 7, .width = 5, .globals = 0, .heads = 3, .window = {3, 9}},
@@ -27,6 +27,13 @@ std::vector<OracleCase> oracle_cases() {
       {.height = 11, .width = 12, .globals = 1, .heads = 3, .dense = true},
       {.height = 9, .width = 20, .globals = 0, .heads = 1, .dense = true},
   };
+  for (const std::int64_t globals : {0, 1, 8}) {   // every number of globals with every dilation
+    for (const std::int64_t dilation : {1, 2, 3}) {
+      cases.push_back({.height = 24, .width = 21 + dilation, .globals = globals, .heads = 1 + (2 * globals + dilation) % 6,
+                       .window = {5, 7}, .dilation = {dilation}});
+    }
+  }
+  return cases;
 }
 
 AttentionLayer random_layer(const OracleCase& shape, std::int64_t seed, at::ScalarType dtype) {

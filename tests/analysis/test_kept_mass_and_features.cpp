@@ -14,23 +14,99 @@ using namespace test;
 
 constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
 
-// What a pattern keeps of the dense matrix, key by key: its own non-zero entries tell where it looks.
-at::Tensor kept_by_pattern(const AttentionLayer& dense, AttentionLayer sparse) {
+// What a pattern keeps and loses of the dense matrix, key by key: its own non-zero entries tell where it looks.
+struct KeptAndLost { at::Tensor kept, lost; };
+KeptAndLost by_pattern(const at::Tensor& dense, const AttentionLayer& sparse) {
   const auto looks = dense_attention_matrix(sparse) > 0;
-  return (dense_attention_matrix(dense) * looks).sum(-1).narrow(1, dense.global_tokens(), dense.height() * dense.width());
+  const auto of_grid = [&](const at::Tensor& values) { return values.sum(-1).narrow(1, sparse.global_tokens(), values.size(1) - sparse.global_tokens()); };
+  return {of_grid(dense * looks), of_grid(dense * looks.logical_not())};
 }
 
-TEST(KeptMass, EveryWindowAndDilationInOnePass) {
-  const auto dense = random_layer({.height = 9, .width = 12, .globals = 2, .heads = 2, .dense = true}, 1);
+// Straight from the definitions, for rows written out.
+struct DenseDistances { at::Tensor variation, divergence; };
+DenseDistances distances(const at::Tensor& p, const at::Tensor& q) {
+  const auto m = (p + q) / 2;
+  const auto from_middle = [&](const at::Tensor& rows) { return (at::xlogy(rows, rows / m.clamp_min(1e-300))).sum(-1); };
+  return {(p - q).abs().sum(-1) / 2, (from_middle(p) + from_middle(q)) / 2};
+}
+
+// Differences of rows that are nearly alike vanish: relative above this, absolute below.
+constexpr double kSmallestDistance = 1e-4;
+double distance_error(const at::Tensor& value, const at::Tensor& expected) {
+  return ((value.to(at::kDouble) - expected).abs() / expected.clamp_min(kSmallestDistance)).max().item<double>();
+}
+
+class KeptMassAgainstDense : public ::testing::TestWithParam<OracleCase> {
+ protected:
+  // The case's queries and keys; its own pattern is one of those compared with.
+  AttentionLayer layer_ = random_layer(GetParam(), 1);
+  AttentionLayer dense() const { return with({.dense = true}); }
+  struct Cut { std::int64_t window = 1, dilation = 1; bool dense = false; };
+  AttentionLayer with(const Cut& cut) const {
+    auto layer = layer_;
+    layer.pattern = cut.dense ? dense_pattern(layer_.pattern.grid, layer_.global_tokens())
+                              : AttentionPattern{.grid = layer_.pattern.grid, .global_tokens = layer_.global_tokens(),
+                                                 .window = {cut.window, cut.window}, .dilation = {cut.dilation}};
+    return layer;
+  }
+};
+
+TEST_P(KeptMassAgainstDense, EveryWindowAndDilationInOnePass) {
+  const auto matrix = dense_attention_matrix(dense());
   for (const std::int64_t dilation : {1, 2, 3}) {
-    const auto kept = kept_mass(dense, dilation);
-    for (std::int64_t radius = 0; radius < kept.window.size(-1); ++radius) {
-      auto sparse = dense;
-      sparse.pattern = {.grid = dense.pattern.grid, .global_tokens = 2, .window = {2 * radius + 1, 2 * radius + 1}, .dilation = {dilation}};
-      EXPECT_LE(relative_error(kept.at(radius, 2).flatten(1), kept_by_pattern(dense, sparse)), kRelativeBound);
+    const auto kept = kept_mass(layer_, dilation);
+    const auto globals = layer_.global_tokens();
+    const auto curve = kept.curve();
+    for (std::int64_t radius = 0; radius < kept.radii(); radius += radius < 2 ? 1 : 7) {
+      const auto expected = by_pattern(matrix, with({.window = 2 * radius + 1, .dilation = dilation}));
+      EXPECT_LE(relative_error(kept.at(radius, globals).flatten(1), expected.kept), kRelativeBound) << dilation << " " << radius;
+      EXPECT_LE(relative_error(kept.lost(radius, globals).flatten(1), expected.lost), kRelativeBound) << dilation << " " << radius;
+      EXPECT_LE(relative_error(curve.select(1, radius), expected.kept.mean(1)), kRelativeBound);
     }
   }
 }
+
+TEST_P(KeptMassAgainstDense, FewerGlobalTokensKeepLess) {
+  const auto globals = layer_.global_tokens();
+  if (globals == 0) GTEST_SKIP() << "no global tokens";
+  const auto matrix = dense_attention_matrix(dense());
+  const auto all = by_pattern(matrix, with({.window = 3}));
+  const auto dropped = matrix.narrow(2, globals / 2, globals - globals / 2).sum(-1).narrow(1, globals, all.kept.size(1));
+  const auto kept = kept_mass(layer_);
+  EXPECT_LE(relative_error(kept.at(1, globals / 2).flatten(1), all.kept - dropped), kRelativeBound);
+  EXPECT_LE(relative_error(kept.lost(1, globals / 2).flatten(1), all.lost + dropped), kRelativeBound);
+}
+
+TEST_P(KeptMassAgainstDense, DistancesFollowFromIt) {
+  const auto globals = layer_.global_tokens();
+  const auto of_grid = [&](const at::Tensor& matrix) { return matrix.narrow(1, globals, matrix.size(1) - globals); };
+  const auto matrix = of_grid(dense_attention_matrix(dense()));
+  const Cut dilated{.window = GetParam().heads % 2 == 0 ? 5 : 3, .dilation = GetParam().heads % 2 == 0 ? 2 : 3};
+  for (const Cut& cut : {dilated, Cut{.window = 17}}) {
+    const auto expected = distances(matrix, of_grid(dense_attention_matrix(with(cut))));
+    const auto lost = kept_mass(layer_, cut.dilation).lost(cut.window / 2, globals).flatten(1);
+    const auto rows = compare_rows(dense(), with(cut));
+    EXPECT_LE(distance_error(lost, expected.variation), kRelativeBound);
+    EXPECT_LE(distance_error(rows.total_variation.flatten(1), expected.variation), kRelativeBound);
+    EXPECT_LE(distance_error(jensen_shannon_of_lost(lost), expected.divergence), kRelativeBound);
+    EXPECT_LE(distance_error(rows.jensen_shannon.flatten(1), expected.divergence), kRelativeBound);
+  }
+}
+
+TEST_P(KeptMassAgainstDense, RowsOfTwoLayersAreCompared) {   // other queries and keys, a pattern of its own with a dilation a head
+  const auto other = random_layer(GetParam(), 2);
+  const auto globals = layer_.global_tokens();
+  const auto of_grid = [&](const at::Tensor& matrix) { return matrix.narrow(1, globals, matrix.size(1) - globals); };
+  const auto expected = distances(of_grid(dense_attention_matrix(dense())), of_grid(dense_attention_matrix(other)));
+  const auto rows = compare_rows(dense(), other);
+  EXPECT_LE(distance_error(rows.total_variation.flatten(1), expected.variation), kRelativeBound);
+  EXPECT_LE(distance_error(rows.jensen_shannon.flatten(1), expected.divergence), kRelativeBound);
+  const auto same = compare_rows(other, other);
+  EXPECT_EQ(same.total_variation.abs().max().item<double>(), 0);
+  EXPECT_EQ(same.jensen_shannon.abs().max().item<double>(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, KeptMassAgainstDense, ::testing::ValuesIn(oracle_cases()));
 
 TEST(KeptMass, EverythingIsKeptByAWindowOverTheGrid) {
   const auto kept = kept_mass(random_layer({.height = 6, .width = 5, .globals = 1, .heads = 3}, 2));
@@ -39,27 +115,11 @@ TEST(KeptMass, EverythingIsKeptByAWindowOverTheGrid) {
   EXPECT_LT(kept.at(100, 0).max().item<double>(), 1.0);
 }
 
-TEST(KeptMass, DistancesFollowFromIt) {
-  const auto dense = random_layer({.height = 8, .width = 7, .globals = 1, .heads = 2, .dense = true}, 3);
-  auto sparse = dense;
-  sparse.pattern = {.grid = dense.pattern.grid, .global_tokens = 1, .window = {5, 5}, .dilation = {1}};
-  const auto p = dense_attention_matrix(dense).narrow(1, 1, 56), q = dense_attention_matrix(sparse).narrow(1, 1, 56), m = (p + q) / 2;
-  const auto variation = (p - q).abs().sum(-1) / 2;
-  const auto divergence = (at::xlogy(p, p) + at::xlogy(q, q)).sum(-1) / 2 - at::xlogy(m, m).sum(-1);
-  const auto kept = kept_mass(dense).at(2, 1).flatten(1);
-  const auto rows = compare_rows(dense, sparse);
-  for (const auto& result : {total_variation_of_kept(kept), rows.total_variation.flatten(1)})
-    EXPECT_LE(relative_error(result, variation), kRelativeBound);
-  for (const auto& result : {jensen_shannon_of_kept(kept), rows.jensen_shannon.flatten(1)})
-    EXPECT_LE(relative_error(result, divergence), kRelativeBound);
-  const auto same = compare_rows(sparse, sparse);
-  EXPECT_EQ(same.total_variation.abs().max().item<double>(), 0);
-  EXPECT_EQ(same.jensen_shannon.abs().max().item<double>(), 0);
-}
-
 TEST(KeptMass, NothingKeptIsTheLargestDistance) {
-  EXPECT_NEAR(jensen_shannon_of_kept(at::zeros({1})).item<double>(), std::numbers::ln2, 1e-7);
-  EXPECT_EQ(jensen_shannon_of_kept(at::ones({1})).item<double>(), 0);
+  EXPECT_NEAR(jensen_shannon_of_lost(at::ones({1})).item<double>(), std::numbers::ln2, 1e-7);
+  EXPECT_EQ(jensen_shannon_of_lost(at::zeros({1})).item<double>(), 0);
+  const double little = 1e-6;   // half of ln 2 times what is lost, to first order
+  EXPECT_LE(relative_error(jensen_shannon_of_lost(at::full({1}, little, at::kDouble)), at::full({1}, little * std::numbers::ln2 / 2, at::kDouble)), 1e-5);
 }
 
 TEST(Features, CosineToOneToken) {

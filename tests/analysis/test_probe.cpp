@@ -213,13 +213,108 @@ TEST(Query, EveryMethodAnswersAndItsNumbersMakeSense) {
         continue;
       }
       ASSERT_EQ(result.plane.sizes(), (std::vector<std::int64_t>{10, 16})) << info.name;
-      EXPECT_TRUE(result.plane.isfinite().all().item<bool>()) << info.name;
+      const bool all = result.plane.isfinite().all().item<bool>();   // a field has no number where nothing reaches
+      EXPECT_TRUE(info.method == Method::kField ? result.plane.isfinite().any().item<bool>() : all) << info.name;
+      EXPECT_EQ(result.asked.defined(), info.needs_tokens) << info.name;
+      if (result.asked.defined()) EXPECT_EQ(result.asked.sum().item<std::int64_t>(), 6) << info.name;
+      if (result.bounds) {
+        const auto values = result.plane.nan_to_num((*result.bounds)[0]);
+        EXPECT_GE(values.min().item<double>(), (*result.bounds)[0] - 1e-6) << info.name;
+        EXPECT_LE(values.max().item<double>(), (*result.bounds)[1] + 1e-6) << info.name;
+      }
       EXPECT_FALSE(result.unit.empty()) << info.name;
       if (info.method == Method::kRow || info.method == Method::kRollout) {
         EXPECT_NEAR(result.numbers["grid_total"].get<double>() + result.numbers["global_total"].get<double>(), 1.0, 1e-6) << info.name;
       }
     }
   }
+}
+
+TEST(Query, AFieldTellsTheShareHeldByTokensAsStrong) {
+  auto probe = probe_of(small_model(2), image(40, 64));
+  NoProgress progress;
+  Query query{.method = Method::kRollout};
+  query.tokens.box = GridRect{4, 7, 1, 1};
+  const auto rollout = answer(probe, query, progress, {});
+  query.method = Method::kField;
+  const auto field = answer(probe, query, progress, {});
+  const auto mass = rollout.plane.to(torch::kDouble).flatten(), share = field.plane.flatten();
+  for (std::int64_t token = 0; token < 160; token += 7) {
+    const auto held = mass.masked_select(mass >= mass[token]).sum() / mass.sum();
+    EXPECT_NEAR(share[token].item<double>(), held.item<double>(), 1e-5);
+  }
+  ASSERT_EQ(field.outlines.size(), 2u);
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto inside = field.outlines[i].inside.flatten();
+    const double wanted = i == 0 ? 0.5 : 0.9, all = mass.sum().item<double>();
+    const auto kept = mass.masked_select(inside);
+    EXPECT_GE(kept.sum().item<double>() / all, wanted - 1e-6);
+    EXPECT_LT((kept.sum() - kept.min()).item<double>() / all, wanted);                    // no smaller set does
+    EXPECT_EQ(inside.sum().item<std::int64_t>(), field.numbers["field"]["contours"][i]["tokens"]);
+  }
+}
+
+TEST(Query, HowMuchPassesThroughGlobalTokensIsCounted) {
+  auto probe = probe_of(small_model(2), image(40, 64));
+  NoProgress progress;
+  Query query{.method = Method::kRollout, .count_paths = true};
+  query.tokens.box = GridRect{4, 7, 1, 1};
+  const auto all = answer(probe, query, progress, {});
+  query.paths = RolloutPaths::kLocal;
+  const auto local = answer(probe, query, progress, {});
+  const double through = all.numbers["through_globals"];
+  EXPECT_GT(through, 1e-3);
+  EXPECT_NEAR(through, 1 - local.numbers["grid_total"].get<double>(), 1e-6);
+  EXPECT_GE(through, all.numbers["global_total"].get<double>() - 1e-6);   // what ends on them passed through them
+  EXPECT_TRUE((local.plane <= all.plane + 1e-7).all().item<bool>());
+}
+
+TEST(Query, DistancesAreInTokensPixelsAndMetres) {
+  auto config = small_config(1, false);
+  config.preprocessing.ground_sampling_distance_m = 0.25;
+  torch::manual_seed(5);
+  const auto model = std::make_shared<SegmentationModel>(config);
+  model->eval();
+  auto probe = probe_of(model, image(40, 64));
+  NoProgress progress;
+  Query query{.method = Method::kDistance, .layer = 0};
+  const auto of_model = answer(probe, query, progress, {});
+  query.pixel_metres = 2.0;
+  const auto of_image = answer(probe, query, progress, {});
+  for (std::size_t head = 0; head < 2; ++head) {
+    const double tokens = of_model.numbers["distance_tokens_by_head"][head];
+    EXPECT_NEAR(of_model.numbers["distance_pixels_by_head"][head].get<double>(), 4 * tokens, 1e-9);
+    EXPECT_NEAR(of_model.numbers["distance_metres_by_head"][head].get<double>(), tokens, 1e-9);      // 4 pixels of 0.25 m
+    EXPECT_NEAR(of_image.numbers["distance_metres_by_head"][head].get<double>(), 8 * tokens, 1e-9);
+    EXPECT_NEAR(of_model.numbers["distance_bound_pixels_by_head"][head].get<double>(), 4 * std::hypot(1, 2), 1e-9);
+    EXPECT_LT(tokens, std::hypot(1, 2));
+  }
+  EXPECT_EQ(of_model.numbers["pixel_metres_from"], "model");
+  EXPECT_EQ(of_image.numbers["pixel_metres_from"], "image");
+  EXPECT_NEAR(of_model.plane.mean().item<double>(),
+              (of_model.numbers["distance_pixels_by_head"][0].get<double>() + of_model.numbers["distance_pixels_by_head"][1].get<double>()) / 2, 1e-4);
+}
+
+TEST(Query, ChangedClassesAreCountedTokenByToken) {
+  const auto model = small_model(1);
+  auto probe = probe_of(model, image(42, 50));   // no multiples of the patch
+  NoProgress progress;
+  const auto result = answer(probe, {.method = Method::kChanged, .window = 1}, progress, {});
+  const auto effect = probe.pattern_effect(std::vector<LayerAttention>(3, {.dense = false, .window = {1, 1}, .dilation = {1}}));
+  ASSERT_EQ(result.plane.sizes(), (std::vector<std::int64_t>{11, 13}));
+  const auto changed = effect.changed.to(torch::kFloat);
+  EXPECT_GT(changed.sum().item<double>(), 0);
+  EXPECT_NEAR(result.plane[3][4].item<double>(), changed.narrow(0, 12, 4).narrow(1, 16, 4).mean().item<double>(), 1e-6);
+  EXPECT_NEAR(result.plane[10][12].item<double>(), changed.narrow(0, 40, 2).narrow(1, 48, 2).mean().item<double>(), 1e-6);
+  const auto own = answer(probe, {.method = Method::kChanged, .window = 99, .dense_layers = {{0, 1, 2}}}, progress, {});
+  EXPECT_GE(own.plane.min().item<double>(), 0);
+}
+
+TEST(Query, HeuristicsAreNamed) {
+  EXPECT_TRUE(heuristics_of({.method = Method::kRow}).empty());
+  EXPECT_EQ(heuristics_of({.method = Method::kRow, .heads = {HeadFusion::kMax, 0}}).size(), 1u);
+  EXPECT_EQ(heuristics_of({.method = Method::kRollout}).size(), 2u);
+  EXPECT_EQ(heuristics_of({.method = Method::kRollout, .heads = {HeadFusion::kOne, 1}}).size(), 1u);
 }
 
 TEST(Query, ADiscIsABrush) {
@@ -244,6 +339,16 @@ TEST(Query, BadQuestionsAreOneSentence) {
   EXPECT_EQ(ask({.method = Method::kEntropy, .heads = {HeadFusion::kOne, 2}}), "head 2 does not exist: the layer has heads 0 to 1");
   EXPECT_EQ(ask({.method = Method::kKeptMass, .window = 4}), "window 4: must be odd and positive");
   EXPECT_EQ(ask({.method = Method::kKeptMass, .kept_globals = 2}), "2 global tokens: the model has 1");
+  EXPECT_EQ(ask({.method = Method::kPattern, .dense_layers = {{3}}}), "layer 3 does not exist: the model has layers 0 to 2");
+  auto backbone = small_config(1, false);
+  backbone.decoder.reset(), backbone.classes.clear();
+  EXPECT_EQ(message_of([&] { check_query({.method = Method::kChanged}, backbone); }),
+            "method changed compares predicted classes: this model is a backbone and predicts none");
+  EXPECT_EQ(message_of([&] { check_query({.method = Method::kNormWeighted, .heads = {HeadFusion::kMax, 0}}, backbone); }),
+            "norm-weighted attention is defined for one head or for all together (mean)");
+  Query local{.method = Method::kRollout, .paths = RolloutPaths::kLocal};
+  local.tokens.global_token = 0;
+  EXPECT_EQ(ask(local), "local paths begin at tokens of the grid, not at a global token");
   EXPECT_EQ(message_of([] { parse_heads("first"); }), "head 'first', expected a number, mean, max or min");
   EXPECT_TRUE(message_of([] { parse_method("look"); }).starts_with("method 'look', expected row, column, rollout"));
 }

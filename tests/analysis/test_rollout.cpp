@@ -63,6 +63,50 @@ TEST_P(RolloutAgainstDense, RowsAndColumns) {
   }
 }
 
+// Paths through the grid alone: the same product of matrices without the rows and columns of global tokens.
+TEST_P(RolloutAgainstDense, LocalPathsTouchNoGlobalToken) {
+  const auto layers = random_layers(GetParam(), 3);
+  const auto& layer = layers.front();
+  const auto globals = layer.global_tokens(), cells = layer.tokens() - globals, token = layer.width() / 2;
+  for (const auto& heads : all_choices(layer)) {
+    auto product = at::eye(cells, at::kDouble);
+    for (const auto& of_layer : layers) {
+      const auto fused = dense_fused(dense_attention_matrix(of_layer), heads, RowSums::kOne).narrow(0, globals, cells).narrow(1, globals, cells);
+      product = at::matmul(0.7 * fused + 0.3 * at::eye(cells, at::kDouble), product);
+    }
+    if (!product.isfinite().all().item<bool>()) continue;   // minimum of heads that share no key at all
+    const auto at = token_map(layer, 0, token);
+    RolloutOptions options{.heads = heads, .attention_share = 0.7, .paths = RolloutPaths::kLocal};
+    const auto to_input = rollout(stack_of(layers), at, options);
+    EXPECT_LE(relative_error(to_input.dense().flatten(), product[token]), kRelativeBound);
+    EXPECT_EQ(to_input.global_total(), 0);
+    options.direction = RolloutDirection::kFromInput;
+    const auto from_input = rollout(stack_of(layers), at, options);
+    EXPECT_LE(relative_error(from_input.dense().flatten(), product.select(1, token)), kRelativeBound);
+    EXPECT_EQ(from_input.global_total(), 0);
+  }
+}
+
+// Against the definition on the rollout written out: the fewest tokens whose mass reaches the share.
+TEST_P(RolloutAgainstDense, TheReceptiveFieldIsTheSmallestSetThatHoldsItsShare) {
+  const auto layers = random_layers(GetParam(), 3);
+  const auto& layer = layers.front();
+  const auto globals = layer.global_tokens(), cells = layer.tokens() - globals;
+  const auto whole = dense_rollout(matrices_of(layers), {}, 0.5)[globals + layer.width() / 2], expected = whole.narrow(0, globals, cells);
+  const auto field = receptive_field(rollout(stack_of(layers), token_map(layer, 0, layer.width() / 2), {}), {0.5, 0.9});
+  EXPECT_NEAR(field.global_mass, whole.narrow(0, 0, globals).sum().item<double>(), 1e-6);
+  EXPECT_EQ(field.support_tokens, (expected > 0).sum().item<std::int64_t>());
+  const auto held = std::get<0>(expected.sort(0, true)).cumsum(0);
+  for (const auto& contour : field.contours) {
+    const double goal = contour.share * held[-1].item<double>();
+    const auto fewest = (held < goal * (1 - 1e-6)).sum().item<std::int64_t>() + 1, most = (held < goal * (1 + 1e-6)).sum().item<std::int64_t>() + 1;
+    EXPECT_GE(contour.tokens, fewest);
+    EXPECT_LE(contour.tokens, most);
+    const auto inside = expected.masked_select(expected >= contour.threshold * (1 - kRelativeBound));
+    EXPECT_GE(inside.sum().item<double>(), goal * (1 - 1e-6));
+  }
+}
+
 TEST_P(RolloutAgainstDense, FromKeptMeans) {
   auto layers = random_layers(GetParam(), 3);
   const auto matrices = matrices_of(layers);
@@ -133,6 +177,8 @@ TEST(Rollout, BadQuestionsAreOneSentence) {
   EXPECT_EQ(message({.last_layer = 2}), "layer 2 does not exist: the model has layers 0 to 1");
   EXPECT_EQ(message({.first_layer = 1, .last_layer = 0}), "the first layer of a rollout must not lie above its last");
   EXPECT_EQ(message({.attention_share = 1.5}), "the share of attention must lie in 0 ... 1");
+  const auto with_global = random_layers({.height = 4, .width = 4, .globals = 1}, 2);
+  EXPECT_THROW(rollout(stack_of(with_global), global_map(with_global[0], 0), {.paths = RolloutPaths::kLocal}), Error);
 }
 
 TEST(ReceptiveField, ContoursHoldTheirShare) {

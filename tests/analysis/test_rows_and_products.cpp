@@ -20,6 +20,8 @@ using namespace test;
 
 // The bar of the project for float32: every sparse quantity against dense float64.
 constexpr double kRelativeBound = 1e-5;
+// Sums of rows that are computed in float32, each weight rounded.
+constexpr double kSumBound = 2e-6;
 
 TokenMap random_map(const AttentionLayer& layer) {
   auto map = box_map(layer, layer.grid_rect());
@@ -61,6 +63,7 @@ TEST_P(AgainstDense, RowsOfEveryCornerAndTheMiddle) {
     for (std::int64_t g = 0; g < layer.global_tokens(); ++g) {
       const auto values = as_vector(row(layer, global_map(layer, g), heads));
       EXPECT_LE(relative_error(values, expected[g]), kRelativeBound);
+      if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
     }
   }
 }
@@ -72,7 +75,22 @@ TEST_P(AgainstDense, RowOfABoxIsTheMeanOfItsRows) {
   const auto matrix = dense_attention_matrix(layer);
   for (const auto& heads : all_choices(layer)) {
     const auto expected = at::mv(dense_fused(matrix, heads, RowSums::kAsFused).t(), weights / weights.sum());
-    EXPECT_LE(relative_error(as_vector(row(layer, box_map(layer, box), heads)), expected), kRelativeBound);
+    const auto values = as_vector(row(layer, box_map(layer, box), heads));
+    EXPECT_LE(relative_error(values, expected), kRelativeBound);
+    if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
+  }
+}
+
+TEST_P(AgainstDense, RowOfAStrokeWithWeights) {
+  const auto layer = random_layer(GetParam(), 12);
+  const std::vector<WeightedToken> stroke{{0, 0, 1.0}, {layer.height() - 1, layer.width() / 2, 2.5}, {layer.height() / 2, 0, 0.5}, {0, 0, 1.0}};
+  const auto weights = as_vector(brush_map(layer, stroke));
+  EXPECT_NEAR(weights.sum().item<double>(), 5.0, 1e-12);
+  const auto matrix = dense_attention_matrix(layer);
+  for (const auto& heads : all_choices(layer)) {
+    const auto fused = dense_fused(matrix, heads, RowSums::kAsFused);
+    EXPECT_LE(relative_error(as_vector(row(layer, brush_map(layer, stroke), heads)), at::mv(fused.t(), weights / 5)), kRelativeBound);
+    EXPECT_LE(relative_error(as_vector(column(layer, brush_map(layer, stroke), heads)), at::mv(fused, weights)), kRelativeBound);
   }
 }
 
@@ -113,15 +131,14 @@ TEST_P(AgainstDense, BlocksInTorchSayTheSame) {   // what GPUs run
   map.globals.zero_();
   const auto grid = [&](const at::Tensor& values) { return values.narrow(0, layer.global_tokens(), layer.height() * layer.width()); };
   const auto matrix = dense_attention_matrix(layer);
-  for (const auto sums : {RowSums::kAsFused, RowSums::kOne}) {
-    for (const auto& heads : all_choices(layer)) {
-      const auto fused = dense_fused(matrix, heads, sums);
-      if (!fused.isfinite().all().item<bool>()) continue;
-      const auto left = as_vector(block_sweep::times_attention(map, layer, heads, sums));
-      EXPECT_LE(relative_error(left, at::mv(fused.t(), as_vector(map))), kRelativeBound);
-      const auto right = as_vector(block_sweep::attention_times(layer, map, layer.grid_rect(), heads, sums));
-      EXPECT_LE(relative_error(grid(right), grid(at::mv(fused, as_vector(map)))), kRelativeBound);
-    }
+  for (const auto& heads : all_choices(layer)) {
+    const auto sums = heads.fusion == HeadFusion::kMax ? RowSums::kAsFused : RowSums::kOne;
+    const auto fused = dense_fused(matrix, heads, sums);
+    if (!fused.isfinite().all().item<bool>()) continue;
+    const auto left = as_vector(block_sweep::times_attention(map, layer, heads, sums));
+    EXPECT_LE(relative_error(left, at::mv(fused.t(), as_vector(map))), kRelativeBound);
+    const auto right = as_vector(block_sweep::attention_times(layer, map, layer.grid_rect(), heads, sums));
+    EXPECT_LE(relative_error(grid(right), grid(at::mv(fused, as_vector(map)))), kRelativeBound);
   }
 }
 
@@ -193,6 +210,12 @@ TEST_P(AgainstDense, NormWeightedRows) {
   const auto head =
       at::linalg_vector_norm(at::matmul(read.select(1, 0), output.to(at::kDouble).narrow(1, 0, layer.head_dim()).t()), 2, {1});
   EXPECT_LE(relative_error(as_vector(norm_weighted_row(layer, last, {HeadFusion::kOne, 0}, values, output)), head), kRelativeBound);
+  const auto box = part_of(layer);   // of several tokens: the norms of what their mean row reads
+  const auto weights = as_vector(box_map(layer, box));
+  const auto mean = at::matmul(dense_attention_matrix(layer).transpose(1, 2), weights / weights.sum());   // [heads, N]
+  const auto of_box = at::linalg_vector_norm(
+      at::matmul((mean.t().unsqueeze(-1) * values.to(at::kDouble)).flatten(1), output.to(at::kDouble).t()), 2, {1});
+  EXPECT_LE(relative_error(as_vector(norm_weighted_row(layer, box_map(layer, box), {}, values, output)), of_box), kRelativeBound);
 }
 
 TEST_P(AgainstDense, HalfPrecisionKeysAreReadExactly) {   // a bfloat16 layer is the float32 layer of its rounded numbers

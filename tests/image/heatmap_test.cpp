@@ -142,6 +142,38 @@ TEST(Heatmap, LaysFlatCellsOverTheImageBesideABar) {
   EXPECT_EQ(colour_at(marked, 12, 12), (std::array<int, 3>{68, 1, 84}));
 }
 
+TEST(Colours, OfALogarithmicScaleAreEvenInRatios) {
+  const auto colours = colour_values(plane(5, 1, {0, 1e-4f, 1e-2f, 1, 7}), {1e-4, 1}, ColourMap::kViridis, ColourScale::kLogarithmic);
+  const auto even = colour_values(plane(3, 1, {0, 0.5f, 1}), {0, 1}, ColourMap::kViridis);
+  EXPECT_EQ(colour_at(colours, 0, 0), colour_at(even, 0, 0));
+  EXPECT_EQ(colour_at(colours, 1, 0), colour_at(even, 0, 0));
+  EXPECT_NEAR(brightness(colour_at(colours, 2, 0)), brightness(colour_at(even, 1, 0)), 1);   // 0.01 is no float
+  EXPECT_EQ(colour_at(colours, 3, 0), colour_at(even, 2, 0));
+  EXPECT_EQ(colour_at(colours, 4, 0), colour_at(even, 2, 0));
+}
+
+TEST(Heatmap, OutlinesFollowTheCells) {
+  ImageU8 rgb(40, 40, 3), inside(4, 4, 1);
+  inside.row(1)[1] = inside.row(1)[2] = 1;
+  HeatmapOptions options{.range = {0, 1}, .opacity = 1.0f};
+  options.outlines.push_back({std::move(inside), "half"});
+  const auto picture = draw_heatmap(rgb, plane(1, 1, {0}), options);
+  const std::array<int, 3> ink{120, 220, 255}, black{0, 0, 0}, cell{68, 1, 84};
+  EXPECT_EQ(colour_at(picture, 10, 10), ink);        // the corner of cell (1, 1)
+  EXPECT_EQ(colour_at(picture, 29, 19), ink);        // the last pixel of cell (2, 1)
+  EXPECT_EQ(colour_at(picture, 20, 15), cell);       // no line between the two
+  EXPECT_EQ(colour_at(picture, 9, 15), black);
+  EXPECT_EQ(colour_at(picture, 30, 15), black);
+  EXPECT_EQ(colour_at(picture, 5, 5), cell);
+}
+
+TEST(Heatmap, LongCaptionsTakeMoreLines) {
+  const ImageU8 rgb(200, 100, 3);
+  const auto height = [&](const std::string& caption) { return draw_heatmap(rgb, plane(1, 1, {0}), {.range = {0, 1}, .caption = caption}).height(); };
+  EXPECT_EQ(height("row"), 122);
+  EXPECT_EQ(height("row at 1140,1030, layer 8, mean of heads, and much more that is worth saying"), 166);
+}
+
 TEST(Heatmap, WallsHaveAPanelForEach) {
   std::vector<WallPanel> panels;
   for (int i = 0; i < 6; ++i) panels.push_back({plane(2, 2, std::vector<float>(4, static_cast<float>(i))), "H" + std::to_string(i)});

@@ -25,8 +25,14 @@ TokenMap contiguous(const TokenMap& map) {
 
 bool has_weight(const at::Tensor& values) { return values.numel() > 0 && values.ne(0).any().item<bool>(); }
 
-void check_map(const AttentionLayer& layer, const TokenMap& map) {
+void check_question(const AttentionLayer& layer, const TokenMap& map, const HeadChoice& heads) {
+  check_layer(layer);
+  check_head(layer, heads);
   require(map.grid == layer.pattern.grid && map.globals.size(0) == layer.global_tokens(), "a token map belongs to its layers' grid");
+}
+
+GridRect queries_that_see(const AttentionLayer& layer, const TokenMap& c) {
+  return has_weight(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
 }
 
 // What the rows of the global queries say about c, for each of them: [G].
@@ -74,9 +80,7 @@ GridRect within_reach(const AttentionLayer& layer, const GridRect& rect) {
 }
 
 TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
-  check_layer(layer);
-  check_head(layer, heads);
-  check_map(layer, r);
+  check_question(layer, r, heads);
   if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads);
   TokenMap result{.grid = layer.pattern.grid, .globals = at::zeros_like(r.globals), .support = {},
                   .values = at::zeros({0, 0}, r.values.options())};
@@ -100,16 +104,24 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   return result;
 }
 
-TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums) {
-  check_layer(layer);
-  check_head(layer, heads);
-  check_map(layer, c);
-  const auto rect = has_weight(c.globals) ? layer.grid_rect() : within_reach(layer, c.support);
-  if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, rect, heads);
+TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums) {
+  check_question(layer, c, heads);
+  const auto rect = queries_that_see(layer, c);
+  if (cuda_products::runs(layer, heads)) {
+    auto result = cuda_products::attention_times(layer, c, rect, heads);
+    result.globals.zero_();
+    return result;
+  }
   const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
-  auto result = kept ? window_sweep::attention_times(layer, *layer.fused, contiguous(c), rect)
-                : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
-                                  : block_sweep::attention_times(layer, c, rect, heads, sums);
+  return kept ? window_sweep::attention_times(layer, *layer.fused, contiguous(c), rect)
+         : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
+                             : block_sweep::attention_times(layer, c, rect, heads, sums);
+}
+
+TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums) {
+  check_question(layer, c, heads);
+  if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, queries_that_see(layer, c), heads);
+  auto result = attention_times_on_grid(layer, c, heads, sums);
   if (layer.global_tokens() == 0) return result;
   const bool rescaled = sums == RowSums::kOne && (heads.fusion == HeadFusion::kMax || heads.fusion == HeadFusion::kMin);
   result.globals = layer.lse.defined() && !rescaled ? global_queries_times(layer, c, heads) : global_rows_times(layer, c, heads, sums);

@@ -16,6 +16,9 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
 // A c: how much every token looks at the tokens in c. The support grows likewise; to the whole grid if c has weight on a global token.
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums);
 
+// The same for the queries of the grid alone: zeros for global queries, whose rows nobody computes.
+TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums);
+
 // Numbers of the rows of the grid queries in a rectangle and of all global queries, one a head.
 struct RowStatistics {
   GridRect rect;

@@ -7,16 +7,18 @@
 
 namespace fovea::analysis {
 
-// The share of each grid query's dense attention by where it falls, for all window sizes in one pass: sums by Chebyshev distance,
-// cumulated. So at(radius, globals) costs a look-up.
+// The share of each grid query's dense attention by where it falls, for all window sizes in one pass: sums by Chebyshev distance. What any
+// window keeps, and what it loses, are sums of them, each exact to rounding where it is small.
 struct KeptMass {
-  at::Tensor window;    // [heads, H, W, radii] float32: mass on grid tokens within radius 0, 1, ... steps of the dilation
+  at::Tensor rings;     // [heads, H, W, radii + 1] float32: mass on grid tokens 0, 1, ... steps of the dilation away; last: between steps
   at::Tensor globals;   // [heads, H, W, G] float32: mass on each global token
   std::int64_t dilation = 1;
 
-  // Mass inside a square window of 2 * radius + 1 (clamped to the grid) and the first `global_tokens` globals: [heads, H, W].
+  std::int64_t radii() const { return rings.size(-1) - 1; }
+  // Mass inside a square window of 2 * radius + 1 (clamped to the grid) and the first `global_tokens` globals, and outside: [heads, H, W].
   at::Tensor at(std::int64_t radius, std::int64_t global_tokens) const;
-  // Averaged over queries, for every radius, all globals kept: [heads, radii] float64.
+  at::Tensor lost(std::int64_t radius, std::int64_t global_tokens) const;
+  // What windows keep, averaged over queries, for every radius, all globals kept: [heads, radii] float64.
   at::Tensor curve() const;
 };
 
@@ -25,12 +27,11 @@ struct KeptMass {
 // compare_rows() and, for what comes out in the end, AttentionProbe::pattern_effect().
 KeptMass kept_mass(const AttentionLayer& layer, std::int64_t dilation = 1);
 
-// For the same queries and keys, the pattern's row p' is the dense row p cut to what is kept and scaled up by 1 / m, m the kept mass.
-// Then distances need no second pass:
-//     total variation |p - p'|_1 / 2 = 1 - m
-//     Jensen-Shannon (natural log)   = (m ln(2m / (1 + m)) + (1 - m) ln 2 + ln(2 / (1 + m))) / 2,   at most ln 2
-at::Tensor total_variation_of_kept(const at::Tensor& kept);
-at::Tensor jensen_shannon_of_kept(const at::Tensor& kept);
+// For the same queries and keys, the pattern's row p' is the dense row p cut to what is kept and scaled up by 1 / m, m the kept mass,
+// l = 1 - m what is lost. Then distances need no second pass:
+//     total variation |p - p'|_1 / 2       = l
+//     Jensen-Shannon divergence, in nats   = (m ln(2m / (1 + m)) + l ln 2 + ln(2 / (1 + m))) / 2,   at most ln 2; the root is a distance
+at::Tensor jensen_shannon_of_lost(const at::Tensor& lost);
 
 // Rows of two layers on one grid, each with its own pattern, queries and keys: a dense and a sparse run of a model (hybrids included).
 struct RowDistances { at::Tensor total_variation, jensen_shannon; };   // [heads, H, W] float32

@@ -6,6 +6,7 @@
 
 #include "core/attention/analysis/features.h"
 #include "core/attention/analysis/fused_windows.h"
+#include "core/attention/analysis/statistics.h"
 #include "core/base/error.h"
 
 namespace fovea::analysis {
@@ -197,6 +198,22 @@ torch::Tensor AttentionProbe::raw_features(std::int64_t layer) const {
 torch::Tensor AttentionProbe::features(std::int64_t layer) const {
   torch::NoGradGuard no_grad;
   return model_->encoder().norm(raw_features(layer));
+}
+
+const RowStatistics& AttentionProbe::statistics(std::int64_t layer, const GridRect& rect, const std::stop_token& stop) {
+  auto& last = last_statistics_;
+  if (last.layer != layer || !(last.statistics.rect == rect)) {
+    last.layer = -1;
+    last.statistics = statistics_by_bands(this->layer(layer), rect, stop);
+    last.layer = layer;
+  }
+  return last.statistics;
+}
+
+const KeptMass& AttentionProbe::kept_mass(std::int64_t layer, std::int64_t dilation) {
+  auto& last = last_kept_mass_;
+  if (last.layer != layer || last.kept.dilation != dilation) last = {layer, analysis::kept_mass(this->layer(layer), dilation)};
+  return last.kept;
 }
 
 AttentionProbe::PatternEffect AttentionProbe::pattern_effect(const std::vector<LayerAttention>& attention,

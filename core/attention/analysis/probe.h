@@ -9,7 +9,9 @@
 #include <vector>
 
 #include "core/attention/analysis/attention_layer.h"
+#include "core/attention/analysis/attention_products.h"
 #include "core/attention/analysis/global_pass.h"
+#include "core/attention/analysis/kept_mass.h"
 #include "core/base/progress.h"
 #include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
@@ -68,6 +70,10 @@ class AttentionProbe {
   torch::Tensor features(std::int64_t layer) const;         // [N, C] after this block and the final LayerNorm
   torch::Tensor raw_features(std::int64_t layer) const;     // [N, C] after this block
 
+  // Of a layer's rows in a rectangle; of the layer attended densely. The last answer is kept for questions about one head after another.
+  const RowStatistics& statistics(std::int64_t layer, const GridRect& rect, const std::stop_token& stop);
+  const KeptMass& kept_mass(std::int64_t layer, std::int64_t dilation);
+
   // What another attention pattern would do to this image: the same weights run with it.
   struct PatternEffect {
     torch::Tensor cosine;                  // [H, W] float32: of the last features, sparse against this model's own
@@ -92,6 +98,8 @@ class AttentionProbe {
   std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
   std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
   std::vector<std::shared_ptr<const FusedWindows>> fused_;   // [depth]: empty until prepare_rollouts()
+  struct LastStatistics { std::int64_t layer = -1; RowStatistics statistics{}; } last_statistics_;
+  struct LastKeptMass { std::int64_t layer = -1; KeptMass kept{}; } last_kept_mass_;
 };
 
 }  // namespace fovea::analysis

@@ -45,11 +45,24 @@ std::int64_t check_options(const LayerStack& layers, const RolloutOptions& optio
   return last;
 }
 
+// One layer further. Of local paths the mass on global tokens is dropped.
+TokenMap step(const TokenMap& current, const AttentionLayer& layer, const RolloutOptions& options) {
+  const bool to_input = options.direction == RolloutDirection::kToInput, local = options.paths == RolloutPaths::kLocal;
+  const auto attended = to_input ? times_attention(current, layer, options.heads, RowSums::kOne)
+                        : local  ? attention_times_on_grid(layer, current, options.heads, RowSums::kOne)
+                                 : attention_times(layer, current, options.heads, RowSums::kOne);
+  auto next = mix(attended, current, options.attention_share);
+  if (local) next.globals.zero_();
+  return next;
+}
+
 }  // namespace
 
 TokenMap rollout(const LayerStack& layers, const TokenMap& start, const RolloutOptions& options, Progress& progress, std::stop_token stop) {
   const auto last = check_options(layers, options), count = last - options.first_layer + 1;
   const bool to_input = options.direction == RolloutDirection::kToInput;
+  if (options.paths == RolloutPaths::kLocal && start.support.empty())
+    throw Error(ErrorKind::kUsage, "local paths begin at tokens of the grid, not at a global token");
   auto current = start;
   if (to_input) {
     const double total = start.grid_total() + start.global_total();
@@ -59,10 +72,7 @@ TokenMap rollout(const LayerStack& layers, const TokenMap& start, const RolloutO
   for (std::int64_t done = 0; done < count; ++done) {
     throw_if_stopped(stop);
     progress.report("rollout", done, count);
-    const auto layer = layers.layer(to_input ? last - done : options.first_layer + done);
-    const auto attended = to_input ? times_attention(current, layer, options.heads, RowSums::kOne)
-                                   : attention_times(layer, current, options.heads, RowSums::kOne);
-    current = mix(attended, current, options.attention_share);
+    current = step(current, layers.layer(to_input ? last - done : options.first_layer + done), options);
   }
   progress.report("rollout", count, count);
   return current;

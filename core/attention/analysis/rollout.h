@@ -15,6 +15,12 @@ enum class RolloutDirection {
   kFromInput,   // column: which tokens of the last layer depend on the chosen input tokens
 };
 
+enum class RolloutPaths {
+  kAll,
+  kLocal,   // those that touch no global token: what is left of the mass is the share of paths from token to token. Needs nothing from
+            // beyond the windows' reach, so that it is exact on a region with its halo
+};
+
 // Abnar & Zuidema 2020, "Quantifying attention flow in transformers": with B_l = a A_l + (1 - a) I, a = 0.5,
 //     rollout = B_L ... B_2 B_1,   kToInput: r B_L ... B_1,   kFromInput: B_L ... B_1 c.
 // Exact: banded products layer by layer, never an N x N matrix. Without global tokens the support grows by the window's reach a layer and
@@ -29,10 +35,11 @@ struct RolloutOptions {
   std::int64_t first_layer = 0;               // 0-based, inclusive
   std::optional<std::int64_t> last_layer{};   // inclusive; the stack's last one if not given
   RolloutDirection direction = RolloutDirection::kToInput;
+  RolloutPaths paths = RolloutPaths::kAll;
 };
 
 // start: the tokens asked about; for kToInput its weights are scaled to sum to 1 (then so does the result). Reports layers done.
-// Errors: Error{kUsage} for layers, heads or shares that do not exist; Error{kCancelled}.
+// Errors: Error{kUsage} for layers, heads or shares that do not exist, local paths from a global token; Error{kCancelled}.
 TokenMap rollout(const LayerStack& layers, const TokenMap& start, const RolloutOptions& options, Progress& progress, std::stop_token stop);
 TokenMap rollout(const LayerStack& layers, const TokenMap& start, const RolloutOptions& options);
 

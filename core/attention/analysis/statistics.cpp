@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
+
+#include "core/base/progress.h"
 
 namespace fovea::analysis {
 namespace {
@@ -19,7 +22,31 @@ at::Tensor counts_along(const AttentionLayer& layer, std::size_t axis, std::int6
   return counts;
 }
 
+// A stop is noticed between bands of rows. Each band costs the global queries' rows once more: few bands.
+constexpr std::int64_t kBands = 8;
+
 }  // namespace
+
+RowStatistics statistics_by_bands(const AttentionLayer& layer, const GridRect& rect, const std::stop_token& stop) {
+  const std::int64_t rows = (rect.height + kBands - 1) / kBands;
+  std::vector<RowStatistics> bands;
+  for (std::int64_t y = 0; y < rect.height; y += rows) {
+    throw_if_stopped(stop);
+    bands.push_back(row_statistics(layer, {rect.y + y, rect.x, std::min(rows, rect.height - y), rect.width}));
+  }
+  RowStatistics result = bands.back();   // with what is known of the global queries
+  result.rect = rect;
+  const auto joined = [&](at::Tensor RowStatistics::*plane) {
+    std::vector<at::Tensor> parts;
+    for (const auto& band : bands) parts.push_back(band.*plane);
+    return at::cat(parts, 1);
+  };
+  result.lse = joined(&RowStatistics::lse);
+  result.entropy = joined(&RowStatistics::entropy);
+  result.global_mass = joined(&RowStatistics::global_mass);
+  result.mean_distance = joined(&RowStatistics::mean_distance);
+  return result;
+}
 
 at::Tensor key_counts(const AttentionLayer& layer, const GridRect& rect) {
   std::vector<at::Tensor> heads;

@@ -3,9 +3,14 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <stop_token>
+
 #include "core/attention/analysis/attention_products.h"
 
 namespace fovea::analysis {
+
+// row_statistics() band by band: a stop is noticed between bands, Error{kCancelled}.
+RowStatistics statistics_by_bands(const AttentionLayer& layer, const GridRect& rect, const std::stop_token& stop);
 
 // Keys that each grid query of rect sees, truncated windows at the border included: [heads, rect.height, rect.width] float32.
 at::Tensor key_counts(const AttentionLayer& layer, const GridRect& rect);
