@@ -14,6 +14,7 @@ namespace fovea::kernels::cpu {
 HWY_EXPORT(pack_columns);
 HWY_EXPORT(window_scores);
 HWY_EXPORT(window_weights);
+HWY_EXPORT(window_weights_alone);
 HWY_EXPORT(scale_lanes);
 HWY_EXPORT(weighted_sums);
 HWY_EXPORT(fuse_lanes);
@@ -27,6 +28,10 @@ void pack_columns(const TokenColumns& from, float* target, std::int64_t stride) 
 void window_scores(const WindowRows& window, float* scores) { HWY_DYNAMIC_DISPATCH(window_scores)(window, scores); }
 
 void window_weights(float* scores, std::int64_t count, RowSums& sums) { HWY_DYNAMIC_DISPATCH(window_weights)(scores, count, sums); }
+
+void window_weights_alone(float* scores, std::int64_t count, RowSums& sums) {
+  HWY_DYNAMIC_DISPATCH(window_weights_alone)(scores, count, sums);
+}
 
 void scale_lanes(float* values, std::int64_t count, const float* factors) { HWY_DYNAMIC_DISPATCH(scale_lanes)(values, count, factors); }
 

@@ -47,6 +47,8 @@ struct RowSums {
 
 // scores [count][kRowLanes] of one row become weights 2^(score - largest) in place.
 void window_weights(float* scores, std::int64_t count, RowSums& sums);
+// The same without logarithms: only sums.inverse_sum is set.
+void window_weights_alone(float* scores, std::int64_t count, RowSums& sums);
 
 // values [count][kRowLanes] of one row, times a factor a lane, in place.
 void scale_lanes(float* values, std::int64_t count, const float* factors);

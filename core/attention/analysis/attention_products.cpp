@@ -86,7 +86,7 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
                   .values = at::zeros({0, 0}, r.values.options())};
   const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
   if (!r.support.empty()) {
-    result = kept ? window_sweep::times_attention(r, layer, *layer.fused)
+    result = kept ? analysis::times_attention(r, layer, *layer.fused)
              : by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
                                : block_sweep::times_attention(r, layer, heads, sums);
   }
@@ -113,7 +113,7 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
     return result;
   }
   const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
-  return kept ? window_sweep::attention_times(layer, *layer.fused, contiguous(c), rect)
+  return kept ? analysis::attention_times(layer, *layer.fused, contiguous(c), rect)
          : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                              : block_sweep::attention_times(layer, c, rect, heads, sums);
 }

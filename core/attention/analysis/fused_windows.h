@@ -25,4 +25,8 @@ std::int64_t fused_windows_bytes(const AttentionLayer& layer);
 // nullptr where it cannot be kept. A stop is noticed between tiles: Error{kCancelled}.
 std::shared_ptr<const FusedWindows> fuse_windows(const AttentionLayer& layer, const std::stop_token& stop);
 
+// Products with the mean of heads from what was kept, globals aside: as in window_sweep.h.
+TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const FusedWindows& fused);
+TokenMap attention_times(const AttentionLayer& layer, const FusedWindows& fused, const TokenMap& c, const GridRect& rect);
+
 }  // namespace fovea::analysis

@@ -1,12 +1,7 @@
 // Layers with windows on the CPU: the grid queries' part of attention_products.h, tile by tile. Global queries are the caller's.
 #pragma once
 
-#include <functional>
-
 #include "core/attention/analysis/attention_products.h"
-#include "core/attention/analysis/fused_windows.h"
-#include "kernels/cpu/window_rows.h"
-#include "core/attention/analysis/window_offsets.h"
 
 namespace fovea::analysis::window_sweep {
 
@@ -15,10 +10,6 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
 
 // The rows of the queries in rect; result.globals are zeros.
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads, RowSums sums);
-
-// The same from what was kept of the layer, over the mean of heads.
-TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const FusedWindows& fused);
-TokenMap attention_times(const AttentionLayer& layer, const FusedWindows& fused, const TokenMap& c, const GridRect& rect);
 
 // Fills what concerns the grid.
 RowStatistics row_statistics(const AttentionLayer& layer, const GridRect& rect);

@@ -1,5 +1,7 @@
 #include "core/attention/analysis/window_tiles.h"
 
+#include <ATen/ATen.h>
+
 #include <algorithm>
 #include <numbers>
 
@@ -48,16 +50,17 @@ std::vector<QueryBlock> blocks_of(const GridRect& tile, std::int64_t dilation) {
   return blocks;
 }
 
-TileKeys::TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets) : layer_(layer), offsets_(offsets), sums_(cpu::kRowGroup) {
+TileKeys::TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets, RowDetail detail)
+    : layer_(layer), offsets_(offsets), detail_(detail), sums_(cpu::kRowGroup) {
   require(layer.head_dim() <= kMostChannels, "attention analysis on the CPU: at most 256 channels a head");
   stride_ = kTileColumns + 2 * offsets.reach_x;
   const auto channels = layer.head_dim();
   std::size_t largest = 0;
   for (const auto& window : offsets.heads) largest = std::max(largest, window.slot.size());
-  keys_.resize(static_cast<std::size_t>((kTileRows + 2 * offsets.reach_y) * channels * stride_));
-  query_.resize(static_cast<std::size_t>(cpu::kRowGroup * channels * kLanes));
-  global_keys_.resize(static_cast<std::size_t>(offsets.globals * channels));
-  scores_.resize(largest * static_cast<std::size_t>(cpu::kRowGroup * kLanes));
+  keys_ = at::zeros({kTileRows + 2 * offsets.reach_y, channels, stride_}, at::kFloat);
+  query_ = at::zeros({cpu::kRowGroup, channels, kLanes}, at::kFloat);
+  global_keys_ = at::zeros({offsets.globals, channels}, at::kFloat);
+  scores_ = at::empty({cpu::kRowGroup, static_cast<std::int64_t>(largest), kLanes}, at::kFloat);
 }
 
 void TileKeys::load(const GridRect& tile, std::size_t head) {
@@ -65,9 +68,9 @@ void TileKeys::load(const GridRect& tile, std::size_t head) {
   packed_top_ = tile.y - offsets_.reach_y, packed_left_ = tile.x - offsets_.reach_x;
   const auto channels = layer_.head_dim();
   const auto top = std::max<std::int64_t>(packed_top_, 0), bottom = std::min(tile.y + tile.height + offsets_.reach_y, layer_.height());
-  for (std::int64_t y = top; y < bottom; ++y) pack_row(y, keys_.data() + (y - packed_top_) * channels * stride_);
+  for (std::int64_t y = top; y < bottom; ++y) pack_row(y, keys_.data_ptr<float>() + (y - packed_top_) * channels * stride_);
   for (std::int64_t g = 0; g < offsets_.globals; ++g) {
-    pack(layer_.key, {.token = g, .head = offsets_.head_index[head], .count = 1}, 1.0f, global_keys_.data() + g * channels, 1);
+    pack(layer_.key, {.token = g, .head = offsets_.head_index[head], .count = 1}, 1.0f, global_keys_.data_ptr<float>() + g * channels, 1);
   }
 }
 
@@ -85,16 +88,23 @@ void TileKeys::compute(const QueryBlock& block) {
   for (std::int64_t r = 0; r < block.rows; ++r) {
     pack(layer_.query,
          {.token = offsets_.globals + (y + r * block.step) * layer_.width() + x, .head = offsets_.head_index[head_], .count = block.lanes},
-         factor, query_.data() + r * channels * kLanes, kLanes);
+         factor, query_.data_ptr<float>() + r * channels * kLanes, kLanes);
   }
-  const cpu::WindowRows rows{.rows = block.rows, .query = query_.data(), .global_keys = global_keys_.data(),
-                             .keys = keys_.data() + (y - packed_top_) * channels * stride_ + (x - packed_left_),
+  const cpu::WindowRows rows{.rows = block.rows, .query = query_.data_ptr<float>(), .global_keys = global_keys_.data_ptr<float>(),
+                             .keys = keys_.data_ptr<float>() + (y - packed_top_) * channels * stride_ + (x - packed_left_),
                              .row_stride = channels * stride_, .channel_stride = stride_, .head_dim = channels,
                              .globals = offsets_.globals, .radius_y = window.radius_y, .radius_x = window.radius_x,
                              .dilation = window.dilation, .y = y, .x = x, .grid_height = layer_.height(), .grid_width = layer_.width()};
   count_ = rows.count();
-  cpu::window_scores(rows, scores_.data());
-  for (std::int64_t r = 0; r < block.rows; ++r) cpu::window_weights(weights(r), count_, sums_[static_cast<std::size_t>(r)]);
+  cpu::window_scores(rows, scores_.data_ptr<float>());
+  for (std::int64_t r = 0; r < block.rows; ++r) {
+    auto& sums = sums_[static_cast<std::size_t>(r)];
+    if (detail_ == RowDetail::kStatistics) {
+      cpu::window_weights(weights(r), count_, sums);
+    } else {
+      cpu::window_weights_alone(weights(r), count_, sums);
+    }
+  }
 }
 
 const float* TileKeys::probabilities(std::int64_t r) {

@@ -26,10 +26,13 @@ struct QueryBlock {
 // Blocks of a tile for one head's dilation.
 std::vector<QueryBlock> blocks_of(const GridRect& tile, std::int64_t dilation);
 
+// Whether a row's sums come with its log-sum-exp and entropy.
+enum class RowDetail { kWeights, kStatistics };
+
 // Buffers of one thread, and what they hold of the current tile and head.
 class TileKeys {
  public:
-  TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets);
+  TileKeys(const AttentionLayer& layer, const WindowOffsets& offsets, RowDetail detail);
 
   // Packs the keys that the tile's queries can see.
   void load(const GridRect& tile, std::size_t head);
@@ -37,7 +40,7 @@ class TileKeys {
   // Computes the rows of a block of the loaded tile: weights(r) [G + offsets of the head][kLanes] of its r-th row, largest 1; times
   // sums(r).inverse_sum they are probabilities.
   void compute(const QueryBlock& block);
-  float* weights(std::int64_t r) { return scores_.data() + r * count_ * kLanes; }
+  float* weights(std::int64_t r) { return scores_.data_ptr<float>() + r * count_ * kLanes; }
   const kernels::cpu::RowSums& sums(std::int64_t r) const { return sums_[static_cast<std::size_t>(r)]; }
   // Makes probabilities of the weights.
   const float* probabilities(std::int64_t r);
@@ -47,10 +50,11 @@ class TileKeys {
 
   const AttentionLayer& layer_;
   const WindowOffsets& offsets_;
+  RowDetail detail_;
   GridRect tile_;
   std::size_t head_ = 0;
   std::int64_t stride_ = 0, packed_top_ = 0, packed_left_ = 0, count_ = 0;
-  std::vector<float> keys_, query_, global_keys_, scores_;
+  at::Tensor keys_, query_, global_keys_, scores_;   // float32; torch's memory begins at cache lines, as vectors want it
   std::vector<kernels::cpu::RowSums> sums_;
 };
 

@@ -181,7 +181,8 @@ void window_scores(const WindowRows& window, float* scores) {
 // Sums of a few dozen terms in float32 are added up in float64.
 constexpr std::int64_t kFloatTerms = 32;
 
-void window_weights(float* scores, std::int64_t count, RowSums& sums) {
+template <bool kStatistics>
+HWY_INLINE void weights_of(float* scores, std::int64_t count, RowSums& sums) {
   const FloatTag tag;
   for (std::size_t v = 0; v < kRowLanes; v += kLanes) {
     float* column = scores + v;
@@ -195,7 +196,7 @@ void window_weights(float* scores, std::int64_t count, RowSums& sums) {
         const FloatVector weight = exp2_nonpositive(score);
         hn::StoreU(weight, tag, column + key * kRowLanes);
         part = hn::Add(part, weight);
-        part_moment = hn::MulAdd(weight, score, part_moment);
+        if constexpr (kStatistics) part_moment = hn::MulAdd(weight, score, part_moment);
       }
       HWY_ALIGN float buffer[2 * kLanes];
       hn::Store(part, tag, buffer);
@@ -205,13 +206,18 @@ void window_weights(float* scores, std::int64_t count, RowSums& sums) {
     HWY_ALIGN float top[kLanes];
     hn::Store(largest, tag, top);
     for (std::size_t lane = 0; lane < kLanes; ++lane) {
-      const double sum = total[lane], log = std::log(sum);
+      const double sum = total[lane];
       sums.inverse_sum[v + lane] = sum > 0 ? static_cast<float>(1 / sum) : 0.0f;
+      if constexpr (!kStatistics) continue;
+      const double log = std::log(sum);
       sums.lse[v + lane] = top[lane] * kLn2Wide + log;
       sums.entropy[v + lane] = log - kLn2Wide * moment[lane] / sum;   // both terms are positive: nothing cancels
     }
   }
 }
+
+void window_weights(float* scores, std::int64_t count, RowSums& sums) { weights_of<true>(scores, count, sums); }
+void window_weights_alone(float* scores, std::int64_t count, RowSums& sums) { weights_of<false>(scores, count, sums); }
 
 void scale_lanes(float* values, std::int64_t count, const float* factors) {
   const FloatTag tag;
