@@ -20,11 +20,12 @@ struct Geometry {
   int batch, height, width, window_height, window_width;
   std::vector<std::int32_t> dilation;           // one a head
   int multiprocessors;
+  int warpgroups = kWarpgroups;
 };
 
 void PrintTo(const Geometry& g, std::ostream* out) {
   *out << g.batch << " x " << g.height << "x" << g.width << " window " << g.window_height << "x" << g.window_width << " on "
-       << g.multiprocessors << ", dilation";
+       << g.multiprocessors << " with " << g.warpgroups << " warpgroups, dilation";
   for (const int d : g.dilation) *out << ' ' << d;
 }
 
@@ -37,7 +38,7 @@ class Strips : public testing::TestWithParam<Geometry> {
     shape_.window_height = g.window_height, shape_.window_width = g.window_width;
     shape_.heads = static_cast<int>(g.dilation.size());
     shape_.dilation = g.dilation.data();
-    ASSERT_TRUE(make_schedule(shape_, g.multiprocessors, schedule_));
+    ASSERT_TRUE(make_schedule(shape_, {g.multiprocessors, g.warpgroups}, schedule_));
   }
 
   template <class Body>
@@ -170,8 +171,9 @@ TEST_P(Strips, TheFirstStageOfAWarpShowsEveryQueryAKey) {
 // Warpgroups take tiles in turn; none may need a pair again that it has passed.
 TEST_P(Strips, NobodyGoesBack) {
   for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
-    for (int tile = s.tile_begin; tile + kWarpgroups < s.tile_end; ++tile)
-      EXPECT_LE(end_pair(tile, group.y.radius, s.rows), first_pair(tile + kWarpgroups, group.y.radius));
+    const int turns = GetParam().warpgroups;
+    for (int tile = s.tile_begin; tile + turns < s.tile_end; ++tile)
+      EXPECT_LE(end_pair(tile, group.y.radius, s.rows), first_pair(tile + turns, group.y.radius));
   });
 }
 
@@ -182,14 +184,16 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Strips,
                                          Geometry{1, 9, 130, 3, 65, {1}, 3}, Geometry{1, 70, 9, 65, 3, {2, 1}, 6},
                                          Geometry{3, 1, 50, 1, 9, {1}, 132}, Geometry{3, 50, 1, 9, 1, {8}, 11},
                                          Geometry{1, 15, 17, 101, 77, {1, 2}, 2}, Geometry{1, 23, 24, 15, 13, {7, 50}, 132},
-                                         Geometry{1, 32, 32, 1, 1, {3}, 8}, Geometry{1, 25, 40, 5, 3, {1, 8, 4}, 132}));
+                                         Geometry{1, 32, 32, 1, 1, {3}, 8}, Geometry{1, 25, 40, 5, 3, {1, 8, 4}, 132},
+                                         Geometry{1, 64, 40, 17, 17, {1}, 3, 2}, Geometry{2, 70, 24, 9, 9, {1, 2}, 5, 2},
+                                         Geometry{1, 61, 24, 11, 5, {1, 3}, 4, 2}));
 
 TEST(Schedule, RefusesWorkThatIsNone) {
   const std::int32_t dilation = 1;
   AttentionShape shape;
   shape.batch = 1, shape.grid_height = 0, shape.grid_width = 5, shape.heads = 1, shape.dilation = &dilation;
   Schedule schedule;
-  EXPECT_FALSE(make_schedule(shape, 132, schedule));
+  EXPECT_FALSE(make_schedule(shape, {132}, schedule));
 }
 
 TEST(Schedule, RefusesMoreGeometriesThanItHolds) {
@@ -198,9 +202,9 @@ TEST(Schedule, RefusesMoreGeometriesThanItHolds) {
   shape.batch = 1, shape.grid_height = shape.grid_width = 64, shape.heads = 7, shape.dilation = dilation.data();
   shape.window_height = shape.window_width = 3;
   Schedule schedule;
-  EXPECT_FALSE(make_schedule(shape, 132, schedule));
+  EXPECT_FALSE(make_schedule(shape, {132}, schedule));
   shape.window_height = shape.window_width = 1;         // nobody reaches a neighbour: one geometry
-  EXPECT_TRUE(make_schedule(shape, 132, schedule));
+  EXPECT_TRUE(make_schedule(shape, {132}, schedule));
   EXPECT_EQ(schedule.group_count, 1);
 }
 

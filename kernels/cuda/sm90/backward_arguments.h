@@ -14,37 +14,46 @@ namespace fovea::kernels::sm90 {
 enum class Pass { kQuery, kKey };
 
 constexpr float kLog2E = 1.4426950408889634f;
-constexpr int kTileBuffers = kWarpgroups + 1;   // one tile a warpgroup at work, and the next
-constexpr int kGradientColumns = 64;            // head_dim as compiled
-constexpr int kMostGlobalsInTile = kGlobalBlock;
+constexpr int kMostRidingGlobals = kGlobalBlock;               // more of them, or head_dim 128, take a pass of their own (global_pass.cuh)
 
-template <Pass kPass>
+// head_dim as the kernel is compiled: 64 (also for 32) or 128, which has registers for two consumers only.
+template <Pass kPass, int kHeadDim>
 struct BackwardConfig {
-  static constexpr int kThreads = 128 * (kWarpgroups + 1);
-  // 3 consumers and the producers: 4 x 128, what the kernel starts with
-  static constexpr int kConsumerRegisters = kPass == Pass::kQuery ? 152 : 160;
-  static constexpr int kProducerRegisters = 512 - 3 * kConsumerRegisters;
-  static constexpr int kTileOperandBytes = kQueryRows * kSwizzleBytes;
+  static constexpr int kHalves = kHeadDim / kHalfColumns;
+  static constexpr int kConsumers = kHeadDim == 64 ? kWarpgroups : 2;
+  static constexpr int kThreads = 128 * (kConsumers + 1);
+  // Consumers and producers together: what the kernel starts with, 4 x 128 or 3 x 168 a thread.
+  static constexpr int kConsumerRegisters = kHeadDim == 128 ? 232 : kPass == Pass::kQuery ? 152 : 160;
+  static constexpr int kProducerRegisters = (kHeadDim == 128 ? 3 * 168 : 4 * 128) - kConsumers * kConsumerRegisters;
+  static constexpr int kTileBuffers = kHeadDim == 64 ? kConsumers + 1 : kConsumers;   // a tile a warpgroup; the next if there is room
+  static constexpr int kMostStages = kHeadDim == 64 ? kMaxStages : 8;
+  static constexpr int kTileHalfBytes = kQueryRows * kSwizzleBytes;
+  static constexpr int kTileOperandBytes = kHalves * kTileHalfBytes;
   static constexpr int kTileBytes = 2 * kTileOperandBytes;
-  static constexpr int kOperandBytes = kStageKeys * kSwizzleBytes;
+  static constexpr int kOperandHalfBytes = kStageKeys * kSwizzleBytes;
+  static constexpr int kOperandBytes = kHalves * kOperandHalfBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;
-  static constexpr int kGlobalOperandBytes = kGlobalBlock * kSwizzleBytes;
-  static constexpr int kGlobalBytes = 2 * kGlobalOperandBytes;
   // Weights between a tile and the globals, transposed, on their way to a product: of keys' and values' gradients, or of queries'.
-  static constexpr int kExchanges = kPass == Pass::kQuery ? 2 : 1;
+  static constexpr int kExchanges = kHeadDim == 128 ? 0 : kPass == Pass::kQuery ? 2 : 1;
   static constexpr int kExchangeBytes = kGlobalBlock * kSwizzleBytes;
   // Log-sum-exp and delta of the queries: a tile's, or a stage's.
   static constexpr int kStatisticRows = kPass == Pass::kQuery ? kQueryRows : kStageKeys;
   static constexpr int kStatisticBytes = 2 * kStatisticRows * 4;
 
   static constexpr int kTileOffset = 0;
-  static constexpr int kGlobalOffset = kTileOffset + kTileBuffers * kTileBytes;
-  static constexpr int kExchangeOffset = kGlobalOffset + kSegmentSlots * kGlobalBytes;
-  static constexpr int kControlOffset = kExchangeOffset + kWarpgroups * kExchanges * kExchangeBytes;
+  static constexpr int kExchangeOffset = kTileOffset + kTileBuffers * kTileBytes;
+  static constexpr int kControlOffset = kExchangeOffset + kConsumers * kExchanges * kExchangeBytes;
   static constexpr int kStatisticOffset = kControlOffset + 1024;
-  static constexpr int kStageOffset = (kStatisticOffset + kMaxStages * kStatisticBytes + 1023) / 1024 * 1024;
-  static constexpr int kStages = (kSharedBytes - kStageOffset) / kStageBytes;
-  static_assert(kStages <= kMaxStages);
+  static constexpr int kStatistics = kPass == Pass::kQuery ? kTileBuffers : kMostStages;
+  static constexpr int kGlobalOffset = (kStatisticOffset + kStatistics * kStatisticBytes + 1023) / 1024 * 1024;
+  // Both operands of the global tokens.
+  FOVEA_HOST_DEVICE static constexpr int global_bytes(int global_rows) { return 2 * kHalves * global_rows * kSwizzleBytes; }
+  FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows) { return kGlobalOffset + kSegmentSlots * global_bytes(global_rows); }
+  FOVEA_HOST_DEVICE static constexpr int stages(int global_rows) {
+    const int fitting = (kSharedBytes - stage_offset(global_rows)) / kStageBytes;
+    return fitting < kMostStages ? fitting : kMostStages;
+  }
+  static_assert(stages(kMaxGlobalTokens) >= 3);
 };
 
 struct GradientOutput {
@@ -52,14 +61,14 @@ struct GradientOutput {
   float factor;
 };
 
-// What CTAs summed for the global tokens: slot s holds for each of them gradients of query, key and value, 64 numbers each, without the
-// scale. directory[s]: batch * heads + head, or -1 for an unused slot.
+// What was summed for the global tokens: slot s holds for each of them gradients of query, key and value, `columns` numbers each, without
+// the scale. directory[s]: batch * heads + head, or -1 for an unused slot.
 struct GlobalGradients {
   float* data;
   std::int32_t* directory;
-  int slots;
+  int slots, columns;
   FOVEA_HOST_DEVICE float* row(int slot, int token, int global_tokens) const {
-    return data + (static_cast<std::int64_t>(slot) * global_tokens + token) * 3 * kGradientColumns;
+    return data + (static_cast<std::int64_t>(slot) * global_tokens + token) * 3 * columns;
   }
 };
 
@@ -78,7 +87,8 @@ struct BackwardArguments {
   std::int64_t tokens;
   float scale_log2;                             // scale * log2(e)
   int grid_width, global_tokens, head_dim;
-  int slots_per_cta;
+  int global_rows, stages;                      // global tokens, rounded up to kGlobalBlock; what fits beside them
+  int slots_per_cta;                            // of partials, where the globals' gradients ride
 };
 static_assert(sizeof(BackwardArguments) <= 8192, "kernel parameters");
 

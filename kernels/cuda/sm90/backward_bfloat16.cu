@@ -2,6 +2,8 @@
 
 namespace fovea::kernels::sm90 {
 
-const BackwardKernels& bfloat16_backward_kernels() { return backward_kernels<BFloat16>(); }
+const BackwardKernels& bfloat16_backward_kernels(int compiled_head_dim, bool rides) {
+  return backward_kernels<BFloat16>(compiled_head_dim, rides);
+}
 
 }  // namespace fovea::kernels::sm90

@@ -1,4 +1,4 @@
-// The gradient kernels: persistent CTAs, each with three consumer warpgroups, a producer thread and a warp that brings statistics.
+// The gradient kernels: persistent CTAs, each with consumer warpgroups, a producer thread and a warp that brings statistics.
 #pragma once
 
 #include "kernels/cuda/sm90/backward_producer.cuh"
@@ -11,24 +11,24 @@ namespace fovea::kernels::sm90 {
 
 // Gradients: QueryGradients or KeyGradients.
 template <class Gradients>
-__global__ __launch_bounds__(BackwardConfig<Gradients::kPass>::kThreads, 1) void backward_kernel(
-    const __grid_constant__ BackwardArguments arguments) {
+__global__ __launch_bounds__(Gradients::Config::kThreads, 1) void backward_kernel(const __grid_constant__ BackwardArguments arguments) {
   constexpr Pass kPass = Gradients::kPass;
-  using Config = BackwardConfig<kPass>;
+  constexpr int kHeadDim = Gradients::kHeadDim;
+  using Config = typename Gradients::Config;
   extern __shared__ __align__(1024) unsigned char memory[];
-  const BackwardShared<kPass> shared(memory);
+  const BackwardShared<kPass, kHeadDim> shared(memory, arguments.global_rows);
   const int warpgroup = threadIdx.x / 128;
   if (threadIdx.x == 0) shared.init_barriers();
   __syncthreads();
 
-  if (warpgroup < kWarpgroups) {
+  if (warpgroup < Config::kConsumers) {
     raise_registers<Config::kConsumerRegisters>();
     Gradients(arguments, shared, warpgroup).run();
   } else {
     lower_registers<Config::kProducerRegisters>();
-    const int warp = threadIdx.x / 32 - 4 * kWarpgroups;
-    if (warp == 0 && threadIdx.x % 32 == 0) BackwardProducer<kPass>(arguments, shared).run();
-    if (warp == 1) StatisticsLoader<kPass>(arguments, shared).run();
+    const int warp = threadIdx.x / 32 - 4 * Config::kConsumers;
+    if (warp == 0 && threadIdx.x % 32 == 0) BackwardProducer<kPass, kHeadDim>(arguments, shared).run();
+    if (warp == 1) StatisticsLoader<kPass, kHeadDim>(arguments, shared).run();
   }
 }
 

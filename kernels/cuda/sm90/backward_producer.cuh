@@ -6,12 +6,12 @@
 
 namespace fovea::kernels::sm90 {
 
-template <Pass kPass>
+template <Pass kPass, int kHeadDim>
 class BackwardProducer {
  public:
-  using Config = BackwardConfig<kPass>;
+  using Config = BackwardConfig<kPass, kHeadDim>;
 
-  __device__ __forceinline__ BackwardProducer(const BackwardArguments& arguments, const BackwardShared<kPass>& shared)
+  __device__ __forceinline__ BackwardProducer(const BackwardArguments& arguments, const BackwardShared<kPass, kHeadDim>& shared)
       : arguments_(arguments), shared_(shared) {}
 
   __device__ __forceinline__ void run() {
@@ -37,11 +37,13 @@ class BackwardProducer {
   __device__ __forceinline__ void load_globals(const Segment& segment, int slot) {
     const std::uint32_t barrier = shared_.segment_full(slot);
     if (arguments_.global_tokens == 0) return ptx::barrier_arrive(barrier);
-    ptx::barrier_arrive_expect(barrier, Config::kGlobalBytes);
+    ptx::barrier_arrive_expect(barrier, Config::global_bytes(arguments_.global_rows));
 #pragma unroll
     for (int i = 0; i < 2; ++i)
-      load_box(shared_.globals(slot) + i * Config::kGlobalOperandBytes, arguments_.globals[i], barrier,
-               TokenCoordinates{0, segment.head, 0, segment.batch});
+#pragma unroll
+      for (int half = 0; half < Config::kHalves; ++half)
+        load_box(shared_.globals(slot, i) + half * shared_.global_half_bytes, arguments_.globals[i], barrier,
+                 TokenCoordinates{half * kHalfColumns, segment.head, 0, segment.batch});
   }
 
   // Every pair of streamed rows once; a tile just before the first pair that it meets.
@@ -58,24 +60,33 @@ class BackwardProducer {
   }
 
   __device__ __forceinline__ void load_tile(const Segment& segment, const DilationGroup& group, int tile) {
-    const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % kTileBuffers;
-    ptx::barrier_wait(shared_.tile_empty(buffer), n / kTileBuffers % 2 ^ 1);
+    const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % Config::kTileBuffers;
+    ptx::barrier_wait(shared_.tile_empty(buffer), n / Config::kTileBuffers % 2 ^ 1);
     ptx::barrier_arrive_expect(shared_.tile_full(buffer), Config::kTileBytes);
-    const GridCoordinates at = coordinates(segment, group, segment.x0, tile * kTile);
-#pragma unroll
-    for (int i = 0; i < 2; ++i)
-      load_box(shared_.tile(buffer) + i * Config::kTileOperandBytes, arguments_.grid[segment.group].tile[i], shared_.tile_full(buffer), at);
+    load_operands<Config::kTileHalfBytes>(shared_.tile(buffer), arguments_.grid[segment.group].tile, shared_.tile_full(buffer),
+                                          coordinates(segment, group, segment.x0, tile * kTile));
   }
 
   __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int pair, int panel) {
     const std::uint32_t full = shared_.full(ring_.stage);
     ptx::barrier_wait(shared_.empty(ring_.stage), ring_.parity ^ 1);
     ptx::barrier_arrive_expect(full, Config::kStageBytes);
-    const GridCoordinates at = coordinates(segment, group, segment.column_begin + panel * kPanelColumns, pair_row(pair, group.y.radius));
+    load_operands<Config::kOperandHalfBytes>(
+        shared_.stage(ring_.stage), arguments_.grid[segment.group].stream, full,
+        coordinates(segment, group, segment.column_begin + panel * kPanelColumns, pair_row(pair, group.y.radius)));
+    ring_.advance(arguments_.stages);
+  }
+
+  // Two operands, each half by half.
+  template <int kHalfBytes>
+  __device__ __forceinline__ void load_operands(std::uint32_t to, const CUtensorMap (&maps)[2], std::uint32_t barrier, GridCoordinates at) {
 #pragma unroll
     for (int i = 0; i < 2; ++i)
-      load_box(shared_.stage(ring_.stage) + i * Config::kOperandBytes, arguments_.grid[segment.group].stream[i], full, at);
-    ring_.advance(Config::kStages);
+#pragma unroll
+      for (int half = 0; half < Config::kHalves; ++half) {
+        at.column = half * kHalfColumns;
+        load_box(to + (i * Config::kHalves + half) * kHalfBytes, maps[i], barrier, at);
+      }
   }
 
   // From a phase's coordinates to the grid's; the maps step `dilation` tokens.
@@ -84,7 +95,7 @@ class BackwardProducer {
   }
 
   const BackwardArguments& arguments_;
-  const BackwardShared<kPass>& shared_;
+  const BackwardShared<kPass, kHeadDim>& shared_;
   Ring ring_;
   int tiles_before_ = 0;
 };

@@ -1,4 +1,4 @@
-// What the launches before and after the gradient kernels are given: delta, and the gradients of the global tokens. Host and device.
+// What the launches around the gradient kernels are given: delta, and the gradients of the global tokens. Host and device.
 #pragma once
 
 #include "kernels/cuda/sm90/backward_arguments.h"
@@ -13,6 +13,17 @@ struct DeltaArguments {
   float* delta;                                 // [B, heads, N]
   std::int64_t rows, tokens;                    // rows: batch * tokens * heads
   int heads, head_dim;
+};
+
+// The gradients of the global tokens in a pass of their own over the grid.
+struct GlobalPassArguments {
+  CUtensorMap tile[2], stream[2];               // rank 4: head_dim, heads, tokens, batch; the global tokens, and the grid's
+  GlobalGradients partials;                     // slot: plane * splits + split
+  const float* lse;
+  const float* delta;
+  std::int64_t tokens, grid_tokens;
+  float scale_log2;
+  int heads, global_tokens, splits, stages_per_split;
 };
 
 struct GlobalMergeArguments {

@@ -27,6 +27,15 @@ __device__ __forceinline__ void load_box(std::uint32_t destination, const CUtens
                ::"r"(destination), "l"(&map), "r"(barrier), "r"(at.column), "r"(at.head), "r"(at.token), "r"(at.batch) : "memory");
 }
 
+// A single float by this thread; zero where there is none.
+__device__ __forceinline__ void copy_float(std::uint32_t destination, const float* source, bool exists) {
+  asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(destination), "l"(source), "r"(exists ? 4 : 0) : "memory");
+}
+// Arrives when this thread's floats have landed.
+__device__ __forceinline__ void copies_arrive(std::uint32_t barrier) {
+  asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+}
+
 __device__ __forceinline__ void prefetch_map(const CUtensorMap& map) {
   asm volatile("prefetch.tensormap [%0];" ::"l"(&map) : "memory");
 }

@@ -16,6 +16,18 @@ __device__ __forceinline__ float dot_16_bytes(uint4 a, uint4 b) {
   return sum;
 }
 
+// Row of memory to (batch, token, head). 32-bit divisions: 64-bit ones took as long as the loads, and no device holds 2^32 rows.
+struct DeltaRow {
+  std::int64_t batch;
+  unsigned token, head;
+  __device__ __forceinline__ DeltaRow(std::int64_t row, const DeltaArguments& a) {
+    const unsigned position = static_cast<unsigned>(row) / a.heads, b = position / static_cast<unsigned>(a.tokens);
+    head = static_cast<unsigned>(row) - position * a.heads;
+    token = position - b * static_cast<unsigned>(a.tokens);
+    batch = b;
+  }
+};
+
 // head_dim / 8 lanes a row, 16 bytes each; rows in the order of memory, (batch, token, head); a thread has kDeltaRows of them, far apart.
 template <class Element>
 __global__ __launch_bounds__(kDeltaThreads) void delta_kernel(const __grid_constant__ DeltaArguments a) {
@@ -26,11 +38,10 @@ __global__ __launch_bounds__(kDeltaThreads) void delta_kernel(const __grid_const
   for (int i = 0; i < kDeltaRows; ++i) {
     const std::int64_t row = first + i * rows_per_step;
     if (row >= a.rows) continue;
-    const std::int64_t position = row / a.heads, head = row - position * a.heads, batch = position / a.tokens;
-    const std::int64_t token = position - batch * a.tokens;
+    const DeltaRow at(row, a);
     const auto load = [&](const ConstView& v) {
-      const auto* data = static_cast<const typename Element::Type*>(v.data) + batch * v.batch_stride + token * v.token_stride +
-                         head * v.head_stride + part * 8;
+      const auto* data = static_cast<const typename Element::Type*>(v.data) + at.batch * v.batch_stride + at.token * v.token_stride +
+                         at.head * v.head_stride + part * 8;
       return __ldg(reinterpret_cast<const uint4*>(data));
     };
     output[i] = load(a.output);
@@ -42,8 +53,8 @@ __global__ __launch_bounds__(kDeltaThreads) void delta_kernel(const __grid_const
     float sum = row < a.rows ? dot_16_bytes<Element>(output[i], grad[i]) : 0.0f;
     for (int step = 1; step < sharers; step *= 2) sum += __shfl_xor_sync(~0u, sum, step);
     if (row >= a.rows || part != 0) continue;
-    const std::int64_t position = row / a.heads, head = row - position * a.heads, batch = position / a.tokens;
-    const std::int64_t at = (batch * a.heads + head) * a.tokens + position - batch * a.tokens;
+    const DeltaRow place(row, a);
+    const std::int64_t at = (place.batch * a.heads + place.head) * a.tokens + place.token;
     a.delta[at] = sum - (a.grad_lse ? a.grad_lse[at] : 0.0f);
   }
 }

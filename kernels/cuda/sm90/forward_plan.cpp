@@ -40,7 +40,7 @@ void place_global_queries(const AttentionShape& shape, int multiprocessors, Forw
 bool make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan) {
   const AttentionShape& shape = parameters.shape;
   plan = {};
-  if (!make_schedule(shape, multiprocessors, plan.schedule)) return false;
+  if (!make_schedule(shape, {multiprocessors}, plan.schedule)) return false;
   plan.compiled_head_dim = shape.head_dim == 128 ? 128 : 64;
   plan.global_rows = std::max(1, divide_up(shape.global_tokens, kGlobalBlock)) * kGlobalBlock;
   if (shape.global_tokens > 0) place_global_queries(shape, multiprocessors, plan);

@@ -50,7 +50,7 @@ struct GlobalSums {
       float* to = partials.row(slot, token, global_tokens) + column;
 #pragma unroll
       for (int j = 0; j < kSums; ++j) {
-        float& x = to[(first + j) * kGradientColumns];
+        float& x = to[(first + j) * kHalfColumns];
         x = warpgroup > 0 ? x + sum[j][i] : sum[j][i];
       }
     }

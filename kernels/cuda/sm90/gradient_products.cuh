@@ -5,19 +5,40 @@
 
 namespace fovea::kernels::sm90 {
 
-// s [64 x keys] = tile stream^T over 64 columns.
-template <class Element, int kCount>
-__device__ __forceinline__ void multiply_tile(float (&s)[kCount], std::uint32_t tile, std::uint32_t stream) {
-  scores_product<Element, kDenseRows, 0>(s, tile, stream);
+// s [64 x keys] = tile stream^T over all columns, half by half; half_distance: of the stream's halves, in units of descriptors.
+template <class Element, int kHalves, int kCount>
+__device__ __forceinline__ void multiply_tile(float (&s)[kCount], std::uint32_t tile, std::uint32_t stream, std::uint32_t half_distance) {
 #pragma unroll
-  for (int k = 1; k < 4; ++k) scores_product<Element, kDenseRows, 1>(s, tile + 2 * k, stream + 2 * k);
+  for (int half = 0; half < kHalves; ++half) {
+    const std::uint32_t a = tile + half * descriptor_distance(kQueryRows * kSwizzleBytes), b = stream + half * half_distance;
+    if (half == 0) scores_product<Element, kDenseRows, 0>(s, a, b); else scores_product<Element, kDenseRows, 1>(s, a, b);
+#pragma unroll
+    for (int k = 1; k < 4; ++k) scores_product<Element, kDenseRows, 1>(s, a + 2 * k, b + 2 * k);
+  }
 }
 
-// d [64 x 64] += weights [64 x 48] stream [48 x 64].
-template <class Element>
-__device__ __forceinline__ void add_weighted(float (&d)[32], const std::uint32_t (&weights)[3][4], std::uint32_t stream) {
+// d [64 x columns] += weights [64 x 16 kSteps] stream [16 kSteps x columns]; accumulate: 0 overwrites d.
+template <class Element, int kHalves, int kSteps>
+__device__ __forceinline__ void add_weighted(float (&d)[kHalves][32], const std::uint32_t (&weights)[kSteps][4], std::uint32_t stream,
+                                             std::uint32_t half_distance, int accumulate = 1) {
 #pragma unroll
-  for (int k = 0; k < 3; ++k) values_product<Element, kDenseRows>(d, weights[k], stream + k * 128, 1);
+  for (int half = 0; half < kHalves; ++half)
+#pragma unroll
+    for (int k = 0; k < kSteps; ++k)
+      values_product<Element, kDenseRows>(d[half], weights[k], stream + half * half_distance + k * 128, k > 0 ? 1 : accumulate);
+}
+
+template <int kHalves>
+__device__ __forceinline__ void gradients_settle(float (&d)[kHalves][32]) {
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half) products_settle(d[half]);
+}
+template <int kHalves>
+__device__ __forceinline__ void gradients_reset(float (&d)[kHalves][32]) {
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half)
+#pragma unroll
+    for (float& x : d[half]) x = 0.0f;
 }
 
 // d [64 columns x 16 globals] += tile^T weights: the tile read MN-major (its rows are the contraction), the weights as 16 rows of the 64

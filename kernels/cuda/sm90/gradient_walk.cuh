@@ -8,12 +8,12 @@
 
 namespace fovea::kernels::sm90 {
 
-template <Pass kPass>
+template <Pass kPass, int kHeadDim>
 class GradientWalk {
  public:
-  using Config = BackwardConfig<kPass>;
+  using Config = BackwardConfig<kPass, kHeadDim>;
 
-  __device__ __forceinline__ GradientWalk(const BackwardArguments& arguments, const BackwardShared<kPass>& shared, int warpgroup)
+  __device__ __forceinline__ GradientWalk(const BackwardArguments& arguments, const BackwardShared<kPass, kHeadDim>& shared, int warpgroup)
       : arguments_(arguments), shared_(shared), warpgroup_(ptx::uniform(warpgroup)), warp_(ptx::uniform(threadIdx.x / 32 % 4)),
         lane_(threadIdx.x % 32) {}
 
@@ -28,14 +28,13 @@ class GradientWalk {
       const int begin = ptx::uniform(segment.tile_begin), end = ptx::uniform(segment.tile_end);
       if (begin == end) break;
       stages_done_ = 0;
-      const int first = begin + (warpgroup_ + kWarpgroups - tiles_before % kWarpgroups) % kWarpgroups;
+      const int first = begin + (warpgroup_ + Config::kConsumers - tiles_before % Config::kConsumers) % Config::kConsumers;
 #pragma unroll 1
-      for (int tile = first; tile < end; tile += kWarpgroups) gradients.process(segment, slot, tile, tiles_before + tile - begin);
+      for (int tile = first; tile < end; tile += Config::kConsumers) gradients.process(segment, slot, tile, tiles_before + tile - begin);
       pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
       tiles_before += end - begin;
       if (ptx::uniform(segment.leaves_head)) gradients.leave_head(segment);
-      __syncwarp();
-      if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
+      ptx::barrier_arrive(shared_.segment_empty(slot));
     }
   }
 
@@ -48,24 +47,29 @@ class GradientWalk {
 #pragma unroll 1
     for (; stages_done_ < stage_count; ++stages_done_) {
       ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
-      release(ring_.stage);
-      ring_.advance(Config::kStages);
+      pass(ring_.stage);
+      ring_.advance(arguments_.stages);
     }
   }
 
+  // Of a stage whose statistics all lanes have read, all lanes take leave; else one, past the wait for its products.
   __device__ __forceinline__ void release(int stage) const {
-    if (lane_ == 0) ptx::barrier_arrive(shared_.empty(stage));
+    if (kPass == Pass::kKey || lane_ == 0) ptx::barrier_arrive(shared_.empty(stage));
+  }
+  __device__ __forceinline__ void pass(int stage) const {
+    __syncwarp();
+    if (lane_ != 0) return;
+    if constexpr (kPass == Pass::kKey) ptx::barrier_arrive_warp(shared_.empty(stage)); else ptx::barrier_arrive(shared_.empty(stage));
   }
 
   __device__ __forceinline__ int wait_tile(int tile_number) const {
-    const int buffer = tile_number % kTileBuffers;
-    ptx::barrier_wait(shared_.tile_full(buffer), tile_number / kTileBuffers % 2);
+    const int buffer = tile_number % Config::kTileBuffers;
+    ptx::barrier_wait(shared_.tile_full(buffer), tile_number / Config::kTileBuffers % 2);
     return buffer;
   }
 
   __device__ __forceinline__ void release_tile(int tile_number) const {
-    __syncwarp();
-    if (lane_ == 0) ptx::barrier_arrive(shared_.tile_empty(tile_number % kTileBuffers));
+    ptx::barrier_arrive(shared_.tile_empty(tile_number % Config::kTileBuffers));
   }
 
   // The position in the sequence, past the global tokens, of this thread's row 0 or 1 of the tile; -1: outside the grid.
@@ -76,7 +80,7 @@ class GradientWalk {
   }
 
   const BackwardArguments& arguments_;
-  const BackwardShared<kPass>& shared_;
+  const BackwardShared<kPass, kHeadDim>& shared_;
   const int warpgroup_, warp_, lane_;
   Ring ring_;
   int stages_done_ = 0;                         // of the segment
@@ -107,13 +111,13 @@ __device__ __forceinline__ float load_shared(std::uint32_t address) {
   return x;
 }
 
-// A row of a gradient, [64 columns] over a quad of lanes, to its token.
-template <class Element>
+// A row of a gradient over a quad of lanes, to its token.
+template <class Element, int kHalves>
 __device__ __forceinline__ void store_gradient(const BackwardArguments& arguments, const GradientOutput& to, const Segment& segment,
-                                               std::int64_t token, int row, const float (&gradient)[1][32]) {
+                                               std::int64_t token, int row, const float (&gradient)[kHalves][32]) {
   auto* destination = static_cast<typename Element::Type*>(to.view.data) + segment.batch * to.view.batch_stride +
                       (token + arguments.global_tokens) * to.view.token_stride + segment.head * to.view.head_stride;
-  store_row<Element, 1>(gradient, row, to.factor, destination, arguments.head_dim, token >= 0);
+  store_row<Element, kHalves>(gradient, row, to.factor, destination, arguments.head_dim, token >= 0);
 }
 
 }  // namespace fovea::kernels::sm90

@@ -32,8 +32,7 @@ class GridQueries {
       }
       pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
       tiles_before += end - begin;
-      __syncwarp();
-      if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
+      ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if constexpr (Element::kWideRange) {
       const bool any = __any_sync(~0u, damaged);
@@ -51,11 +50,13 @@ class GridQueries {
 #pragma unroll 1
     for (; stages_done_ < stage_count; ++stages_done_) {
       ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
+      __syncwarp();
       release(ring_.stage);
       ring_.advance(arguments_.stages);
     }
   }
 
+  // By one lane; what all lanes did with the stage comes before: a product's wait, or __syncwarp().
   __device__ __forceinline__ void release(int stage) const {
     if (lane_ == 0) ptx::barrier_arrive(shared_.empty(stage));
   }

@@ -1,7 +1,7 @@
 // Gradients of the grid's keys and values, and what they give the global queries. A tile of keys and values stays, queries, output
 // gradients and their statistics stream past; accumulator rows are keys, columns queries:
 //   S = K Q^T, P = exp2(S - lse), dP = V dO^T, dS = P (dP - delta), dV += P dO, dK += dS Q
-// and with the global tokens' queries besides dQ_g += dS^T K.
+// and, where the globals' gradients ride, with the global tokens' queries besides dQ_g += dS^T K.
 #pragma once
 
 #include "kernels/cuda/sm90/global_gradients.cuh"
@@ -10,13 +10,16 @@
 
 namespace fovea::kernels::sm90 {
 
-template <class Element>
+template <class Element_, int kHeadDim_, bool kRides>
 class KeyGradients {
  public:
+  using Element = Element_;
   static constexpr Pass kPass = Pass::kKey;
-  using Config = BackwardConfig<kPass>;
+  static constexpr int kHeadDim = kHeadDim_;
+  using Config = BackwardConfig<kPass, kHeadDim>;
+  static constexpr int kHalves = Config::kHalves;
 
-  __device__ __forceinline__ KeyGradients(const BackwardArguments& arguments, const BackwardShared<kPass>& shared, int warpgroup)
+  __device__ __forceinline__ KeyGradients(const BackwardArguments& arguments, const BackwardShared<kPass, kHeadDim>& shared, int warpgroup)
       : walk_(arguments, shared, warpgroup), arguments_(arguments), shared_(shared) {
     sums_.reset();
   }
@@ -26,7 +29,7 @@ class KeyGradients {
   __device__ __forceinline__ void process(const Segment& segment, int slot, int tile, int tile_number);
 
   __device__ __forceinline__ void leave_head(const Segment&) {
-    if (arguments_.global_tokens == 0) return;
+    if (!kRides || arguments_.global_tokens == 0) return;
     sums_.store(arguments_.partials, blockIdx.x * arguments_.slots_per_cta + turns_, 0, arguments_.global_tokens, walk_.warpgroup_, turns_);
     sums_.reset();
     ++turns_;
@@ -35,24 +38,24 @@ class KeyGradients {
  private:
   static constexpr std::uint32_t kSecondOfTile = descriptor_distance(Config::kTileOperandBytes);
   static constexpr std::uint32_t kSecondOfStage = descriptor_distance(Config::kOperandBytes);
+  static constexpr std::uint32_t kStageHalf = descriptor_distance(Config::kOperandHalfBytes);
 
-  // Begins the tile's gradients with the global queries.
-  __device__ __forceinline__ void meet_globals(const Segment& segment, int slot, int tile, std::uint32_t tile_at) {
-    const std::uint32_t queries = descriptor(shared_.globals(slot)), grads_at = queries + descriptor_distance(Config::kGlobalOperandBytes);
-    const std::uint32_t exchange = shared_.exchange(walk_.warpgroup_, 0);
-    const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+  // The tile's gradients, with a block of 16 global queries; the first one overwrites them.
+  __device__ __forceinline__ void meet_globals(const Segment& segment, int slot, int block, int tile, std::uint32_t tile_at) {
+    const std::uint32_t queries = descriptor(shared_.globals(slot, 0)) + block * 128;
+    const std::uint32_t grads_at = descriptor(shared_.globals(slot, 1)) + block * 128, half = shared_.global_half_bytes >> 4;
     const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments_.schedule.heads + segment.head;
     const float* lse = arguments_.lse + plane * arguments_.tokens;
     const float* delta = arguments_.delta + plane * arguments_.tokens;
     float s[8], grad[8], minus_lse[4], deltas[4];
     std::uint32_t p[1][4], ds[1][4];
     products_begin();
-    multiply_tile<Element>(s, tile_at, queries);
-    multiply_tile<Element>(grad, tile_at + kSecondOfTile, grads_at);
+    multiply_tile<Element, kHalves>(s, tile_at, queries, half);
+    multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, grads_at, half);
     products_commit();
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int query = i / 2 * 8 + walk_.lane_ % 4 * 2 + i % 2;
+      const int query = block * kGlobalBlock + i / 2 * 8 + walk_.lane_ % 4 * 2 + i % 2;
       const bool exists = query < arguments_.global_tokens;
       minus_lse[i] = exists ? lse[query] * -kLog2E : ptx::minus_infinity();
       deltas[i] = exists ? delta[query] : 0.0f;
@@ -69,19 +72,29 @@ class KeyGradients {
     }
     pack_weights<Element, 1>(s, p);
     pack_weights<Element, 1>(grad, ds);
-    named_barrier_sync(barrier, 128);           // all warps are done with the product that read the last tile's
-    store_transposed(ds[0], exchange);
-    ptx::fence_async_proxy();
-    named_barrier_sync(barrier, 128);
-    products_begin();
-    values_product<Element, kDenseRows>(grad_value_[0], p[0], grads_at, 0);
-    values_product<Element, kDenseRows>(grad_key_[0], ds[0], queries, 0);
-    add_transposed<Element>(sums_.sum[0], tile_at, descriptor(exchange));
-    products_commit();
-    products_wait<0>();
-    products_settle(grad_value_[0]);
-    products_settle(grad_key_[0]);
-    products_settle(sums_.sum[0]);
+    if constexpr (kRides) {
+      const std::uint32_t exchange = shared_.exchange(walk_.warpgroup_, 0);
+      const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+      named_barrier_sync(barrier, 128);         // all warps are done with the product that read the last tile's
+      store_transposed(ds[0], exchange);
+      ptx::fence_async_proxy();
+      named_barrier_sync(barrier, 128);
+      products_begin();
+      add_weighted<Element>(grad_value_, p, grads_at, half, block > 0);
+      add_weighted<Element>(grad_key_, ds, queries, half, block > 0);
+      add_transposed<Element>(sums_.sum[0], tile_at, descriptor(exchange));
+      products_commit();
+      products_wait<0>();
+      products_settle(sums_.sum[0]);
+    } else {
+      products_begin();
+      add_weighted<Element>(grad_value_, p, grads_at, half, block > 0);
+      add_weighted<Element>(grad_key_, ds, queries, half, block > 0);
+      products_commit();
+      products_wait<0>();
+    }
+    gradients_settle(grad_value_);
+    gradients_settle(grad_key_);
   }
 
   __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
@@ -117,19 +130,20 @@ class KeyGradients {
     }
   }
 
-  GradientWalk<kPass> walk_;
+  GradientWalk<kPass, kHeadDim> walk_;
   const BackwardArguments& arguments_;
-  const BackwardShared<kPass>& shared_;
+  const BackwardShared<kPass, kHeadDim>& shared_;
   float bias_[6];                               // minus infinity for a column out of the window
-  float grad_key_[1][32], grad_value_[1][32];
+  float grad_key_[kHalves][32], grad_value_[kHalves][32];
   GlobalSums<1> sums_;
   int turns_ = 0;                               // (batch, head)s left behind
 };
 
 // Per stage: S and dP together, exponentials under the latter, dV while dS is computed, dK. Keeping dK for the next stage's round would
 // overlap more, and does not fit the registers; the two other warpgroups fill the gap.
-template <class Element>
-__device__ __forceinline__ void KeyGradients<Element>::process(const Segment& segment, int slot, int tile, int tile_number) {
+template <class Element, int kHeadDim, bool kRides>
+__device__ __forceinline__ void KeyGradients<Element, kHeadDim, kRides>::process(const Segment& segment, int slot, int tile,
+                                                                                 int tile_number) {
   const DilationGroup& group = walk_.group(segment);
   const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
   const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
@@ -142,11 +156,13 @@ __device__ __forceinline__ void KeyGradients<Element>::process(const Segment& se
 
   const std::uint32_t tile_at = descriptor(shared_.tile(ptx::uniform(walk_.wait_tile(tile_number))));
   select_panel(segment, group.x.radius, 0);
-  if (arguments_.global_tokens > 0) {
-    meet_globals(segment, slot, tile, tile_at);
+  const int blocks = kRides ? 1 : arguments_.global_rows / kGlobalBlock;
+  if (arguments_.global_tokens == 0) {
+    gradients_reset(grad_key_);
+    gradients_reset(grad_value_);
   } else {
-#pragma unroll
-    for (int i = 0; i < 32; ++i) grad_key_[0][i] = grad_value_[0][i] = 0.0f;
+#pragma unroll 1
+    for (int block = 0; block < blocks; ++block) meet_globals(segment, slot, block, tile, tile_at);
   }
 
   auto& ring = walk_.ring_;
@@ -161,9 +177,9 @@ __device__ __forceinline__ void KeyGradients<Element>::process(const Segment& se
     if (panels > 1) select_panel(segment, group.x.radius, panel);
     ptx::barrier_wait(shared_.full(stage), ring.parity);
     products_begin();
-    multiply_tile<Element>(s, tile_at, at);
+    multiply_tile<Element, kHalves>(s, tile_at, at, kStageHalf);
     products_commit();
-    multiply_tile<Element>(grad, tile_at + kSecondOfTile, at + kSecondOfStage);
+    multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, at + kSecondOfStage, kStageHalf);
     products_commit();
     products_wait<1>();
     products_settle(s);
@@ -173,7 +189,7 @@ __device__ __forceinline__ void KeyGradients<Element>::process(const Segment& se
     products_settle(grad);
     if (any) pack_weights<Element, 3>(s, p); else no_weights(p);
     products_begin();
-    add_weighted<Element>(grad_value_[0], p, at + kSecondOfStage);
+    add_weighted<Element>(grad_value_, p, at + kSecondOfStage, kStageHalf);
     products_commit();
     if (any) {
       weigh_gradients(s, grad, statistics);
@@ -182,15 +198,15 @@ __device__ __forceinline__ void KeyGradients<Element>::process(const Segment& se
       no_weights(ds);
     }
     products_begin();
-    add_weighted<Element>(grad_key_[0], ds, at);
+    add_weighted<Element>(grad_key_, ds, at, kStageHalf);
     products_commit();
     products_wait<0>();
     walk_.release(stage);
-    ring.advance(Config::kStages);
+    ring.advance(arguments_.stages);
   }
   walk_.release_tile(tile_number);
-  products_settle(grad_key_[0]);
-  products_settle(grad_value_[0]);
+  gradients_settle(grad_key_);
+  gradients_settle(grad_value_);
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
     const std::int64_t token = walk_.token(segment, tile, row);

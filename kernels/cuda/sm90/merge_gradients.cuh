@@ -15,30 +15,41 @@ class GlobalMerge {
   __device__ __forceinline__ explicit GlobalMerge(const GlobalMergeArguments& arguments)
       : a_(arguments), plane_(blockIdx.x / arguments.global_tokens), token_(blockIdx.x % arguments.global_tokens) {}
 
-  // Thread: which gradient, which column; the last threads only help.
+  // Thread: numbers threadIdx.x and, of wide rows, threadIdx.x + kFinishThreads of a slot's row.
   __device__ __forceinline__ void run() {
     __shared__ int found[kRoundSlots];
     __shared__ float pairs[3][kMaxGlobalTokens];
-    const int which = threadIdx.x / kGradientColumns, column = threadIdx.x % kGradientColumns;
-    const bool sums = which < 3 && column < a_.head_dim;
-    float sum = 0.0f;
+    const int columns = a_.partials.columns;
+    float sums[2] = {};
     for (int first = 0; first < a_.partials.slots; first += kRoundSlots) {
       const int count = find_slots({nullptr, a_.partials.directory, a_.partials.slots, 0}, plane_, first, found);
-      if (sums)
+#pragma unroll
+      for (int part = 0; part < 2; ++part) {
+        const int number = threadIdx.x + part * kFinishThreads;
+        if (number < 3 * columns)
 #pragma unroll 8
-        for (int i = 0; i < count; ++i) sum += a_.partials.row(found[i], token_, a_.global_tokens)[threadIdx.x];
+          for (int i = 0; i < count; ++i) sums[part] += a_.partials.row(found[i], token_, a_.global_tokens)[number];
+      }
       __syncthreads();
     }
     weigh_pairs(pairs);
     __syncthreads();
-    if (!sums) return;
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+      const int number = threadIdx.x + part * kFinishThreads, which = number / columns, column = number % columns;
+      if (which < 3 && column < a_.head_dim) finish(which, column, sums[part], pairs[which]);
+    }
+  }
+
+ private:
+  // Adds what the global tokens give each other.
+  __device__ __forceinline__ void finish(int which, int column, float sum, const float (&weights)[kMaxGlobalTokens]) const {
     const ConstView& other = which == 0 ? a_.key : which == 1 ? a_.query : a_.grad_output;
-    for (int i = 0; i < a_.global_tokens; ++i) sum = fmaf(pairs[which][i], float(row(other, i)[column]), sum);
+    for (int i = 0; i < a_.global_tokens; ++i) sum = fmaf(weights[i], float(row(other, i)[column]), sum);
     const GradientOutput& to = a_.result[which];
     static_cast<Type*>(to.view.data)[offset(to.view, token_) + column] = Type(sum * to.factor);
   }
 
- private:
   // pairs[0]: dS of this query and key i; [1]: dS of query i and this key; [2]: P of the same.
   __device__ __forceinline__ void weigh_pairs(float (&pairs)[3][kMaxGlobalTokens]) const {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;

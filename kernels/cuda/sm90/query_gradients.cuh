@@ -1,6 +1,6 @@
 // Gradient of the grid's queries, and what they give the global keys and values. A tile of queries stays, keys and values stream past:
 //   S = Q K^T, P = exp2(S - lse), dP = dO V^T, dS = P (dP - delta), dQ += dS K
-// and with the global tokens' keys and values besides dK_g += dS^T Q, dV_g += P^T dO.
+// and, where the globals' gradients ride, with the global tokens' keys and values besides dK_g += dS^T Q, dV_g += P^T dO.
 #pragma once
 
 #include "kernels/cuda/sm90/global_gradients.cuh"
@@ -9,20 +9,24 @@
 
 namespace fovea::kernels::sm90 {
 
-template <class Element>
+template <class Element_, int kHeadDim_, bool kRides>
 class QueryGradients {
  public:
+  using Element = Element_;
   static constexpr Pass kPass = Pass::kQuery;
-  using Config = BackwardConfig<kPass>;
+  static constexpr int kHeadDim = kHeadDim_;
+  using Config = BackwardConfig<kPass, kHeadDim>;
+  static constexpr int kHalves = Config::kHalves;
 
-  __device__ __forceinline__ QueryGradients(const BackwardArguments& arguments, const BackwardShared<kPass>& shared, int warpgroup)
+  __device__ __forceinline__ QueryGradients(const BackwardArguments& arguments, const BackwardShared<kPass, kHeadDim>& shared,
+                                            int warpgroup)
       : walk_(arguments, shared, warpgroup), arguments_(arguments), shared_(shared) {
     sums_.reset();
   }
 
   __device__ __forceinline__ void run() {
     walk_.run(*this);
-    if (threadIdx.x == 0)
+    if (kRides && threadIdx.x == 0)
       for (; turns_ < arguments_.slots_per_cta; ++turns_) {
         arguments_.partials.directory[blockIdx.x * arguments_.slots_per_cta + turns_] = -1;
       }
@@ -31,7 +35,7 @@ class QueryGradients {
   __device__ __forceinline__ void process(const Segment& segment, int slot, int tile, int tile_number);
 
   __device__ __forceinline__ void leave_head(const Segment& segment) {
-    if (arguments_.global_tokens == 0) return;
+    if (!kRides || arguments_.global_tokens == 0) return;
     const int slot = blockIdx.x * arguments_.slots_per_cta + turns_;
     sums_.store(arguments_.partials, slot, 1, arguments_.global_tokens, walk_.warpgroup_, turns_);
     if (threadIdx.x == 0) arguments_.partials.directory[slot] = segment.batch * arguments_.schedule.heads + segment.head;
@@ -42,17 +46,17 @@ class QueryGradients {
  private:
   static constexpr std::uint32_t kSecondOfTile = descriptor_distance(Config::kTileOperandBytes);
   static constexpr std::uint32_t kSecondOfStage = descriptor_distance(Config::kOperandBytes);
+  static constexpr std::uint32_t kStageHalf = descriptor_distance(Config::kOperandHalfBytes);
 
-  // Begins the tile's gradient with the global keys.
-  __device__ __forceinline__ void meet_globals(int slot, std::uint32_t tile) {
-    const std::uint32_t keys = descriptor(shared_.globals(slot)), values = keys + descriptor_distance(Config::kGlobalOperandBytes);
-    const std::uint32_t weights = shared_.exchange(walk_.warpgroup_, 0), grads = shared_.exchange(walk_.warpgroup_, 1);
-    const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+  // The tile's gradient, with a block of 16 global keys; the first one overwrites it.
+  __device__ __forceinline__ void meet_globals(int slot, int block, std::uint32_t tile) {
+    const std::uint32_t keys = descriptor(shared_.globals(slot, 0)) + block * 128;
+    const std::uint32_t values = descriptor(shared_.globals(slot, 1)) + block * 128, half = shared_.global_half_bytes >> 4;
     float s[8], grad[8];
     std::uint32_t p[1][4], ds[1][4];
     products_begin();
-    multiply_tile<Element>(s, tile, keys);
-    multiply_tile<Element>(grad, tile + kSecondOfTile, values);
+    multiply_tile<Element, kHalves>(s, tile, keys, half);
+    multiply_tile<Element, kHalves>(grad, tile + kSecondOfTile, values, half);
     products_commit();
     products_wait<0>();
     products_settle(s);
@@ -60,26 +64,35 @@ class QueryGradients {
 #pragma unroll
     for (int i = 0; i < 8; ++i) {
       const int row = i / 2 % 2;
-      const bool exists = i / 4 * 8 + walk_.lane_ % 4 * 2 + i % 2 < arguments_.global_tokens;
+      const bool exists = block * kGlobalBlock + i / 4 * 8 + walk_.lane_ % 4 * 2 + i % 2 < arguments_.global_tokens;
       s[i] = exists ? ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, minus_lse_[row])) : 0.0f;
       grad[i] = s[i] * (grad[i] - delta_[row]);
     }
-    pack_weights<Element, 1>(s, p);
     pack_weights<Element, 1>(grad, ds);
-    named_barrier_sync(barrier, 128);           // all warps are done with the products that read the last tile's
-    store_transposed(p[0], weights);
-    store_transposed(ds[0], grads);
-    ptx::fence_async_proxy();
-    named_barrier_sync(barrier, 128);
-    products_begin();
-    values_product<Element, kDenseRows>(grad_query_[0], ds[0], keys, 0);
-    add_transposed<Element>(sums_.sum[0], tile, descriptor(grads));
-    add_transposed<Element>(sums_.sum[1], tile + kSecondOfTile, descriptor(weights));
-    products_commit();
-    products_wait<0>();
-    products_settle(grad_query_[0]);
-    products_settle(sums_.sum[0]);
-    products_settle(sums_.sum[1]);
+    if constexpr (kRides) {
+      const std::uint32_t weights = shared_.exchange(walk_.warpgroup_, 0), grads = shared_.exchange(walk_.warpgroup_, 1);
+      const int barrier = kWarpgroupBarrier + walk_.warpgroup_;
+      pack_weights<Element, 1>(s, p);
+      named_barrier_sync(barrier, 128);         // all warps are done with the products that read the last tile's
+      store_transposed(p[0], weights);
+      store_transposed(ds[0], grads);
+      ptx::fence_async_proxy();
+      named_barrier_sync(barrier, 128);
+      products_begin();
+      add_weighted<Element>(grad_query_, ds, keys, half, block > 0);
+      add_transposed<Element>(sums_.sum[0], tile, descriptor(grads));
+      add_transposed<Element>(sums_.sum[1], tile + kSecondOfTile, descriptor(weights));
+      products_commit();
+      products_wait<0>();
+      products_settle(sums_.sum[0]);
+      products_settle(sums_.sum[1]);
+    } else {
+      products_begin();
+      add_weighted<Element>(grad_query_, ds, keys, half, block > 0);
+      products_commit();
+      products_wait<0>();
+    }
+    gradients_settle(grad_query_);
   }
 
   __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
@@ -108,19 +121,20 @@ class QueryGradients {
     if (any) pack_weights<Element, 3>(grad, ds); else no_weights(ds);
   }
 
-  GradientWalk<kPass> walk_;
+  GradientWalk<kPass, kHeadDim> walk_;
   const BackwardArguments& arguments_;
-  const BackwardShared<kPass>& shared_;
+  const BackwardShared<kPass, kHeadDim>& shared_;
   float minus_lse_[2], delta_[2];               // of the thread's rows; lse in units of log2
   float bias_[2][6];                            // minus_lse_, or minus infinity for a column out of the window
-  float grad_query_[1][32];
+  float grad_query_[kHalves][32];
   GlobalSums<2> sums_;
   int turns_ = 0;                               // (batch, head)s left behind
 };
 
 // Per stage: S and dP of this one and dQ of the one before are in flight together; the exponentials overlap the latter.
-template <class Element>
-__device__ __forceinline__ void QueryGradients<Element>::process(const Segment& segment, int slot, int tile, int tile_number) {
+template <class Element, int kHeadDim, bool kRides>
+__device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::process(const Segment& segment, int slot, int tile,
+                                                                                   int tile_number) {
   const DilationGroup& group = walk_.group(segment);
   const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
   const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
@@ -141,11 +155,12 @@ __device__ __forceinline__ void QueryGradients<Element>::process(const Segment& 
     delta_[row] = load_shared(at + kQueryRows * 4);
   }
   select_panel(segment, group.x.radius, 0);
-  if (arguments_.global_tokens > 0) {
-    meet_globals(slot, tile_at);
+  const int blocks = kRides ? 1 : arguments_.global_rows / kGlobalBlock;
+  if (arguments_.global_tokens == 0) {
+    gradients_reset(grad_query_);
   } else {
-#pragma unroll
-    for (float& x : grad_query_[0]) x = 0.0f;
+#pragma unroll 1
+    for (int block = 0; block < blocks; ++block) meet_globals(slot, block, tile_at);
   }
 
   auto& ring = walk_.ring_;
@@ -153,23 +168,23 @@ __device__ __forceinline__ void QueryGradients<Element>::process(const Segment& 
   std::uint32_t keys = descriptor(shared_.stage(stage));
   ptx::barrier_wait(shared_.full(stage), ring.parity);
   products_begin();
-  multiply_tile<Element>(s, tile_at, keys);
-  multiply_tile<Element>(grad, tile_at + kSecondOfTile, keys + kSecondOfStage);
+  multiply_tile<Element, kHalves>(s, tile_at, keys, kStageHalf);
+  multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, keys + kSecondOfStage, kStageHalf);
   products_commit();
   products_wait<0>();
   products_settle(s);
   products_settle(grad);
   take(weigh(s, grad, window, offset), grad, ds);
-  ring.advance(Config::kStages);
+  ring.advance(arguments_.stages);
 #pragma unroll 1
   for (++walk_.stages_done_; walk_.stages_done_ < end; ++walk_.stages_done_) {
     const std::uint32_t next = descriptor(shared_.stage(ring.stage));
     ptx::barrier_wait(shared_.full(ring.stage), ring.parity);
     products_begin();
-    multiply_tile<Element>(s, tile_at, next);
-    multiply_tile<Element>(grad, tile_at + kSecondOfTile, next + kSecondOfStage);
+    multiply_tile<Element, kHalves>(s, tile_at, next, kStageHalf);
+    multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, next + kSecondOfStage, kStageHalf);
     products_commit();
-    add_weighted<Element>(grad_query_[0], ds, keys);
+    add_weighted<Element>(grad_query_, ds, keys, kStageHalf);
     products_commit();
     if (++panel == panels) {
       panel = 0;
@@ -184,15 +199,15 @@ __device__ __forceinline__ void QueryGradients<Element>::process(const Segment& 
     walk_.release(stage);
     stage = ring.stage;
     keys = next;
-    ring.advance(Config::kStages);
+    ring.advance(arguments_.stages);
     take(any, grad, ds);
   }
   walk_.release_tile(tile_number);
   products_begin();
-  add_weighted<Element>(grad_query_[0], ds, keys);
+  add_weighted<Element>(grad_query_, ds, keys, kStageHalf);
   products_commit();
   products_wait<0>();
-  products_settle(grad_query_[0]);
+  gradients_settle(grad_query_);
   walk_.release(stage);
 #pragma unroll
   for (int row = 0; row < 2; ++row)

@@ -30,7 +30,7 @@ const char* shape_problem(const AttentionShape& shape, const CallKind& kind) {
 
 const char* schedule_problem(const AttentionShape& shape) {
   Schedule schedule;
-  if (!make_schedule(shape, multiprocessors(), schedule)) return "takes 1 to 2^30 query tiles and at most 6 different dilations";
+  if (!make_schedule(shape, {multiprocessors()}, schedule)) return "takes 1 to 2^30 query tiles and at most 6 different dilations";
   for (int g = 0; g < schedule.group_count; ++g)
     if (const char* problem = geometry_problem(schedule.groups[g])) return problem;
   return nullptr;

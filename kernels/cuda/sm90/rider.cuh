@@ -33,8 +33,7 @@ class Rider {
       if (end) break;
       if (ptx::uniform(segment.first_of_head)) attend_globals(slot);
       attend_segment(segment);
-      __syncwarp();
-      if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
+      ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if (threadIdx.x % 128 == 0)
       for (; used < arguments_.slots_per_cta; ++used) arguments_.partials.directory[first_slot + used] = -1;
@@ -85,6 +84,7 @@ class Rider {
                                                       {keys, keys + descriptor_distance(Config::kOperandBytes), 0}, mask,
                                                       arguments_.scale_log2, has_queries_);
         }
+        __syncwarp();
         if (lane_ == 0) ptx::barrier_arrive(shared_.empty(ring_.stage));
         ring_.advance(arguments_.stages);
       }

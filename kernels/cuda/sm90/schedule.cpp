@@ -20,7 +20,7 @@ std::int64_t strips_of(const DilationGroup& group, std::int64_t batch) {
 
 }  // namespace
 
-bool make_schedule(const AttentionShape& shape, int multiprocessors, Schedule& schedule) {
+bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& schedule) {
   schedule.heads = shape.heads;
   schedule.group_count = 0;
   int group_of[kMaxHeads];
@@ -31,7 +31,9 @@ bool make_schedule(const AttentionShape& shape, int multiprocessors, Schedule& s
     while (g < schedule.group_count && !(same(schedule.groups[g].y, y) && same(schedule.groups[g].x, x))) ++g;
     if (g == kMaxGroups) return false;
     if (g == schedule.group_count) {
-      schedule.groups[g] = {y, x, 0, 0, divide_up(y.length(0), kTile), divide_up(x.length(0), kTile), 0, 0, 0};
+      const int tiles_y = divide_up(y.length(0), kTile), tiles_x = divide_up(x.length(0), kTile);
+      const int most_tiles = y.radius > rolling_radius(machine.warpgroups) ? machine.warpgroups : tiles_y;
+      schedule.groups[g] = {y, x, 0, 0, tiles_y, tiles_x, most_tiles, 0, 0, 0};
       ++schedule.group_count;
     }
     ++schedule.groups[g].heads;
@@ -46,7 +48,7 @@ bool make_schedule(const AttentionShape& shape, int multiprocessors, Schedule& s
     tiles += strips_of(schedule.groups[g], shape.batch) * schedule.groups[g].tiles_y;
   }
   if (tiles == 0 || tiles > kMostTiles) return false;
-  schedule.ctas = static_cast<int>(std::min<std::int64_t>(multiprocessors, tiles));
+  schedule.ctas = static_cast<int>(std::min<std::int64_t>(machine.multiprocessors, tiles));
   for (int g = 0; g < schedule.group_count; ++g) {
     DilationGroup& group = schedule.groups[g];
     const int strips = static_cast<int>(strips_of(group, shape.batch));

@@ -7,8 +7,13 @@ namespace fovea::kernels::sm90 {
 
 constexpr std::int64_t kMostTiles = std::int64_t{1} << 30;    // positions in the schedule are 32-bit
 
+struct Machine {
+  int multiprocessors;
+  int warpgroups = kWarpgroups;                 // consumers of a CTA
+};
+
 // false if the heads need more than kMaxGroups different geometries, or there are too many tiles or none.
-bool make_schedule(const AttentionShape& shape, int multiprocessors, Schedule& schedule);
+bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& schedule);
 
 // Most times that a CTA changes to another (batch, head), the first included.
 int slots_per_cta(const Schedule& schedule);

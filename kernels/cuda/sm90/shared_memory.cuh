@@ -53,7 +53,8 @@ struct SharedMemory {
     return globals + (slot * 2 + 1) * Config::kHalves * global_half_bytes;
   }
 
-  // One thread; riders: warps of the riding warpgroup that will take part.
+  // One thread; riders: warps of the riding warpgroup that will take part. Of segments, which all lanes read, all lanes take leave: one for
+  // all after __syncwarp() would do, but racecheck does not follow that.
   __device__ __forceinline__ void init_barriers(int riders) const {
     const int consumers = 4 * kWarpgroups;
     for (int i = 0; i < kMaxStages; ++i) {
@@ -66,7 +67,7 @@ struct SharedMemory {
     }
     for (int i = 0; i < kSegmentSlots; ++i) {
       ptx::barrier_init(segment_full(i), 1);
-      ptx::barrier_init(segment_empty(i), consumers + riders);
+      ptx::barrier_init(segment_empty(i), 32 * (consumers + riders));
     }
     ptx::barrier_init(rider_query_full(), 1);
     ptx::barrier_init_fence();

@@ -6,12 +6,12 @@
 
 namespace fovea::kernels::sm90 {
 
-template <Pass kPass>
+template <Pass kPass, int kHeadDim>
 class StatisticsLoader {
  public:
-  using Config = BackwardConfig<kPass>;
+  using Config = BackwardConfig<kPass, kHeadDim>;
 
-  __device__ __forceinline__ StatisticsLoader(const BackwardArguments& arguments, const BackwardShared<kPass>& shared)
+  __device__ __forceinline__ StatisticsLoader(const BackwardArguments& arguments, const BackwardShared<kPass, kHeadDim>& shared)
       : arguments_(arguments), shared_(shared), lane_(threadIdx.x % 32) {}
 
   __device__ __forceinline__ void run() {
@@ -21,8 +21,7 @@ class StatisticsLoader {
       const Segment& segment = shared_.segment(slot);
       if (segment.tile_begin == segment.tile_end) return;
       if constexpr (kPass == Pass::kQuery) load_tiles(segment); else load_stages(segment);
-      __syncwarp();
-      if (lane_ == 0) ptx::barrier_arrive(shared_.segment_empty(slot));
+      ptx::barrier_arrive(shared_.segment_empty(slot));
     }
   }
 
@@ -30,12 +29,12 @@ class StatisticsLoader {
   __device__ __forceinline__ void load_tiles(const Segment& segment) {
 #pragma unroll 1
     for (int tile = segment.tile_begin; tile < segment.tile_end; ++tile, ++tiles_) {
-      const int buffer = tiles_ % kTileBuffers;
-      ptx::barrier_wait(shared_.tile_empty(buffer), tiles_ / kTileBuffers % 2 ^ 1);
+      const int buffer = tiles_ % Config::kTileBuffers;
+      ptx::barrier_wait(shared_.tile_empty(buffer), tiles_ / Config::kTileBuffers % 2 ^ 1);
 #pragma unroll
       for (int i = 0; i < kQueryRows; i += 32)
         load(segment, shared_.statistics(buffer), i + lane_, tile * kTile + (i + lane_) / kTile, segment.x0 + lane_ % kTile);
-      arrive(shared_.tile_full(buffer));
+      copies_arrive(shared_.tile_full(buffer));
     }
   }
 
@@ -52,8 +51,8 @@ class StatisticsLoader {
             load(segment, shared_.statistics(ring_.stage), i * kPanelColumns + lane_, pair_row(pair, radius) + i,
                  segment.column_begin + panel * kPanelColumns + lane_);
         }
-        arrive(shared_.full(ring_.stage));
-        ring_.advance(Config::kStages);
+        copies_arrive(shared_.full(ring_.stage));
+        ring_.advance(arguments_.stages);
       }
   }
 
@@ -65,20 +64,12 @@ class StatisticsLoader {
         inside ? plane * arguments_.tokens + arguments_.global_tokens +
                      token_of(group, segment.phase_y, segment.phase_x, arguments_.grid_width, y, x)
                : 0;
-    copy(statistics + row * 4, arguments_.lse + at, inside);
-    copy(statistics + (Config::kStatisticRows + row) * 4, arguments_.delta + at, inside);
-  }
-
-  __device__ __forceinline__ static void copy(std::uint32_t destination, const float* source, bool inside) {
-    asm volatile("cp.async.ca.shared.global [%0], [%1], 4, %2;" ::"r"(destination), "l"(source), "r"(inside ? 4 : 0) : "memory");
-  }
-  // Arrives when this lane's copies have landed.
-  __device__ __forceinline__ static void arrive(std::uint32_t barrier) {
-    asm volatile("cp.async.mbarrier.arrive.noinc.shared::cta.b64 [%0];" ::"r"(barrier) : "memory");
+    copy_float(statistics + row * 4, arguments_.lse + at, inside);
+    copy_float(statistics + (Config::kStatisticRows + row) * 4, arguments_.delta + at, inside);
   }
 
   const BackwardArguments& arguments_;
-  const BackwardShared<kPass>& shared_;
+  const BackwardShared<kPass, kHeadDim>& shared_;
   const int lane_;
   Ring ring_;
   int tiles_ = 0;

@@ -13,16 +13,18 @@
 namespace fovea::kernels::sm90 {
 
 constexpr int kTile = 8;                        // query tile: 8 x 8 = 64 rows, the M of one warpgroup's product
-constexpr int kWarpgroups = 3;                  // consumers; tile n of a CTA belongs to warpgroup n % 3
+constexpr int kWarpgroups = 3;                  // consumers, where they have the registers; tile n of a CTA belongs to warpgroup n % 3
 constexpr int kPairRows = 2;                    // key rows of one stage
 constexpr int kPanelColumns = 24;               // key columns of one stage: a tile's own 8 and 8 on either side
-constexpr int kRollingRadius = 8;               // up to here the windows of tiles t and t + 3 have no key row in common
 constexpr int kMaxGroups = 6;
 constexpr int kMaxDilation = 8;                 // largest element stride of a tensor map
 
 FOVEA_HOST_DEVICE int smaller(int a, int b) { return a < b ? a : b; }
 FOVEA_HOST_DEVICE int larger(int a, int b) { return a > b ? a : b; }
 FOVEA_HOST_DEVICE int divide_up(int a, int b) { return (a + b - 1) / b; }
+
+// Up to here the windows of tiles t and t + warpgroups have no key row in common.
+FOVEA_HOST_DEVICE int rolling_radius(int warpgroups) { return kTile / 2 * (warpgroups - 1); }
 
 struct Axis {
   int extent, dilation, radius;                 // tokens; steps; steps of `dilation` tokens
@@ -36,6 +38,7 @@ struct DilationGroup {
   Axis y, x;
   int first_head, heads;                        // range of Schedule::head_order
   int tiles_y, tiles_x;                         // of the longest phase
+  int most_tiles;                               // of a segment: no warpgroup may need a key row again that it has passed
   int whole, share, extra;
 };
 

@@ -71,9 +71,8 @@ class StripStream {
     segment.rows = group.y.length(segment.phase_y);
     segment.columns = group.x.length(segment.phase_x);
     segment.tile_begin = tile_;
-    const int limit = group.y.radius > kRollingRadius ? tile_ + kWarpgroups : tile_end_;
-    segment.tile_end = smaller(smaller(tile_end_, limit), divide_up(segment.rows, kTile));
-    tile_ = smaller(tile_end_, limit);
+    tile_ = smaller(tile_end_, tile_ + group.most_tiles);
+    segment.tile_end = smaller(tile_, divide_up(segment.rows, kTile));
     if (segment.x0 >= segment.columns || segment.tile_begin >= segment.tile_end) return false;
     segment.first_of_head = segment.x0 + segment.phase_x + segment.phase_y + segment.tile_begin == 0;
     segment.pair_begin = first_pair(segment.tile_begin, group.y.radius);

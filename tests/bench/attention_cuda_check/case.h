@@ -43,6 +43,9 @@ inline std::string describe(const Case& c) {
 
 struct Backend;
 
+// Why the back end does not take the case, or nullptr; asked without any memory.
+const char* refused(const Case& c, const Backend& backend, int compute_capability);
+
 // Runs the back end twice on this case. Returns what is wrong, empty if nothing is; "skipped: ..." if the back end refuses the case.
 std::string check_case(const Case& c, const Backend& backend, int compute_capability);
 

@@ -200,6 +200,15 @@ class Check {
 
 }  // namespace
 
+const char* refused(const Case& c, const Backend& backend, int compute_capability) {
+  kernels::AttentionForward p;
+  p.shape = c.shape;
+  p.shape.dilation = c.dilation.data();
+  p.dtype = c.dtype;
+  p.scale = c.scale;
+  return backend.forward_unsupported(p, compute_capability);
+}
+
 std::string check_case(const Case& c, const Backend& backend, int compute_capability) {
   switch (c.dtype) {
     case kernels::DataType::kBFloat16: return Check<__nv_bfloat16>(c, backend, compute_capability).run();
