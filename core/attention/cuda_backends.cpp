@@ -2,12 +2,12 @@
 // goes through c10's device interface, which that library registers when it is loaded.
 #include <ATen/ops/empty.h>
 #include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <array>
 #include <atomic>
 
 #include "core/attention/backends.h"
+#include "core/attention/device_stream.h"
 #include "core/attention/kernel_parameters.h"
 #include "core/base/torch_runtime.h"
 #include "kernels/attention_cuda.h"
@@ -60,8 +60,7 @@ std::string tensors_unsupported(const AttentionCall& call) {
 template <class Kernel, class Parameters>
 void launch(const char* name, const Kernel& kernel, const Parameters& parameters, const at::Tensor& query) {
   const c10::DeviceGuard guard(query.device());
-  const c10::impl::VirtualGuardImpl device(c10::DeviceType::CUDA);
-  auto* stream = static_cast<cudaStream_t>(device.getStreamNativeHandle(device.getStream(query.device())));
+  auto* stream = static_cast<cudaStream_t>(current_device_stream(query.device()));
   const auto bytes = static_cast<std::int64_t>(kernel.workspace_bytes(parameters));
   const at::Tensor workspace = at::empty({bytes}, query.options().dtype(at::kByte));
   const cudaError_t status = kernel.run(parameters, bytes ? workspace.mutable_data_ptr() : nullptr, stream);

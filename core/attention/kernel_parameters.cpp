@@ -10,14 +10,6 @@ namespace {
 // A larger window sees the same keys and would only overflow the kernels' 32-bit arithmetic.
 int effective_window(std::int64_t window, std::int64_t side) { return static_cast<int>(std::min(window, 2 * side + 1)); }
 
-kernels::DataType data_type(at::ScalarType dtype) {
-  switch (dtype) {
-    case at::kBFloat16: return kernels::DataType::kBFloat16;
-    case at::kHalf: return kernels::DataType::kFloat16;
-    default: return kernels::DataType::kFloat32;
-  }
-}
-
 kernels::AttentionShape shape_of(const AttentionCall& call) {
   return {.batch = call.batch(), .grid_height = call.grid[0], .grid_width = call.grid[1], .heads = static_cast<int>(call.heads()),
           .head_dim = static_cast<int>(call.head_dim()), .global_tokens = static_cast<int>(call.global_tokens),
@@ -45,7 +37,7 @@ at::Tensor addressable(const at::Tensor& tensor) {
 template <class Parameters>
 void set_inputs(const AttentionCall& call, Parameters& parameters) {
   parameters.shape = shape_of(call);
-  parameters.dtype = data_type(call.query.scalar_type());
+  parameters.dtype = kernel_data_type(call.query.scalar_type());
   parameters.scale = static_cast<float>(call.scale);
   parameters.query = const_view(call.query);
   parameters.key = const_view(call.key);
@@ -53,6 +45,14 @@ void set_inputs(const AttentionCall& call, Parameters& parameters) {
 }
 
 }  // namespace
+
+kernels::DataType kernel_data_type(at::ScalarType dtype) {
+  switch (dtype) {
+    case at::kBFloat16: return kernels::DataType::kBFloat16;
+    case at::kHalf: return kernels::DataType::kFloat16;
+    default: return kernels::DataType::kFloat32;
+  }
+}
 
 std::string kernel_types_unsupported(const AttentionCall& call) {
   const at::ScalarType dtype = call.query.scalar_type();

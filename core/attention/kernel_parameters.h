@@ -8,6 +8,9 @@
 
 namespace fovea {
 
+// float32 for any type that is neither bfloat16 nor float16.
+kernels::DataType kernel_data_type(at::ScalarType dtype);
+
 // "" if kernels (whichever) can take the tensors: float32, bfloat16 or float16.
 std::string kernel_types_unsupported(const AttentionCall& call);
 

@@ -23,6 +23,19 @@ void LayerNorm::initialise() {
   bias.zero_();
 }
 
+torch::Tensor LayerNorm::forward(const torch::Tensor& x) {
+  if (c10::GradMode::is_enabled() || !x.is_contiguous() || x.scalar_type() != weight.scalar_type()) {
+    return torch::layer_norm(x, {width_}, weight, bias, eps_);
+  }
+  auto result = torch::empty_like(x);
+  add_residual_and_normalise({.stream = x.view({-1, width_}), .branch = {}, .scale = {}}, normalisation(), result.view({-1, width_}));
+  return result;
+}
+
+torch::Tensor gelu_of(torch::Tensor fresh) { return c10::GradMode::is_enabled() ? torch::gelu(fresh) : at::gelu_(fresh); }
+
+torch::Tensor add_to(torch::Tensor fresh, const torch::Tensor& x) { return c10::GradMode::is_enabled() ? fresh + x : fresh.add_(x); }
+
 Convolution3x3::Convolution3x3(std::int64_t in, std::int64_t out, std::int64_t stride)
     : weight(register_parameter("weight", torch::empty({out, in, 3, 3}))), bias(register_parameter("bias", torch::empty({out}))),
       stride_(stride) {}

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "core/attention/token_steps.h"
 #include "core/base/torch.h"
 
 namespace fovea {
@@ -14,6 +15,8 @@ class Linear : public torch::nn::Module {
   Linear(std::int64_t in, std::int64_t out);
   void initialise(double deviation = 0.02);                 // truncated normal, zero bias
   torch::Tensor forward(const torch::Tensor& x) { return at::linear(x, weight, bias); }
+  // x [n, in] -> y [n, out], which is given; without gradients.
+  void forward_into(const torch::Tensor& x, torch::Tensor y) const { torch::addmm_out(y, bias, x, weight.t()); }
 
   torch::Tensor weight, bias;
 };
@@ -23,7 +26,9 @@ class LayerNorm : public torch::nn::Module {
  public:
   LayerNorm(std::int64_t width, double eps);
   void initialise();
-  torch::Tensor forward(const torch::Tensor& x) { return torch::layer_norm(x, {width_}, weight, bias, eps_); }
+  // Without gradients in one pass over x, if that is contiguous.
+  torch::Tensor forward(const torch::Tensor& x);
+  Normalisation normalisation() const { return {.weight = weight, .bias = bias, .eps = eps_}; }
 
   torch::Tensor weight, bias;
 
@@ -31,6 +36,10 @@ class LayerNorm : public torch::nn::Module {
   std::int64_t width_;
   double eps_;
 };
+
+// GELU of, and x added to, a tensor that nobody else looks at: in place where no gradients are wanted.
+torch::Tensor gelu_of(torch::Tensor fresh);
+torch::Tensor add_to(torch::Tensor fresh, const torch::Tensor& x);
 
 // 3x3 convolution of [B, C, H, W] with a border of zeros; stride 2 halves even extents. weight [out, in, 3, 3], bias [out].
 class Convolution3x3 : public torch::nn::Module {
