@@ -53,7 +53,7 @@ void ConvolutionBlock::initialise() {
 }
 
 torch::Tensor ConvolutionBlock::forward(const torch::Tensor& x) {
-  return x + conv2_->forward(torch::gelu(conv1_->forward(over_channels(*norm_, x))));
+  return add_to(conv2_->forward(gelu_of(conv1_->forward(over_channels(*norm_, x)))), x);
 }
 
 Decoder::Decoder(const DecoderConfig& config, const DecoderShape& shape) : config_(config), shape_(shape) {
@@ -105,16 +105,16 @@ torch::Tensor Decoder::decode(const torch::Tensor& fused, const torch::Tensor& i
 
   const auto tokens = token_block_->forward(fused.unflatten(1, {height / shape_.patch, width / shape_.patch}).permute({0, 3, 1, 2}));
 
-  const auto stem_half = torch::gelu(over_channels(*stem_norm_, stem_half_->forward(pixels)));
+  const auto stem_half = gelu_of(over_channels(*stem_norm_, stem_half_->forward(pixels)));
   const auto stem_quarter = stem_quarter_->forward(stem_half);
 
   const double tokens_to_quarter = static_cast<double>(shape_.patch) / static_cast<double>(kQuarter);
-  auto quarter = stem_quarter + resize(over_channels(*to_quarter_, tokens), quarter_height, quarter_width, tokens_to_quarter);
+  auto quarter = add_to(resize(over_channels(*to_quarter_, tokens), quarter_height, quarter_width, tokens_to_quarter), stem_quarter);
   quarter = quarter_block_->forward(quarter);
-  auto half = stem_half + resize(over_channels(*to_half_, quarter), 2 * quarter_height, 2 * quarter_width, 2.0);
+  auto half = add_to(resize(over_channels(*to_half_, quarter), 2 * quarter_height, 2 * quarter_width, 2.0), stem_half);
   half = half_block_->forward(half);
 
-  const auto logits = torch::pixel_shuffle(head_->forward(torch::gelu(over_channels(*head_norm_, half))), 2);
+  const auto logits = torch::pixel_shuffle(head_->forward(gelu_of(over_channels(*head_norm_, half))), 2);
   return logits.narrow(2, 0, height).narrow(3, 0, width);
 }
 

@@ -3,14 +3,13 @@
 #include <algorithm>
 #include <string>
 
-#include "core/attention/local_global_attention.h"
+#include "core/attention/token_steps.h"
 #include "core/base/error.h"
 
 namespace fovea {
 namespace {
 
 constexpr double kInitialDeviation = 0.02;
-constexpr double kInitialLayerScale = 1e-1;     // small beside the residual, large enough that 12 layers from scratch still learn
 
 // Cuts images into patches: [B, 3, h * p, w * p] -> [B, h * w, 3 * p * p], each in the order of the patch kernel.
 torch::Tensor cut_patches(const torch::Tensor& images, std::int64_t patch) {
@@ -20,66 +19,6 @@ torch::Tensor cut_patches(const torch::Tensor& images, std::int64_t patch) {
 }
 
 }  // namespace
-
-Block::Block(const EncoderConfig& config, std::size_t layer) : config_(config), attention_(config.attention.at(layer)) {
-  const auto width = config.width;
-  norm1_ = register_module("norm1", std::make_shared<LayerNorm>(width, config.layer_norm_eps));
-  project_ = register_module("attention", std::make_shared<Attention>());
-  project_->qkv = project_->register_module("qkv", std::make_shared<Linear>(width, 3 * width));
-  project_->out = project_->register_module("out", std::make_shared<Linear>(width, width));
-  norm2_ = register_module("norm2", std::make_shared<LayerNorm>(width, config.layer_norm_eps));
-  mlp_ = register_module("mlp", std::make_shared<Mlp>());
-  mlp_->fc1 = mlp_->register_module("fc1", std::make_shared<Linear>(width, config.mlp_width));
-  mlp_->fc2 = mlp_->register_module("fc2", std::make_shared<Linear>(config.mlp_width, width));
-  if (config.layer_scale) {
-    scale1_ = register_parameter("scale1", torch::empty({width}));
-    scale2_ = register_parameter("scale2", torch::empty({width}));
-  }
-}
-
-void Block::initialise() {
-  torch::NoGradGuard no_grad;
-  norm1_->initialise();
-  norm2_->initialise();
-  for (const auto& linear : {project_->qkv, project_->out, mlp_->fc1, mlp_->fc2}) linear->initialise(kInitialDeviation);
-  for (auto* scale : {&scale1_, &scale2_}) if (scale->defined()) scale->fill_(kInitialLayerScale);
-}
-
-torch::Tensor Block::forward(const torch::Tensor& x, const TokenRows& tokens) {
-  return finish(x, attend(project_qkv(x, tokens), tokens));
-}
-
-Qkv Block::project_qkv(const torch::Tensor& x, const TokenRows& tokens) {
-  require(x.size(1) == tokens.count(), "Block::project_qkv: the sequence must hold the tokens it is said to hold");
-  const auto packed = project_->qkv->forward(norm1_->forward(x)).unflatten(-1, {3, config_.heads, config_.head_dim()});
-  Qkv qkv{packed.select(2, 0), packed.select(2, 1), packed.select(2, 2)};
-  if (config_.positions == Positions::kRope) {
-    const auto factors = rotary_factors(tokens, config_.head_dim(), config_.rope_base, packed.scalar_type(), packed.device());
-    qkv.query = rotate(qkv.query, factors);
-    qkv.key = rotate(qkv.key, factors);
-  }
-  return qkv;
-}
-
-torch::Tensor Block::attend(const Qkv& qkv, const TokenRows& tokens) const {
-  if (attention_.dense) return dense_attention(qkv.query, qkv.key, qkv.value);
-  const AttentionPattern pattern{.grid = {tokens.rows, tokens.columns}, .global_tokens = tokens.global_tokens,
-                                 .window = attention_.window, .dilation = attention_.dilation};
-  return local_global_attention(qkv.query, qkv.key, qkv.value, pattern).output;
-}
-
-torch::Tensor Block::finish(const torch::Tensor& x, const torch::Tensor& attended) {
-  const auto y = x + branch(project_->out->forward(attended.flatten(2)), scale1_);
-  return y + branch(mlp_->fc2->forward(torch::gelu(mlp_->fc1->forward(norm2_->forward(y)))), scale2_);
-}
-
-// LayerScale and stochastic depth of one residual branch.
-torch::Tensor Block::branch(const torch::Tensor& y, const torch::Tensor& scale) {
-  const auto scaled = scale.defined() ? y * scale : y;
-  if (!is_training() || drop_rate_ == 0) return scaled;
-  const double keep = 1 - drop_rate_;
-  return scaled * torch::empty({y.size(0), 1, 1}, y.options()).bernoulli_(keep).div_(keep);
-}
 
 Encoder::Encoder(const EncoderConfig& config) : config_(config) {
   require(static_cast<std::int64_t>(config.attention.size()) == config.depth, "EncoderConfig::attention must have one entry a layer");
@@ -107,6 +46,7 @@ void Encoder::initialise() {
 }
 
 std::vector<torch::Tensor> Encoder::forward(const torch::Tensor& images, std::span<const std::int64_t> layers) {
+  if (!c10::GradMode::is_enabled() && !is_training()) return infer(images, layers);
   const TokenRows tokens{.global_tokens = config_.global_tokens, .rows = images.size(2) / config_.patch,
                          .columns = images.size(3) / config_.patch};
   auto x = tokenize(images);
@@ -114,6 +54,26 @@ std::vector<torch::Tensor> Encoder::forward(const torch::Tensor& images, std::sp
   std::int64_t done = 0;
   for (const auto layer : layers) {
     for (; done < layer; ++done) x = block(done).forward(x, tokens);
+    features.push_back(norm(x));
+  }
+  return features;
+}
+
+std::vector<torch::Tensor> Encoder::infer(const torch::Tensor& images, std::span<const std::int64_t> layers) {
+  const TokenRows tokens{.global_tokens = config_.global_tokens, .rows = images.size(2) / config_.patch,
+                         .columns = images.size(3) / config_.patch};
+  const auto x = tokenize(images).contiguous();
+  RotaryTables tables;
+  if (config_.positions == Positions::kRope) {
+    tables = rotary_tables({.grid = {tokens.rows, tokens.columns}, .head_dim = config_.head_dim(), .base = config_.rope_base,
+                            .dtype = x.scalar_type(), .device = x.device()});
+  }
+  const auto packed = torch::empty({x.size(0), x.size(1), 3, config_.heads, config_.head_dim()}, x.options());
+  const BlockScratch scratch = block_scratch(config_, std::min(x.size(0) * x.size(1), piece_tokens(x.device())), x.options());
+  std::vector<torch::Tensor> features;
+  std::int64_t done = 0;
+  for (const auto layer : layers) {
+    for (; done < layer; ++done) block(done).forward_in_place(x, tokens, {.first = 0, .tables = tables}, scratch, packed);
     features.push_back(norm(x));
   }
   return features;

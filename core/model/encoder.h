@@ -11,48 +11,10 @@
 #include <vector>
 
 #include "core/base/torch.h"
+#include "core/model/block.h"
 #include "core/model/config.h"
-#include "core/model/layers.h"
-#include "core/model/positions.h"
 
 namespace fovea {
-
-struct Qkv {
-  torch::Tensor query, key, value;              // [B, N, heads, D], D contiguous; rotated where the model has rotary positions
-};
-
-// x + scale1 * attention(norm1(x)), then x + scale2 * mlp(norm2(x)): pre-norm, LayerScale (Touvron et al. 2021), GELU.
-class Block : public torch::nn::Module {
- public:
-  Block(const EncoderConfig& config, std::size_t layer);
-  void initialise();
-
-  // The whole sequence of an image: x [B, N, C] -> [B, N, C].
-  torch::Tensor forward(const torch::Tensor& x, const TokenRows& tokens);
-
-  // Per token, so that any rows of the grid may be given.
-  Qkv project_qkv(const torch::Tensor& x, const TokenRows& tokens);
-  torch::Tensor finish(const torch::Tensor& x, const torch::Tensor& attended);   // attended [B, N, heads, D] -> [B, N, C]
-
-  // Attention of the whole sequence: [B, N, heads, D].
-  torch::Tensor attend(const Qkv& qkv, const TokenRows& tokens) const;
-
-  const LayerAttention& attention() const { return attention_; }
-  void set_drop_rate(double rate) { drop_rate_ = rate; }
-
- private:
-  struct Attention : torch::nn::Module { std::shared_ptr<Linear> qkv, out; };
-  struct Mlp : torch::nn::Module { std::shared_ptr<Linear> fc1, fc2; };
-  torch::Tensor branch(const torch::Tensor& y, const torch::Tensor& scale);
-
-  EncoderConfig config_;
-  LayerAttention attention_;
-  double drop_rate_ = 0;
-  std::shared_ptr<LayerNorm> norm1_, norm2_;
-  std::shared_ptr<Attention> project_;
-  std::shared_ptr<Mlp> mlp_;
-  torch::Tensor scale1_, scale2_;               // [C]; undefined without LayerScale
-};
 
 class Encoder : public torch::nn::Module {
  public:
@@ -60,7 +22,8 @@ class Encoder : public torch::nn::Module {
   void initialise();
 
   // images: [B, 3, H, W], normalised, in the weights' dtype, H and W multiples of the patch. layers: 1-based, rising. Returns, for each,
-  // the sequence [B, N, C] after that block and the final LayerNorm (as DINOv2's intermediate layers).
+  // the sequence [B, N, C] after that block and the final LayerNorm (as DINOv2's intermediate layers). Without gradients, where none are
+  // wanted: faster, and in less memory.
   std::vector<torch::Tensor> forward(const torch::Tensor& images, std::span<const std::int64_t> layers);
 
   // The sequence before the first block: [B, N, C].
@@ -79,6 +42,7 @@ class Encoder : public torch::nn::Module {
   const EncoderConfig& config() const { return config_; }
 
  private:
+  std::vector<torch::Tensor> infer(const torch::Tensor& images, std::span<const std::int64_t> layers);
   struct PatchEmbedding : torch::nn::Module { torch::Tensor weight, bias; };    // [C, 3, patch, patch], [C]
 
   EncoderConfig config_;

@@ -1,12 +1,13 @@
 // Attention of the global tokens' queries over keys that arrive in parts.
 #pragma once
 
+#include "core/attention/token_steps.h"
 #include "core/base/torch.h"
 
 namespace fovea {
 
-// Each part gives a softmax of its own and its log-sum-exp; two such results merge exactly into that of the union (Milakov and
-// Gimelshein 2018). Accumulates in float32, or float64 for float64 queries.
+// Each part gives a softmax of its own and its log-sum-exp; such results merge exactly into that of the union (Milakov and Gimelshein
+// 2018). Accumulates in float32, or float64 for float64 queries.
 class GlobalSoftmax {
  public:
   // query: [1, G, heads, D]; G may be 0. scale: of the scores.
@@ -20,8 +21,7 @@ class GlobalSoftmax {
 
  private:
   torch::Tensor query_;      // [heads, G, D], scaled
-  torch::Tensor weighted_;   // [heads, G, D]: the softmax-weighted values so far; undefined before the first part
-  torch::Tensor lse_;        // [heads, G, 1]
+  GlobalParts so_far_;       // one part; undefined before the first
   torch::Dtype dtype_;
 };
 

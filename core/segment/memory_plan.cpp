@@ -13,6 +13,7 @@ namespace {
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 // Band memory beyond which taller bands no longer gain speed: by then the halo is a small part of them and the products are large.
 constexpr std::int64_t kEnoughForHostBands = 1024 * kMiB, kEnoughForDeviceBands = 8192 * kMiB;
+constexpr std::int64_t kEnoughForHostTokens = 256 * kMiB, kEnoughForDeviceTokens = 1024 * kMiB;   // of pixels becoming tokens
 constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of two that wait and of one that is being read (read_ahead.h)
 constexpr std::int64_t kWorkspaceBytes = 64 * kMiB;   // of libraries and their threads, from the first step on
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
@@ -39,12 +40,17 @@ struct BandCost {
   double per_row = 0;    // of tokens
 };
 
-BandCost encoder_cost(const EncoderConfig& encoder, std::int64_t columns, std::int64_t element_bytes) {
-  const double row = static_cast<double>(columns * element_bytes), width = static_cast<double>(encoder.width);
-  const double sequence = 7 * width;                                             // q, k, v before and after joining; attended
-  // Packed projection, its normalised input, rotation in float32; or the residual and the two hidden layers of the MLP.
-  const double step = std::max((4 + 16.0 / static_cast<double>(element_bytes)) * width, 4 * width + 2 * static_cast<double>(encoder.mlp_width));
-  return {.fixed = row * sequence * static_cast<double>(2 * largest_halo(encoder)), .per_row = row * (sequence + step)};
+BandCost encoder_cost(const EncoderConfig& encoder, std::int64_t columns, std::int64_t element_bytes, std::int64_t piece) {
+  const std::int64_t sequence = 4 * encoder.width * element_bytes + 4 * encoder.heads;   // query, key, value, attended; log-sum-exp
+  const std::int64_t step = (3 * encoder.width + encoder.mlp_width) * element_bytes;     // of a piece: normalised, branch, copy; hidden
+  const double row = static_cast<double>(columns * sequence);
+  return {.fixed = row * static_cast<double>(2 * largest_halo(encoder)) + static_cast<double>(piece * step), .per_row = row};
+}
+
+// Pixels as bytes, in float32 while they are normalised, and in the model's dtype, whole and cut into patches; the tokens.
+BandCost token_cost(const EncoderConfig& encoder, std::int64_t columns, std::int64_t element_bytes) {
+  const std::int64_t pixels = encoder.patch * encoder.patch * (3 + 3 * 4 + 2 * 3 * element_bytes);
+  return {.per_row = static_cast<double>(columns * (pixels + encoder.width * element_bytes))};
 }
 
 BandCost decoder_cost(const ModelConfig& model, std::int64_t columns, std::int64_t element_bytes) {
@@ -89,7 +95,7 @@ struct Shortage {
 // What the steps of an image cost. pixels and labels: on the host, wherever the model computes.
 struct ImageCost {
   std::int64_t rows = 0, stream_elements = 0;
-  BandCost encoder, decoder, pixels, labels;
+  BandCost tokens, encoder, decoder, pixels, labels;
 };
 
 ImageCost cost_of(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request) {
@@ -97,7 +103,8 @@ ImageCost cost_of(const ImageInfo& image, const ModelConfig& model, const Memory
   const double row_pixels = static_cast<double>(patch * image.width), ahead = row_pixels * static_cast<double>(kPixelBytesAhead);
   return {.rows = rows,
           .stream_elements = rows * columns * (model.encoder.width + model.decoder->width),
-          .encoder = encoder_cost(model.encoder, columns, request.element_bytes),
+          .tokens = token_cost(model.encoder, columns, request.element_bytes),
+          .encoder = encoder_cost(model.encoder, columns, request.element_bytes, std::min(rows * columns, request.piece_tokens)),
           .decoder = decoder_cost(model, columns, request.element_bytes),
           .pixels = {.per_row = ahead},
           .labels = {.per_row = ahead + row_pixels * static_cast<double>(3 * request.label_bytes_a_pixel)}};
@@ -106,19 +113,23 @@ ImageCost cost_of(const ImageInfo& image, const ModelConfig& model, const Memory
 // Free for the steps: where their tensors live, up to what is worth taking, and on the host, where pixels and labels are.
 struct Room {
   MemoryHome bands_home = MemoryHome::kHost;
-  std::int64_t bands = 0, enough = 0, host = 0;
+  std::int64_t bands = 0, enough = 0, enough_tokens = 0, host = 0;
 };
 
 // Bands as high as there is room for, at least one row.
 void fit_bands(MemoryPlan& plan, const ImageCost& cost, const Room& room) {
-  const std::int64_t wanted = std::min(room.bands, room.enough);
+  const std::int64_t wanted = std::min(room.bands, room.enough), wanted_tokens = std::min(wanted, room.enough_tokens);
   const bool beside = room.bands_home == MemoryHome::kHost;   // pixels and labels take the memory that the bands do not
-  const BandCost encoder_host = beside ? cost.encoder : cost.pixels, decoder_host = beside ? cost.decoder + cost.labels : cost.labels;
-  plan.encoder_rows = std::min(rows_within(cost.encoder, wanted, cost.rows), rows_within(encoder_host, room.host, cost.rows));
+  const BandCost token_host = beside ? cost.tokens + cost.pixels : cost.pixels;
+  const BandCost decoder_host = beside ? cost.decoder + cost.labels : cost.labels;
+  plan.token_rows = std::min(rows_within(cost.tokens, wanted_tokens, cost.rows), rows_within(token_host, room.host, cost.rows));
+  plan.encoder_rows = rows_within(cost.encoder, wanted, cost.rows);
   plan.decoder_rows = std::min(rows_within(cost.decoder, wanted, cost.rows), rows_within(decoder_host, room.host, cost.rows));
-  plan.band_bytes = std::max(bytes_of(cost.encoder, plan.encoder_rows), bytes_of(cost.decoder, plan.decoder_rows));
+  plan.band_bytes = std::max({bytes_of(cost.tokens, plan.token_rows), bytes_of(cost.encoder, plan.encoder_rows),
+                              bytes_of(cost.decoder, plan.decoder_rows)});
   plan.label_bytes = bytes_of(cost.labels, plan.decoder_rows);
-  plan.host_bytes += std::max(bytes_of(encoder_host, plan.encoder_rows), bytes_of(decoder_host, plan.decoder_rows));
+  plan.host_bytes += std::max({bytes_of(token_host, plan.token_rows), beside ? bytes_of(cost.encoder, plan.encoder_rows) : 0,
+                               bytes_of(decoder_host, plan.decoder_rows)});
   plan.device_bytes += beside ? 0 : plan.band_bytes;
 }
 
@@ -155,11 +166,11 @@ std::int64_t enough_band_memory(MemoryHome bands_home) {
 }
 
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request) {
-  const ImageCost cost = cost_of(image, model, request);
   const bool on_device = request.available.device_free > 0;
   const auto host = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.host));
   const auto device = static_cast<std::int64_t>(kUsableShare * static_cast<double>(request.available.device_free));
   const MemoryHome bands_home = on_device ? MemoryHome::kDevice : MemoryHome::kHost;
+  const ImageCost cost = cost_of(image, model, request);
   const std::int64_t enough = request.band_memory_bytes > 0 ? request.band_memory_bytes : enough_band_memory(bands_home);
   MemoryPlan plan;
   plan.image_bytes = image.windowed ? 0 : image.width * image.height * 3;
@@ -172,7 +183,8 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
     plan.host_bytes = kWorkspaceBytes + plan.image_bytes + plan.stream_bytes - plan.device_bytes;
     const std::int64_t host_left = host - plan.host_bytes;
     const std::int64_t band_room = on_device ? device - plan.device_bytes : host_left;
-    fit_bands(plan, cost, {.bands_home = bands_home, .bands = band_room, .enough = enough, .host = host_left});
+    fit_bands(plan, cost, {.bands_home = bands_home, .bands = band_room, .enough = enough,
+                           .enough_tokens = on_device ? kEnoughForDeviceTokens : kEnoughForHostTokens, .host = host_left});
     least_host = std::min(least_host, plan.host_bytes);
     return plan.host_bytes <= host && plan.device_bytes <= device;
   };

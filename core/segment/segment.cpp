@@ -21,7 +21,7 @@ MemoryAvailable available_memory(const SegmentOptions& options, torch::Device de
 }
 
 WholeImageBands bands_of(const MemoryPlan& plan, const SegmentationModel& model) {
-  WholeImageBands bands{.encoder_rows = plan.encoder_rows, .decoder_rows = plan.decoder_rows};
+  WholeImageBands bands{.token_rows = plan.token_rows, .encoder_rows = plan.encoder_rows, .decoder_rows = plan.decoder_rows};
   if (plan.stream_home == MemoryHome::kDevice) bands.stream_home = model.device();
   if (plan.stream_element_bytes < static_cast<std::int64_t>(c10::elementSize(model.dtype()))) bands.stream_dtype = torch::kBFloat16;
   return bands;
@@ -34,8 +34,8 @@ SegmentContext context_for(const ModelConfig& config, SegmentContext wanted) {
   return whole_image_unsupported(config) == nullptr ? SegmentContext::kImage : SegmentContext::kTiles;
 }
 
-StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink, Progress& progress,
-                           const std::stop_token& stop) {
+StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const SegmentOptions& options, LabelSink& sink,
+                           Progress& progress, const std::stop_token& stop) {
   if (model.decoder() == nullptr) throw Error(ErrorKind::kModel, model.config().name + ": a backbone without a decoder cannot segment");
   if (context_for(model.config(), options.context) == SegmentContext::kTiles) {
     return segment_by_tiles(source, model, options, sink, progress, stop);
@@ -47,10 +47,12 @@ StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const 
   const MemoryPlanRequest request{.available = available_memory(options, model.device()),
                                   .element_bytes = static_cast<std::int64_t>(c10::elementSize(model.dtype())),
                                   .band_memory_bytes = options.band_memory_bytes,
+                                  .piece_tokens = piece_tokens(model.device()),
                                   .label_bytes_a_pixel = options.probabilities == Probabilities::kNone ? 1 : 1 + classes};
   const MemoryPlan plan = plan_whole_image(source.info(), model.config(), request);
   if (options.on_plan) options.on_plan(plan.text());
-  return segment_whole_image(source, model, bands_of(plan, model), {.sink = sink, .probabilities = options.probabilities, .progress = progress}, stop);
+  const LabelTaker labels{.sink = sink, .probabilities = options.probabilities, .progress = progress};
+  return segment_whole_image(source, model, bands_of(plan, model), labels, stop);
 }
 
 }  // namespace fovea

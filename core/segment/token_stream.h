@@ -1,4 +1,4 @@
-// One vector a token of a whole image, kept where there is room for it, read and written by rows of tokens.
+// One vector a token of a whole image, kept where there is room for it, read and written by consecutive tokens.
 #pragma once
 
 #include <cstdint>
@@ -8,29 +8,25 @@
 namespace fovea {
 
 struct TokenStreamOptions {
-  std::int64_t rows = 0, columns = 0;    // of the token grid
-  std::int64_t channels = 0;
+  std::int64_t tokens = 0, channels = 0;
   torch::Dtype dtype = torch::kFloat32;          // it is kept in
-  torch::Dtype compute_dtype = torch::kFloat32;  // rows are handed out in
+  torch::Dtype compute_dtype = torch::kFloat32;  // tokens are handed out in
   torch::Device home = torch::kCPU;      // where it is kept; pinned if that is the host and compute is not
-  torch::Device compute = torch::kCPU;   // where rows are handed out and taken back
+  torch::Device compute = torch::kCPU;   // where tokens are handed out and taken back
 };
 
 class TokenStream {
  public:
   explicit TokenStream(const TokenStreamOptions& options);   // uninitialised
 
-  // [1, rows * columns, channels] on the compute device: a view of the stream itself if that is its home and the dtypes are one.
-  torch::Tensor read(std::int64_t first_row, std::int64_t rows) const;
-  // tokens: [1, rows * columns, channels] in the compute dtype, on the compute device.
-  void write(std::int64_t first_row, const torch::Tensor& tokens);
-
-  std::int64_t rows() const { return options_.rows; }
-  std::int64_t columns() const { return options_.columns; }
+  // [count, channels] on the compute device: a view of the stream itself if that is its home and the dtypes are one, else a copy.
+  torch::Tensor read(std::int64_t first, std::int64_t count) const;
+  // tokens: [count, channels] in the compute dtype, on the compute device. What was changed in a view that read() gave is there already.
+  void write(std::int64_t first, const torch::Tensor& tokens);
 
  private:
   TokenStreamOptions options_;
-  torch::Tensor tokens_;   // [rows * columns, channels]
+  torch::Tensor tokens_;   // [tokens, channels]
 };
 
 }  // namespace fovea

@@ -51,20 +51,20 @@ StageSeconds infer_whole_image(ImageSource& source, SegmentationModel& model, co
   Decoder& decoder = *model.decoder();
   const ImageInfo& image = source.info();
   const std::int64_t patch = model.config().encoder.patch;
-  const auto steps = decoder_steps(encoder.fused().rows(), bands.decoder_rows, decoder);
+  const auto steps = decoder_steps(encoder.rows(), bands.decoder_rows, decoder);
   ReadAhead reader(source, decoder_windows(image, patch, steps), model.device());
   for (const DecoderStep& step : steps) {
     throw_if_stopped(stop);
     const auto pixels = model.preprocess(reader.next());
     charge("read_wait");
-    const auto padded = decoder.decode(encoder.fused().read(step.first, step.last - step.first), pixels);
+    const auto padded = decoder.decode(encoder.fused(step.first, step.last - step.first), pixels);
     const std::int64_t pixel_rows = std::min(step.end * patch, image.height) - step.begin * patch;
     const auto logits = padded.squeeze(0).narrow(1, (step.begin - step.first) * patch, pixel_rows).narrow(2, 0, image.width);
     const auto wide = logits.to(torch::kFloat32);
     charge("decoder");
     callbacks.logits(wide);
     charge("labels");
-    callbacks.progress(kEncoderShare + (1 - kEncoderShare) * static_cast<double>(step.end) / static_cast<double>(encoder.fused().rows()));
+    callbacks.progress(kEncoderShare + (1 - kEncoderShare) * static_cast<double>(step.end) / static_cast<double>(encoder.rows()));
   }
   auto seconds = clock.seconds();
   seconds["tokens"] -= encoder.read_times().wait;

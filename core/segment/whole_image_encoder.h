@@ -17,6 +17,7 @@ namespace fovea {
 const char* whole_image_unsupported(const ModelConfig& config);
 
 struct WholeImageBands {
+  std::int64_t token_rows = 0;               // token rows read and tokenised at a time; 0: encoder_rows
   std::int64_t encoder_rows = 0;             // token rows a step; any number >= 1 gives the same result up to summation order
   std::int64_t decoder_rows = 0;             // token rows a step, rounded up to the decoder's alignment
   torch::Device stream_home = torch::kCPU;   // where the residual stream is kept
@@ -41,23 +42,29 @@ class WholeImageEncoder {
   // All layers that the decoder takes features of. step is called after each band of each layer with the share done, 0 to 1.
   void run(const std::function<void(double share)>& step, const std::stop_token& stop);
 
-  // The decoder's input: tokens [.., decoder width], the sum of its taps.
-  const TokenStream& fused() const { return fused_; }
+  // The decoder's input, the sum of its taps: [1, rows * columns, decoder width] of these rows of tokens.
+  torch::Tensor fused(std::int64_t first_row, std::int64_t rows) const;
+  std::int64_t rows() const { return rows_; }
 
   ReadTimes read_times() const { return read_times_; }
 
  private:
   struct Layer;
   void sweep(std::int64_t layer, const std::function<void(double)>& step, const std::stop_token& stop);
-  void extend(Layer& state, std::int64_t first_row, std::int64_t end);
-  torch::Tensor attend(const Layer& state, std::int64_t begin, std::int64_t end);
-  void take_features(std::int64_t layer, std::int64_t first_row, const torch::Tensor& tokens);
+  void forget_before(Layer& state, std::int64_t first_row);
+  void project_up_to(Layer& state, std::int64_t end_row);
+  void finish(const Layer& state, std::int64_t begin_row, std::int64_t end_row);
+  void take_features(std::int64_t layer, std::int64_t first, const torch::Tensor& tokens);
 
   ImageSource& source_;
   SegmentationModel& model_;
   const WholeImageBands bands_;
+  const std::int64_t rows_, columns_;   // of tokens
   TokenStream residual_, fused_;
   torch::Tensor globals_;      // [1, G, C]
+  torch::Tensor packed_;       // [G + tokens of a band and its halo, 3, heads, D]
+  BlockScratch scratch_;
+  RotaryTables rotary_;
   ReadTimes read_times_;
 };
 
