@@ -2,6 +2,7 @@
 
 #include <ATen/ATen.h>
 
+#include <cstdint>
 #include <limits>
 #include <list>
 #include <mutex>
@@ -75,6 +76,13 @@ at::Tensor cached_mask(const AttentionCall& call) {
   return masks.front().second.expand({call.batch(), call.heads(), tokens, tokens});
 }
 
+// Torch's kernel reads tensors in pieces of 16 bytes too; it asks about their strides and not where they start.
+at::Tensor aligned(const at::Tensor& tensor) {
+  constexpr std::uintptr_t kPiece = 16;
+  const bool starts_so = reinterpret_cast<std::uintptr_t>(tensor.const_data_ptr()) % kPiece == 0;
+  return starts_so ? tensor : tensor.clone(at::MemoryFormat::Contiguous);
+}
+
 at::Tensor by_head(const at::Tensor& tensor) { return tensor.transpose(1, 2); }   // [B, N, heads, D] <-> [B, heads, N, D]
 
 }  // namespace
@@ -87,7 +95,7 @@ bool is_applicable(const AttentionCall& call) {
 
 AttentionResult forward(const AttentionCall& call) {
   auto [output, padded_lse, seed, offset] = at::_scaled_dot_product_efficient_attention(
-      by_head(call.query), by_head(call.key), by_head(call.value), cached_mask(call), /*compute_log_sumexp=*/true,
+      by_head(aligned(call.query)), by_head(aligned(call.key)), by_head(aligned(call.value)), cached_mask(call), /*compute_log_sumexp=*/true,
       /*dropout_p=*/0.0, /*is_causal=*/false, call.scale);
   return {by_head(output).contiguous(), padded_lse.narrow(2, 0, call.tokens()).contiguous()};
 }
@@ -98,8 +106,8 @@ AttentionGradients backward(const AttentionGradientCall& gradient) {
   const at::Tensor lse = at::constant_pad_nd(gradient.lse, {0, padding}, std::numeric_limits<double>::infinity());
   const at::Tensor no_dropout = at::empty({}, at::kLong);
   auto [query, key, value, mask] = at::_scaled_dot_product_efficient_attention_backward(
-      by_head(gradient.grad_output), by_head(call.query), by_head(call.key), by_head(call.value), cached_mask(call),
-      by_head(gradient.output), lse, no_dropout, no_dropout, /*dropout_p=*/0.0, {true, true, true, false}, /*is_causal=*/false, call.scale);
+      by_head(aligned(gradient.grad_output)), by_head(aligned(call.query)), by_head(aligned(call.key)), by_head(aligned(call.value)),
+      cached_mask(call), by_head(aligned(gradient.output)), lse, no_dropout, no_dropout, /*dropout_p=*/0.0, {true, true, true, false}, /*is_causal=*/false, call.scale);
   return {by_head(query).contiguous(), by_head(key).contiguous(), by_head(value).contiguous()};
 }
 

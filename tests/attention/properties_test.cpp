@@ -2,6 +2,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <thread>
+
 #include "tests/attention/backend_fixture.h"
 
 namespace fovea::test {
@@ -72,6 +74,33 @@ TEST_P(Properties, RunsAreIdentical) {
     const AttentionResult first = run(problem(), inputs), second = run(problem(), inputs);
     EXPECT_TRUE(identical(second.output, first.output));
     EXPECT_TRUE(identical(second.lse, first.lse));
+  }
+}
+
+// A thread that has not used the device yet: the driver may know nothing of it.
+TEST_P(Properties, FirstCallOfAThread) {
+  for (const at::ScalarType dtype : dtypes()) {
+    const AttentionInputs inputs = random_inputs(problem(), 7, dtype, device());
+    const AttentionResult expected = run(problem(), inputs);
+    AttentionResult result;
+    std::thread([&] { result = run(problem(), inputs); }).join();
+    EXPECT_TRUE(identical(result.output, expected.output));
+    EXPECT_TRUE(identical(result.lse, expected.lse));
+  }
+}
+
+TEST_P(Properties, StartOfTheMemoryChangesNothing) {
+  const AttentionProblem given = problem();
+  for (const at::ScalarType dtype : dtypes()) {
+    const AttentionInputs inputs = random_inputs(given, 8, dtype, device());
+    const auto shifted = [](const at::Tensor& tensor) {
+      return at::empty({tensor.numel() + 1}, tensor.options()).narrow(0, 1, tensor.numel()).view(tensor.sizes()).copy_(tensor);
+    };
+    const AttentionInputs moved{shifted(inputs.query), shifted(inputs.key), shifted(inputs.value)};
+    if (!accepts(given, moved)) continue;
+    const AttentionResult expected = run(given, inputs), result = run(given, moved);
+    expect_reordered(result.output, expected.output, given);
+    expect_reordered(result.lse, expected.lse, given);
   }
 }
 

@@ -11,16 +11,28 @@ namespace {
 constexpr int kBoxColumns = 64;                 // elements of head_dim in a box: one 128-byte row of the swizzle
 constexpr int kElementBytes = 2;
 
+using CurrentContext = CUresult (*)(CUcontext*);
 using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*, const cuuint64_t*, const cuuint32_t*,
                             const cuuint32_t*, CUtensorMapInterleave, CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
 
 // Asked of the runtime, so that nothing links libcuda and the program starts where there is no driver.
-Encode find_encode() {
+template <class Function>
+Function driver_function(const char* name) {
   void* function = nullptr;
   cudaDriverEntryPointQueryResult found;
   constexpr unsigned kFirstVersion = 12000;
-  const cudaError_t error = cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, kFirstVersion, cudaEnableDefault, &found);
-  return error == cudaSuccess && found == cudaDriverEntryPointSuccess ? reinterpret_cast<Encode>(function) : nullptr;
+  const cudaError_t error = cudaGetDriverEntryPointByVersion(name, &function, kFirstVersion, cudaEnableDefault, &found);
+  return error == cudaSuccess && found == cudaDriverEntryPointSuccess ? reinterpret_cast<Function>(function) : nullptr;
+}
+
+// The driver encodes maps only for a thread that has a context. The runtime gives a thread one at its first launch or allocation; in a
+// thread of torch's autograd the maps may come before either.
+bool have_context() {
+  static const auto current = driver_function<CurrentContext>("cuCtxGetCurrent");
+  CUcontext context = nullptr;
+  if (current != nullptr && current(&context) == CUDA_SUCCESS && context != nullptr) return true;
+  int device = 0;
+  return cudaGetDevice(&device) == cudaSuccess && cudaSetDevice(device) == cudaSuccess;
 }
 
 struct MapShape {
@@ -32,8 +44,8 @@ struct MapShape {
 };
 
 bool encode(CUtensorMap& map, const void* data, DataType dtype, MapShape shape) {
-  static const Encode function = find_encode();
-  if (function == nullptr) return false;
+  static const auto function = driver_function<Encode>("cuTensorMapEncodeTiled");
+  if (function == nullptr || !have_context()) return false;
   for (int i = 0; i + 1 < shape.rank; ++i) shape.strides[i] = shape.extents[i + 1] == 1 ? 16 : shape.strides[i] * kElementBytes;
   const auto type = dtype == DataType::kBFloat16 ? CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 : CU_TENSOR_MAP_DATA_TYPE_FLOAT16;
   return function(&map, type, static_cast<cuuint32_t>(shape.rank), const_cast<void*>(data), shape.extents, shape.strides, shape.box,
