@@ -20,12 +20,13 @@ struct Geometry {
   int batch, height, width, window_height, window_width;
   std::vector<std::int32_t> dilation;           // one a head
   int multiprocessors;
-  int warpgroups = kWarpgroups;
+  int band_rows = kPairRows, warpgroups = kWarpgroups;
 };
 
 void PrintTo(const Geometry& g, std::ostream* out) {
   *out << g.batch << " x " << g.height << "x" << g.width << " window " << g.window_height << "x" << g.window_width << " on "
-       << g.multiprocessors << " with " << g.warpgroups << " warpgroups, dilation";
+       << g.multiprocessors << " with " << g.warpgroups << " warpgroups and bands of " << g.band_rows
+       << ", dilation";
   for (const int d : g.dilation) *out << ' ' << d;
 }
 
@@ -38,7 +39,7 @@ class Strips : public testing::TestWithParam<Geometry> {
     shape_.window_height = g.window_height, shape_.window_width = g.window_width;
     shape_.heads = static_cast<int>(g.dilation.size());
     shape_.dilation = g.dilation.data();
-    ASSERT_TRUE(make_schedule(shape_, {g.multiprocessors, g.warpgroups}, schedule_));
+    ASSERT_TRUE(make_schedule(shape_, {g.multiprocessors, g.band_rows, g.warpgroups}, schedule_));
   }
 
   template <class Body>
@@ -108,10 +109,10 @@ TEST_P(Strips, MasksAreTheWindow) {
   for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
     const int ry = group.y.radius, rx = group.x.radius;
     for (int tile = s.tile_begin; tile < s.tile_end; ++tile) {
-      const int begin = first_pair(tile, ry), end = end_pair(tile, ry, s.rows);
-      ASSERT_LE(s.pair_begin, begin);
+      const int n = schedule_.band_rows, begin = first_band(tile, ry, n), end = end_band(tile, ry, s.rows, n);
+      ASSERT_LE(s.band_begin, begin);
       ASSERT_LT(begin, end);
-      ASSERT_LE(end, s.pair_end);
+      ASSERT_LE(end, s.band_end);
       for (int warp = 0; warp < 4; ++warp)
         for (int lane = 0; lane < 32; ++lane) {
           const RowWindow window(tile * kTile + warp * 2, ry, s.rows);
@@ -120,10 +121,14 @@ TEST_P(Strips, MasksAreTheWindow) {
             if (y >= s.rows || x >= s.columns) continue;
             std::set<std::pair<int, int>> seen, expected;
             bool looked = false;
-            for (int pair = begin; pair < end; ++pair)
+            for (int first = band_row(begin, ry, n); first < band_row(end, ry, n); first += kPairRows)
               for (int panel = 0; panel < s.panels; ++panel) {
-                const int offset = pair_row(pair, ry) - window.origin;
-                if (!window.visible(offset)) continue;
+                const int offset = first - window.origin;
+                ASSERT_EQ(offset % kPairRows, 0);
+                if (!window.visible(offset)) {
+                  ASSERT_FALSE(window.whole(offset));
+                  continue;
+                }
                 const std::uint32_t columns = column_mask(s, rx, panel, lane);
                 for (int key_row = 0; key_row < kPairRows; ++key_row) {
                   const bool sees = window.sees(row, key_row, offset);
@@ -131,8 +136,7 @@ TEST_P(Strips, MasksAreTheWindow) {
                   if (!sees) continue;
                   for (int i = 0; i < 6; ++i)
                     if (columns >> i & 1)
-                      seen.insert({pair_row(pair, ry) + key_row,
-                                   s.column_begin + panel * kPanelColumns + i / 2 * 8 + lane % 4 * 2 + (i & 1)});
+                      seen.insert({first + key_row, s.column_begin + panel * kPanelColumns + i / 2 * 8 + lane % 4 * 2 + (i & 1)});
                 }
                 looked = true;
               }
@@ -149,15 +153,23 @@ TEST_P(Strips, MasksAreTheWindow) {
 
 TEST_P(Strips, TheFirstStageOfAWarpShowsEveryQueryAKey) {
   for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
+    const int n = schedule_.band_rows, radius = group.y.radius;
     for (int tile = s.tile_begin; tile < s.tile_end; ++tile)
       for (int warp = 0; warp < 4; ++warp) {
-        const RowWindow window(tile * kTile + warp * 2, group.y.radius, s.rows);
-        int pair = first_pair(tile, group.y.radius);
-        while (!window.visible(pair_row(pair, group.y.radius) - window.origin)) ++pair;
-        const int offset = pair_row(pair, group.y.radius) - window.origin;
+        const RowWindow window(tile * kTile + warp * 2, radius, s.rows);
+        const auto pairs = [&](int band) {
+          std::vector<int> visible;
+          for (int row = band_row(band, radius, n); row < band_row(band + 1, radius, n); row += kPairRows)
+            if (window.visible(row - window.origin)) visible.push_back(row - window.origin);
+          return visible;
+        };
+        int band = first_band(tile, radius, n);
+        while (pairs(band).empty()) ++band;
         for (int row = 0; row < 2; ++row) {
           if (tile * kTile + warp * 2 + row >= s.rows) continue;
-          EXPECT_TRUE(window.sees(row, 0, offset) || window.sees(row, 1, offset));
+          bool sees = false;
+          for (const int offset : pairs(band)) sees |= window.sees(row, 0, offset) || window.sees(row, 1, offset);
+          EXPECT_TRUE(sees) << "row " << row << " of warp " << warp << ", tile " << tile;
           for (int column = 0; column < kTile && s.x0 + column < s.columns; ++column) {
             std::uint32_t any = 0;
             for (int quad = 0; quad < 4; ++quad) any |= column_mask(s, group.x.radius, 0, column * 4 + quad);
@@ -168,12 +180,12 @@ TEST_P(Strips, TheFirstStageOfAWarpShowsEveryQueryAKey) {
   });
 }
 
-// Warpgroups take tiles in turn; none may need a pair again that it has passed.
+// Warpgroups take tiles in turn; none may need a band again that it has passed.
 TEST_P(Strips, NobodyGoesBack) {
   for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
-    const int turns = GetParam().warpgroups;
+    const int turns = GetParam().warpgroups, n = schedule_.band_rows, radius = group.y.radius;
     for (int tile = s.tile_begin; tile + turns < s.tile_end; ++tile)
-      EXPECT_LE(end_pair(tile, group.y.radius, s.rows), first_pair(tile + turns, group.y.radius));
+      EXPECT_LE(end_band(tile, radius, s.rows, n), first_band(tile + turns, radius, n));
   });
 }
 
@@ -185,8 +197,12 @@ INSTANTIATE_TEST_SUITE_P(Shapes, Strips,
                                          Geometry{3, 1, 50, 1, 9, {1}, 132}, Geometry{3, 50, 1, 9, 1, {8}, 11},
                                          Geometry{1, 15, 17, 101, 77, {1, 2}, 2}, Geometry{1, 23, 24, 15, 13, {7, 50}, 132},
                                          Geometry{1, 32, 32, 1, 1, {3}, 8}, Geometry{1, 25, 40, 5, 3, {1, 8, 4}, 132},
-                                         Geometry{1, 64, 40, 17, 17, {1}, 3, 2}, Geometry{2, 70, 24, 9, 9, {1, 2}, 5, 2},
-                                         Geometry{1, 61, 24, 11, 5, {1, 3}, 4, 2}));
+                                         Geometry{1, 64, 40, 17, 17, {1}, 3, 2, 2}, Geometry{2, 70, 24, 9, 9, {1, 2}, 5, 2, 2},
+                                         Geometry{1, 61, 24, 11, 5, {1, 3}, 4, 2, 2}, Geometry{2, 62, 29, 17, 17, {1, 2}, 7, 4},
+                                         Geometry{1, 45, 33, 15, 17, {1}, 5, 4}, Geometry{1, 41, 26, 13, 5, {1, 3}, 5, 4},
+                                         Geometry{1, 43, 20, 11, 7, {2}, 5, 4}, Geometry{1, 38, 20, 9, 1, {1}, 3, 4},
+                                         Geometry{1, 50, 30, 7, 3, {1}, 3, 4}, Geometry{1, 37, 41, 33, 33, {1}, 4, 4},
+                                         Geometry{1, 15, 17, 101, 77, {1, 2}, 2, 4}, Geometry{1, 40, 16, 1, 3, {1}, 3, 4}));
 
 TEST(Schedule, RefusesWorkThatIsNone) {
   const std::int32_t dilation = 1;

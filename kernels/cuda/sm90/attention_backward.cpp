@@ -32,7 +32,8 @@ class Call {
     a.grad_lse = p_.grad_lse;
     a.delta = delta_;
     a.tokens = p_.shape.tokens();
-    a.rows = p_.shape.batch * p_.shape.heads * a.tokens;
+    a.tokens_asked = makes_delta() ? p_.shape.global_tokens : a.tokens;
+    a.rows = p_.shape.batch * p_.shape.heads * a.tokens_asked;
     a.heads = p_.shape.heads, a.head_dim = p_.shape.head_dim;
     return a;
   }
@@ -42,22 +43,25 @@ class Call {
     const bool query = pass == Pass::kQuery;
     const ConstView first[2] = {query ? p_.query : p_.key, query ? p_.grad_output : p_.value};
     const ConstView streamed[2] = {query ? p_.key : p_.query, query ? p_.value : p_.grad_output};
-    constexpr TokenBox kTileBox{kTile, kTile}, kStageBox{kPanelColumns, kPairRows};
+    const ConstView results[2] = {as_const(query ? p_.grad_query : p_.grad_key), as_const(p_.grad_value)};
+    constexpr TokenBox kTileBox{kTile, kTile}, kStageBox{kPanelColumns, kPairRows}, kResultBox{kTile, kPairRows};
+    for (int g = 0; query && makes_delta() && g < plan_.schedule.group_count; ++g)
+      if (!encode_grid_map(a.grid[g].tile[2], p_.output, p_.shape, p_.dtype, plan_.schedule.groups[g], kTileBox)) return false;
     for (int i = 0; i < 2; ++i) {
       for (int g = 0; g < plan_.schedule.group_count; ++g) {
         const DilationGroup& group = plan_.schedule.groups[g];
         if (!encode_grid_map(a.grid[g].tile[i], first[i], p_.shape, p_.dtype, group, kTileBox) ||
-            !encode_grid_map(a.grid[g].stream[i], streamed[i], p_.shape, p_.dtype, group, kStageBox))
+            !encode_grid_map(a.grid[g].stream[i], streamed[i], p_.shape, p_.dtype, group, kStageBox) ||
+            !encode_grid_map(a.grid[g].result[i], results[i], p_.shape, p_.dtype, group, kResultBox))
           return false;
       }
       const int count = p_.shape.global_tokens;
       if (count > 0 && !encode_token_map(a.globals[i], streamed[i], p_.shape, p_.dtype, count, plan_.global_rows)) return false;
     }
     a.schedule = plan_.schedule;
-    a.result[0] = {query ? p_.grad_query : p_.grad_key, p_.scale};
-    a.result[1] = {p_.grad_value, 1.0f};
+    a.factor[0] = p_.scale, a.factor[1] = 1.0f;
     a.partials = partials_;
-    a.lse = p_.lse, a.delta = delta_;
+    a.lse = p_.lse, a.grad_lse = p_.grad_lse, a.delta = delta_;
     a.tokens = p_.shape.tokens();
     a.scale_log2 = p_.scale * kLog2E;
     a.grid_width = static_cast<int>(p_.shape.grid_width);
@@ -76,7 +80,7 @@ class Call {
     a.grid_tokens = p_.shape.grid_height * p_.shape.grid_width;
     for (int i = 0; i < 2; ++i)
       if (!encode_token_map(a.tile[i], first[i], p_.shape, p_.dtype, p_.shape.global_tokens, kQueryRows) ||
-          !encode_token_map(a.stream[i], after_globals(streamed[i]), p_.shape, p_.dtype, a.grid_tokens, kStageKeys))
+          !encode_token_map(a.stream[i], after_globals(streamed[i]), p_.shape, p_.dtype, a.grid_tokens, kPairKeys))
         return false;
     a.partials = partials_;
     a.lse = p_.lse, a.delta = delta_;
@@ -99,6 +103,8 @@ class Call {
   }
 
  private:
+  bool makes_delta() const { return plan_.compiled_head_dim == 64 && BackwardConfig<Pass::kQuery, 64>::kMakesDelta; }
+
   ConstView after_globals(ConstView view) const {
     constexpr int kElementBytes = 2;
     view.data = static_cast<const char*>(view.data) + p_.shape.global_tokens * view.token_stride * kElementBytes;
@@ -142,7 +148,8 @@ cudaError_t attention_backward(const AttentionBackward& p, void* workspace, cuda
   if (plan.splits > 0 && (!call.global_pass_arguments(Pass::kQuery, global_query) || !call.global_pass_arguments(Pass::kKey, global_key)))
     return cudaErrorInvalidValue;
   const BackwardKernels& kernels = call.kernels();
-  cudaError_t error = kernels.delta(call.delta_arguments(), stream);
+  const DeltaArguments delta = call.delta_arguments();
+  cudaError_t error = delta.rows > 0 ? kernels.delta(delta, stream) : cudaSuccess;
   if (error == cudaSuccess) error = kernels.query_gradients(query, stream);
   if (error == cudaSuccess) error = kernels.key_gradients(key, stream);
   if (error == cudaSuccess && plan.splits > 0) error = kernels.global_query_gradients(global_query, planes, stream);

@@ -32,18 +32,19 @@ OutputView output_view(const AttentionForward& p) {
 
 bool encode_maps(const AttentionForward& p, const ForwardPlan& plan, ForwardArguments& arguments) {
   const AttentionShape& shape = p.shape;
-  constexpr TokenBox kQueries{kTile, kTile}, kKeys{kPanelColumns, kPairRows};
+  const TokenBox queries{kTile, kTile}, keys{kPanelColumns, plan.schedule.band_rows}, results{kTile, kPairRows};
   for (int g = 0; g < plan.schedule.group_count; ++g) {
     Operands& maps = arguments.grid[g];
     const DilationGroup& group = plan.schedule.groups[g];
-    if (!encode_grid_map(maps.query, p.query, shape, p.dtype, group, kQueries) ||
-        !encode_grid_map(maps.key, p.key, shape, p.dtype, group, kKeys) ||
-        !encode_grid_map(maps.value, p.value, shape, p.dtype, group, kKeys))
+    if (!encode_grid_map(maps.query, p.query, shape, p.dtype, group, queries) ||
+        !encode_grid_map(maps.key, p.key, shape, p.dtype, group, keys) ||
+        !encode_grid_map(maps.value, p.value, shape, p.dtype, group, keys) ||
+        !encode_grid_map(arguments.results[g], as_const(p.output), shape, p.dtype, group, results))
       return false;
   }
   if (shape.global_tokens == 0) return true;
   const int count = shape.global_tokens;
-  return encode_token_map(arguments.globals.query, p.query, shape, p.dtype, count, kQueryRows) &&
+  return (plan.rider_rows == 0 || encode_token_map(arguments.globals.query, p.query, shape, p.dtype, count, plan.rider_rows)) &&
          encode_token_map(arguments.globals.key, p.key, shape, p.dtype, count, plan.global_rows) &&
          encode_token_map(arguments.globals.value, p.value, shape, p.dtype, count, plan.global_rows);
 }
@@ -61,8 +62,9 @@ cudaError_t launch_grid(const AttentionForward& p, const ForwardPlan& plan, void
   arguments.global_tokens = p.shape.global_tokens;
   arguments.head_dim = p.shape.head_dim;
   arguments.global_rows = plan.global_rows;
-  const int rows = plan.global_rows;
-  arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(rows) : ForwardConfig<128>::stages(rows);
+  arguments.rider_rows = plan.rider_rows;
+  arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(plan.global_rows, plan.rider_rows)
+                                                  : ForwardConfig<128>::stages(plan.global_rows, plan.rider_rows);
   arguments.slots_per_cta = plan.slots_per_cta;
   return kernels_of(p, plan).forward(arguments, stream);
 }

@@ -29,15 +29,18 @@ struct BackwardConfig {
   static constexpr int kMostStages = kHeadDim == 64 ? kMaxStages : 8;
   static constexpr int kTileHalfBytes = kQueryRows * kSwizzleBytes;
   static constexpr int kTileOperandBytes = kHalves * kTileHalfBytes;
-  static constexpr int kTileBytes = 2 * kTileOperandBytes;
-  static constexpr int kOperandHalfBytes = kStageKeys * kSwizzleBytes;
+  // The query's pass also brings the output, of which delta is made on the way, where there is room for it.
+  static constexpr bool kMakesDelta = kPass == Pass::kQuery && kHeadDim == 64;
+  static constexpr int kTileOperands = kMakesDelta ? 3 : 2;
+  static constexpr int kTileBytes = kTileOperands * kTileOperandBytes;
+  static constexpr int kOperandHalfBytes = kPairKeys * kSwizzleBytes;
   static constexpr int kOperandBytes = kHalves * kOperandHalfBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;
   // Weights between a tile and the globals, transposed, on their way to a product: of keys' and values' gradients, or of queries'.
   static constexpr int kExchanges = kHeadDim == 128 ? 0 : kPass == Pass::kQuery ? 2 : 1;
   static constexpr int kExchangeBytes = kGlobalBlock * kSwizzleBytes;
   // Log-sum-exp and delta of the queries: a tile's, or a stage's.
-  static constexpr int kStatisticRows = kPass == Pass::kQuery ? kQueryRows : kStageKeys;
+  static constexpr int kStatisticRows = kPass == Pass::kQuery ? kQueryRows : kPairKeys;
   static constexpr int kStatisticBytes = 2 * kStatisticRows * 4;
 
   static constexpr int kTileOffset = 0;
@@ -73,17 +76,18 @@ struct GlobalGradients {
 };
 
 struct OperandMaps {
-  CUtensorMap tile[2], stream[2];               // rank 5: head_dim, heads, columns, rows, batch
+  CUtensorMap tile[3], stream[2], result[2];    // rank 5: head_dim, heads, columns, rows, batch; the third tile is of the output
 };
 
 struct BackwardArguments {
   OperandMaps grid[kMaxGroups];
   CUtensorMap globals[2];                       // of the streamed tensors; rank 4: head_dim, heads, global tokens, batch
   Schedule schedule;
-  GradientOutput result[2];                     // kQuery: grad_query; kKey: grad_key, grad_value
+  float factor[2];                              // of the results; kQuery: grad_query; kKey: grad_key, grad_value
   GlobalGradients partials;
   const float* lse;                             // [B, heads, N]
-  const float* delta;                           // [B, heads, N]: rowsum(grad_output * output) - grad_lse
+  const float* grad_lse;                        // [B, heads, N] or nullptr
+  float* delta;                                 // [B, heads, N]: rowsum(grad_output * output) - grad_lse
   std::int64_t tokens;
   float scale_log2;                             // scale * log2(e)
   int grid_width, global_tokens, head_dim;

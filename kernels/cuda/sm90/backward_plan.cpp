@@ -28,7 +28,7 @@ void place_global_tokens(const AttentionShape& shape, int multiprocessors, Backw
     return;
   }
   const std::int64_t planes = shape.batch * shape.heads, grid = shape.grid_height * shape.grid_width;
-  const std::int64_t stages = (grid + kStageKeys - 1) / kStageKeys, resident = multiprocessors * (plan.compiled_head_dim == 64 ? 2 : 1);
+  const std::int64_t stages = (grid + kPairKeys - 1) / kPairKeys, resident = multiprocessors * (plan.compiled_head_dim == 64 ? 2 : 1);
   const std::size_t budget = static_cast<std::size_t>(4 * planes * shape.tokens()) + (1 << 20);
   std::int64_t splits = std::min((resident + planes - 1) / planes, (stages + 3) / 4);
   while (splits > 1 && static_cast<std::size_t>(splits * planes) * slot_bytes(plan, shape) > budget) --splits;
@@ -45,7 +45,7 @@ bool make_plan(const AttentionBackward& parameters, int multiprocessors, Backwar
   plan.compiled_head_dim = shape.head_dim == 128 ? 128 : 64;
   const bool wide = plan.compiled_head_dim == 128;
   const int warpgroups = wide ? BackwardConfig<Pass::kKey, 128>::kConsumers : BackwardConfig<Pass::kKey, 64>::kConsumers;
-  if (!make_schedule(shape, {multiprocessors, warpgroups}, plan.schedule)) return false;
+  if (!make_schedule(shape, {multiprocessors, kPairRows, warpgroups}, plan.schedule)) return false;
   plan.global_rows = divide_up(shape.global_tokens, kGlobalBlock) * kGlobalBlock;
   if (wide) place_shared_memory<128>(plan); else place_shared_memory<64>(plan);
   if (shape.global_tokens > 0) place_global_tokens(shape, multiprocessors, plan);

@@ -46,16 +46,16 @@ class BackwardProducer {
                  TokenCoordinates{half * kHalfColumns, segment.head, 0, segment.batch});
   }
 
-  // Every pair of streamed rows once; a tile just before the first pair that it meets.
+  // Every band of streamed rows once; a tile just before the first band that it meets.
   __device__ __forceinline__ void load_segment(const Segment& segment) {
     const DilationGroup& group = arguments_.schedule.groups[segment.group];
     int tile = segment.tile_begin;
 #pragma unroll 1
-    for (int pair = segment.pair_begin; pair < segment.pair_end; ++pair) {
+    for (int band = segment.band_begin; band < segment.band_end; ++band) {
 #pragma unroll 1
-      for (; tile < segment.tile_end && first_pair(tile, group.y.radius) <= pair; ++tile) load_tile(segment, group, tile);
+      for (; tile < segment.tile_end && first_band(tile, group.y.radius, kPairRows) <= band; ++tile) load_tile(segment, group, tile);
 #pragma unroll 1
-      for (int panel = 0; panel < segment.panels; ++panel) load_stage(segment, group, pair, panel);
+      for (int panel = 0; panel < segment.panels; ++panel) load_stage(segment, group, band, panel);
     }
   }
 
@@ -63,35 +63,31 @@ class BackwardProducer {
     const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % Config::kTileBuffers;
     ptx::barrier_wait(shared_.tile_empty(buffer), n / Config::kTileBuffers % 2 ^ 1);
     ptx::barrier_arrive_expect(shared_.tile_full(buffer), Config::kTileBytes);
-    load_operands<Config::kTileHalfBytes>(shared_.tile(buffer), arguments_.grid[segment.group].tile, shared_.tile_full(buffer),
-                                          coordinates(segment, group, segment.x0, tile * kTile));
+    load_operands<Config::kTileOperands, Config::kTileHalfBytes>(shared_.tile(buffer), arguments_.grid[segment.group].tile,
+                                                                 shared_.tile_full(buffer),
+                                                                 grid_coordinates(segment, group, segment.x0, tile * kTile));
   }
 
-  __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int pair, int panel) {
+  __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int band, int panel) {
     const std::uint32_t full = shared_.full(ring_.stage);
     ptx::barrier_wait(shared_.empty(ring_.stage), ring_.parity ^ 1);
     ptx::barrier_arrive_expect(full, Config::kStageBytes);
-    load_operands<Config::kOperandHalfBytes>(
+    load_operands<2, Config::kOperandHalfBytes>(
         shared_.stage(ring_.stage), arguments_.grid[segment.group].stream, full,
-        coordinates(segment, group, segment.column_begin + panel * kPanelColumns, pair_row(pair, group.y.radius)));
+        grid_coordinates(segment, group, segment.column_begin + panel * kPanelColumns, band_row(band, group.y.radius, kPairRows)));
     ring_.advance(arguments_.stages);
   }
 
-  // Two operands, each half by half.
-  template <int kHalfBytes>
-  __device__ __forceinline__ void load_operands(std::uint32_t to, const CUtensorMap (&maps)[2], std::uint32_t barrier, GridCoordinates at) {
+  // Operands, each half by half.
+  template <int kCount, int kHalfBytes>
+  __device__ __forceinline__ void load_operands(std::uint32_t to, const CUtensorMap* maps, std::uint32_t barrier, GridCoordinates at) {
 #pragma unroll
-    for (int i = 0; i < 2; ++i)
+    for (int i = 0; i < kCount; ++i)
 #pragma unroll
       for (int half = 0; half < Config::kHalves; ++half) {
         at.column = half * kHalfColumns;
         load_box(to + (i * Config::kHalves + half) * kHalfBytes, maps[i], barrier, at);
       }
-  }
-
-  // From a phase's coordinates to the grid's; the maps step `dilation` tokens.
-  __device__ __forceinline__ GridCoordinates coordinates(const Segment& segment, const DilationGroup& group, int x, int y) const {
-    return {0, segment.head, x * group.x.dilation + segment.phase_x, y * group.y.dilation + segment.phase_y, segment.batch};
   }
 
   const BackwardArguments& arguments_;

@@ -11,7 +11,8 @@ struct DeltaArguments {
   ConstView output, grad_output;
   const float* grad_lse;                        // or nullptr
   float* delta;                                 // [B, heads, N]
-  std::int64_t rows, tokens;                    // rows: batch * tokens * heads
+  std::int64_t rows, tokens;                    // rows: batch * heads * those of the sequence's tokens that are asked for, the first ones
+  std::int64_t tokens_asked;
   int heads, head_dim;
 };
 

@@ -1,4 +1,5 @@
-// delta = rowsum(grad_output * output) - grad_lse of every query, which both gradient kernels need. Bound by memory.
+// delta = rowsum(grad_output * output) - grad_lse of queries: of all, or of the global ones where a gradient kernel makes the grid's on its
+// way. Bound by memory.
 #pragma once
 
 #include "kernels/cuda/sm90/backward_sums.h"
@@ -21,9 +22,10 @@ struct DeltaRow {
   std::int64_t batch;
   unsigned token, head;
   __device__ __forceinline__ DeltaRow(std::int64_t row, const DeltaArguments& a) {
-    const unsigned position = static_cast<unsigned>(row) / a.heads, b = position / static_cast<unsigned>(a.tokens);
+    const unsigned asked = static_cast<unsigned>(a.tokens_asked);
+    const unsigned position = static_cast<unsigned>(row) / a.heads, b = position / asked;
     head = static_cast<unsigned>(row) - position * a.heads;
-    token = position - b * static_cast<unsigned>(a.tokens);
+    token = position - b * asked;
     batch = b;
   }
 };

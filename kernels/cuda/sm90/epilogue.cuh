@@ -1,72 +1,84 @@
-// Writes a finished tile: output rows 16 bytes a lane, log-sum-exp, and a mark on rows that the repair must compute again.
+// A finished tile: its rows by way of shared memory and TMA, log-sum-exp, and a mark on rows that the repair must compute again.
 #pragma once
 
+#include "kernels/cuda/sm90/copies.cuh"
 #include "kernels/cuda/sm90/shared_memory.cuh"
 #include "kernels/cuda/sm90/softmax.cuh"
 
 namespace fovea::kernels::sm90 {
 
 constexpr float kLn2 = 0.6931471805599453f;
+constexpr int kWarpRows = kQueryRows / 4;       // of a tile
 constexpr std::uint32_t kRepairMark = 0x7fffdeadu;            // a quiet NaN in the place of a row's log-sum-exp
 
-// 4x4 transpose inside a quad of lanes: lane c holds words c of four 16-byte pieces and ends with the four words of piece c.
-__device__ __forceinline__ uint4 quad_transpose(const std::uint32_t (&u)[4], int lane) {
-  const bool odd = lane & 1, high = lane & 2;
-  const std::uint32_t r0 = __shfl_xor_sync(~0u, odd ? u[0] : u[1], 1), r1 = __shfl_xor_sync(~0u, odd ? u[2] : u[3], 1);
-  const std::uint32_t a0 = odd ? r0 : u[0], a1 = odd ? u[1] : r0, b0 = odd ? r1 : u[2], b1 = odd ? u[3] : r1;
-  const std::uint32_t s0 = __shfl_xor_sync(~0u, high ? a0 : b0, 2), s1 = __shfl_xor_sync(~0u, high ? a1 : b1, 2);
-  return high ? make_uint4(s0, s1, b0, b1) : make_uint4(a0, a1, s0, s1);
-}
-
-// One accumulator row, scaled, to head_dim contiguous elements. All four lanes of the row's quad take part, also if nothing is written.
-template <class Element, int kHalves>
-__device__ __forceinline__ void store_row(const float (&output)[kHalves][32], int row, float factor, typename Element::Type* destination,
-                                          int head_dim, bool write) {
-  const int lane = threadIdx.x % 32;
+// Accumulator rows of a warp, scaled, to 16 rows of 128 bytes in the 128-byte swizzle; rows start at a multiple of 1024 bytes.
+template <class Element>
+__device__ __forceinline__ void stage_rows(const float (&output)[32], const float (&factor)[2], std::uint32_t rows) {
+  const int lane = threadIdx.x % 32, matrix = lane / 8, row = matrix % 2 * 8 + lane % 8;
 #pragma unroll
-  for (int half = 0; half < kHalves; ++half)
+  for (int block = 0; block < 8; block += 2) {
+    std::uint32_t words[4];
 #pragma unroll
-    for (int quarter = 0; quarter < 2; ++quarter) {
-      std::uint32_t words[4];
-#pragma unroll
-      for (int j = 0; j < 4; ++j) {
-        const int at = (quarter * 4 + j) * 4 + row * 2;
-        words[j] = Element::pack(output[half][at] * factor, output[half][at + 1] * factor);
-      }
-      const uint4 piece = quad_transpose(words, lane);
-      const int column = half * kHalfColumns + quarter * 32 + lane % 4 * 8;
-      if (write && column < head_dim) *reinterpret_cast<uint4*>(destination + column) = piece;
+    for (int i = 0; i < 4; ++i) {
+      const int at = (block + i / 2) * 4 + i % 2 * 2;
+      words[i] = Element::pack(output[at] * factor[i % 2], output[at + 1] * factor[i % 2]);
     }
+    const std::uint32_t to = rows + row * kSwizzleBytes + (((block + matrix / 2) ^ (row & 7)) << 4);
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(words[0]), "r"(words[1]), "r"(words[2]),
+                 "r"(words[3])
+                 : "memory");
+  }
 }
 
-// Returns whether this thread left a row to the repair.
-template <class Element, int kHalves, class Softmax>
-__device__ __forceinline__ bool store_tile(const ForwardArguments& arguments, const Segment& segment, int tile,
-                                           const float (&output)[kHalves][32], const Softmax& softmax) {
-  const int lane = threadIdx.x % 32, warp = threadIdx.x / 32 % 4;
-  const DilationGroup& group = arguments.schedule.groups[segment.group];
-  const OutputView& view = arguments.output;
-  const int x = segment.x0 + lane / 4;
-  const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments.schedule.heads + segment.head;
-  bool damaged = false;
+// Sends what the warp staged, two rows of 8 tokens, half by half; one lane, which will wait for it.
+template <int kHalves>
+__device__ __forceinline__ void send_rows(const CUtensorMap& map, std::uint32_t rows, int half_bytes, GridCoordinates at) {
+  ptx::fence_async_proxy();
+  __syncwarp();
+  if (threadIdx.x % 32 != 0) return;
 #pragma unroll
-  for (int row = 0; row < 2; ++row) {
-    const int y = tile * kTile + warp * 2 + row;
-    const bool inside = x < segment.columns && y < segment.rows;
-    const std::int64_t grid_y = y * group.y.dilation + segment.phase_y, grid_x = x * group.x.dilation + segment.phase_x;
-    const std::int64_t token = arguments.global_tokens + grid_y * arguments.grid_width + grid_x;
-    const float sum = softmax.total(row);
-    auto* destination = static_cast<typename Element::Type*>(view.data) + segment.batch * view.batch_stride + token * view.token_stride +
-                        segment.head * view.head_stride;
-    store_row<Element, kHalves>(output, row, 1.0f / sum, destination, arguments.head_dim, inside);
-    if (inside && lane % 4 == 0) {
-      const bool spoilt = Element::kWideRange && !(sum < kLargestSum);
-      damaged |= spoilt;
-      view.lse[plane * arguments.tokens + token] =
-          spoilt ? __uint_as_float(kRepairMark) : kLn2 * (log2f(sum) - softmax.shift[row]);
+  for (int half = 0; half < kHalves; ++half, at.column += kHalfColumns) store_box(map, rows + half * half_bytes, at);
+  stores_commit();
+}
+
+// What belongs to a thread's two rows of a tile besides the output.
+template <class Element>
+struct TileRows {
+  const ForwardArguments& arguments;
+  const Segment& segment;
+  float sum[2], shift[2], factor[2];
+  std::int64_t token[2];                        // of the sequence; -1: outside the grid
+
+  template <class Softmax>
+  __device__ __forceinline__ TileRows(const ForwardArguments& arguments, const Segment& segment, int tile, const Softmax& softmax)
+      : arguments(arguments), segment(segment) {
+    const DilationGroup& group = arguments.schedule.groups[segment.group];
+    const int x = segment.x0 + threadIdx.x % 32 / 4;
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const int y = tile * kTile + threadIdx.x / 32 % 4 * kPairRows + row;
+      sum[row] = softmax.total(row);
+      shift[row] = softmax.shift[row];
+      factor[row] = __fdividef(1.0f, sum[row]);
+      const std::int64_t grid_y = y * group.y.dilation + segment.phase_y, grid_x = x * group.x.dilation + segment.phase_x;
+      token[row] = x < segment.columns && y < segment.rows ? arguments.global_tokens + grid_y * arguments.grid_width + grid_x : -1;
     }
   }
-  return damaged;
-}
+
+  // Log-sum-exp, or a mark. Returns whether this thread left a row to the repair.
+  __device__ __forceinline__ bool store_statistics() const {
+    const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments.schedule.heads + segment.head;
+    bool damaged = false;
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      if (token[row] < 0 || threadIdx.x % 4 != 0) continue;
+      const bool spoilt = Element::kWideRange && !(sum[row] < kLargestSum);
+      damaged |= spoilt;
+      arguments.output.lse[plane * arguments.tokens + token[row]] =
+          spoilt ? __uint_as_float(kRepairMark) : kLn2 * (__log2f(sum[row]) - shift[row]);
+    }
+    return damaged;
+  }
+};
 
 }  // namespace fovea::kernels::sm90

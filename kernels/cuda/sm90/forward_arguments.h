@@ -11,10 +11,10 @@ namespace fovea::kernels::sm90 {
 
 constexpr int kSwizzleBytes = 128;              // a row of every operand: 64 elements, the widest swizzle of the copy engine
 constexpr int kHalfColumns = 64;                // head_dim 128 is two such halves; head_dim 32 half a one, filled with zeros by TMA
-constexpr int kStageKeys = kPairRows * kPanelColumns;
+constexpr int kPairKeys = kPairRows * kPanelColumns;
 constexpr int kQueryRows = kTile * kTile;
 constexpr int kGlobalBlock = 16;                // global keys of one P V step
-constexpr int kQueryBuffers = kWarpgroups + 1;  // one tile a warpgroup at work, and the next
+constexpr int kMostRidingQueries = 16;          // global queries that ride along: the rows of a warp's product
 constexpr int kSegmentSlots = 2;
 constexpr int kMaxStages = 16;
 constexpr int kSharedBytes = 232448;            // what a block may have on sm_90
@@ -23,30 +23,39 @@ constexpr int kSharedBytes = 232448;            // what a block may have on sm_9
 template <int kHeadDim>
 struct ForwardConfig {
   static constexpr int kHalves = kHeadDim / kHalfColumns;
-  static constexpr int kOperandHalfBytes = kStageKeys * kSwizzleBytes;
+  static constexpr int kStagePairs = kHeadDim == 64 ? 2 : 1;  // pairs of key rows: as many scores as there are registers for
+  static constexpr int kStageRows = kStagePairs * kPairRows;
+  static constexpr int kOperandHalfBytes = kStagePairs * kPairKeys * kSwizzleBytes;
   static constexpr int kOperandBytes = kHalves * kOperandHalfBytes;
   static constexpr int kStageBytes = 2 * kOperandBytes;       // keys, then values; each half by half
   static constexpr int kQueryHalfBytes = kQueryRows * kSwizzleBytes;
   static constexpr int kQueryBytes = kHalves * kQueryHalfBytes;
-  // A warpgroup of its own for the global queries, while there are registers for it.
-  static constexpr bool kHasRider = kHeadDim == 64;
-  static constexpr int kThreads = 128 * (kWarpgroups + 1 + (kHasRider ? 1 : 0));
-  // setmaxnreg: the roles together get what the kernel starts with (5 x 96 or 4 x 128 a thread), never more: it would wait for ever.
-  static constexpr int kConsumerRegisters = kHasRider ? 120 : 152;
-  static constexpr int kRiderRegisters = 72;
-  static constexpr int kProducerRegisters = kHasRider ? 48 : 56;
+  static constexpr int kRiders = kHalves;       // warps beside the producer that take the global queries, a half of the columns each
+  static constexpr int kThreads = 128 * (kWarpgroups + 1);
+  // setmaxnreg: the roles together get what the kernel starts with, 4 x 128 a thread, never more: it would wait for ever.
+  static constexpr int kConsumerRegisters = 136;
+  static constexpr int kProducerRegisters = 4 * 128 - kWarpgroups * kConsumerRegisters;
+  // One tile a warpgroup at work and the next; with room for more, a finished tile, which leaves through the buffer of its queries by TMA,
+  // need not be waited for.
+  static constexpr bool kStoresLinger = kHeadDim == 64;
+  static constexpr int kQueryBuffers = kStoresLinger ? 2 * kWarpgroups : kWarpgroups + 1;
 
   static constexpr int kQueryOffset = 0;
-  static constexpr int kRiderQueryOffset = kQueryOffset + kQueryBuffers * kQueryBytes;
-  static constexpr int kControlOffset = kRiderQueryOffset + (kHasRider ? kQueryBytes : 0);
+  static constexpr int kControlOffset = kQueryOffset + kQueryBuffers * kQueryBytes;
   static constexpr int kGlobalOffset = kControlOffset + 1024;
   // Keys and values.
   FOVEA_HOST_DEVICE static constexpr int global_bytes(int global_rows) { return 2 * kHalves * global_rows * kSwizzleBytes; }
-  FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows) { return kGlobalOffset + kSegmentSlots * global_bytes(global_rows); }
-  FOVEA_HOST_DEVICE static constexpr int stages(int global_rows) {
-    const int fitting = (kSharedBytes - stage_offset(global_rows)) / kStageBytes;
+  FOVEA_HOST_DEVICE static constexpr int rider_query_offset(int global_rows) {
+    return kGlobalOffset + kSegmentSlots * global_bytes(global_rows);
+  }
+  FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows, int rider_rows) {
+    return rider_query_offset(global_rows) + kHalves * rider_rows * kSwizzleBytes;
+  }
+  FOVEA_HOST_DEVICE static constexpr int stages(int global_rows, int rider_rows) {
+    const int fitting = (kSharedBytes - stage_offset(global_rows, rider_rows)) / kStageBytes;
     return fitting < kMaxStages ? fitting : kMaxStages;
   }
+  static_assert(stages(kMaxGlobalTokens, 0) >= 3 && stages(kGlobalBlock, kMostRidingQueries) >= 3);
 };
 
 // Partial results of the global queries: slot s holds, for each of them, the weighted values [columns], the shift and the sum of weights:
@@ -72,6 +81,7 @@ struct Operands {
 
 struct ForwardArguments {
   Operands grid[kMaxGroups];                    // rank 5: head_dim, heads, columns, rows, batch
+  CUtensorMap results[kMaxGroups];              // the output, likewise, two rows of 8 tokens at a time
   Operands globals;                             // rank 4: head_dim, heads, global tokens, batch
   Schedule schedule;
   OutputView output;
@@ -81,8 +91,9 @@ struct ForwardArguments {
   float scale_log2;                             // scale * log2(e)
   int grid_width, global_tokens, head_dim;
   int global_rows;                              // global tokens, rounded up to kGlobalBlock, at least one block
-  int stages, slots_per_cta;                    // slots_per_cta 0: nobody rides
+  int rider_rows;                               // of the riding global queries: 8 or 16; 0: nobody rides
+  int stages, slots_per_cta;
 };
-static_assert(sizeof(ForwardArguments) <= 4096, "kernel parameters");
+static_assert(sizeof(ForwardArguments) <= 8192, "kernel parameters");
 
 }  // namespace fovea::kernels::sm90

@@ -1,4 +1,4 @@
-// The forward kernel: persistent CTAs, each with a producer, three consumer warpgroups and, for head_dim 64, a riding warpgroup.
+// The forward kernel: persistent CTAs, each with three consumer warpgroups and a fourth one that holds the producer and the riders.
 #pragma once
 
 #include "kernels/cuda/sm90/grid_queries.cuh"
@@ -21,21 +21,23 @@ template <class Element, int kHeadDim>
 __global__ __launch_bounds__(ForwardConfig<kHeadDim>::kThreads, 1) void forward_kernel(const __grid_constant__ ForwardArguments arguments) {
   using Config = ForwardConfig<kHeadDim>;
   extern __shared__ __align__(1024) unsigned char memory[];
-  const SharedMemory<kHeadDim> shared(memory, arguments.global_rows);
+  const SharedMemory<kHeadDim> shared(memory, arguments.global_rows, arguments.rider_rows);
   const int warpgroup = threadIdx.x / 128;
-  if (threadIdx.x == 0) shared.init_barriers(arguments.slots_per_cta > 0 ? 4 : 0);
+  if (threadIdx.x == 0) shared.init_barriers(arguments.rider_rows > 0 ? Config::kRiders : 0);
   if (arguments.global_tokens == 0) clear_globals(shared);
   __syncthreads();
 
   if (warpgroup < kWarpgroups) {
     raise_registers<Config::kConsumerRegisters>();
     GridQueries<Element, kHeadDim>(arguments, shared, warpgroup).run();
-  } else if (warpgroup == kWarpgroups) {
+  } else {
     lower_registers<Config::kProducerRegisters>();
-    if (threadIdx.x == kWarpgroups * 128) Producer<kHeadDim>(arguments, shared).run();
-  } else if constexpr (Config::kHasRider) {
-    lower_registers<Config::kRiderRegisters>();
-    if (arguments.slots_per_cta > 0) Rider<Element>(arguments, shared).run();
+    const int warp = ptx::uniform(threadIdx.x / 32) - 4 * kWarpgroups;
+    if (warp == 0) {
+      if (threadIdx.x % 32 == 0) Producer<kHeadDim>(arguments, shared).run();
+    } else if (warp <= Config::kRiders && arguments.rider_rows > 0) {
+      Rider<Element, kHeadDim>(arguments, shared, warp - 1).run();
+    }
   }
 }
 

@@ -21,8 +21,9 @@ void place_global_queries(const AttentionShape& shape, int multiprocessors, Forw
   const std::int64_t planes = shape.batch * shape.heads;
   const std::size_t budget = static_cast<std::size_t>(4 * planes * shape.tokens()) + (900 << 10);
   const std::int64_t riding = std::int64_t{plan.schedule.ctas} * slots_per_cta(plan.schedule);
-  if (plan.compiled_head_dim == 64 && partial_bytes(plan, shape, riding) <= budget) {
+  if (shape.global_tokens <= kMostRidingQueries && partial_bytes(plan, shape, riding) <= budget) {
     plan.slots_per_cta = slots_per_cta(plan.schedule);
+    plan.rider_rows = shape.global_tokens <= kTile ? kTile : kMostRidingQueries;
     plan.slots = static_cast<int>(riding);
     return;
   }
@@ -40,8 +41,9 @@ void place_global_queries(const AttentionShape& shape, int multiprocessors, Forw
 bool make_plan(const AttentionForward& parameters, int multiprocessors, ForwardPlan& plan) {
   const AttentionShape& shape = parameters.shape;
   plan = {};
-  if (!make_schedule(shape, {multiprocessors}, plan.schedule)) return false;
   plan.compiled_head_dim = shape.head_dim == 128 ? 128 : 64;
+  const int band_rows = plan.compiled_head_dim == 64 ? ForwardConfig<64>::kStageRows : ForwardConfig<128>::kStageRows;
+  if (!make_schedule(shape, {multiprocessors, band_rows}, plan.schedule)) return false;
   plan.global_rows = std::max(1, divide_up(shape.global_tokens, kGlobalBlock)) * kGlobalBlock;
   if (shape.global_tokens > 0) place_global_queries(shape, multiprocessors, plan);
   plan.damage_offset = 0;

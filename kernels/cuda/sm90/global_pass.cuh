@@ -20,9 +20,9 @@ struct GlobalPassConfig {
   static constexpr int kHalves = kHeadDim / kHalfColumns;
   static constexpr int kTileHalfBytes = kQueryRows * kSwizzleBytes;
   static constexpr int kTileBytes = 2 * kHalves * kTileHalfBytes;
-  static constexpr int kOperandHalfBytes = kStageKeys * kSwizzleBytes;
+  static constexpr int kOperandHalfBytes = kPairKeys * kSwizzleBytes;
   static constexpr int kStageBytes = 2 * kHalves * kOperandHalfBytes;
-  static constexpr int kStatisticBytes = kPass == Pass::kKey ? 2 * kStageKeys * 4 : 0;       // of a stage's queries
+  static constexpr int kStatisticBytes = kPass == Pass::kKey ? 2 * kPairKeys * 4 : 0;       // of a stage's queries
   static constexpr int kStageOffset = kTileBytes;
   static constexpr int kStatisticOffset = kStageOffset + kPassStages * kStageBytes;
   static constexpr int kBarrierOffset = kStatisticOffset + kPassStages * kStatisticBytes;
@@ -39,7 +39,7 @@ class GlobalPass {
   __device__ __forceinline__ GlobalPass(const GlobalPassArguments& arguments, unsigned char* memory)
       : a_(arguments), base_(ptx::shared_address(memory)), lane_(threadIdx.x % 32), batch_(blockIdx.x / arguments.heads),
         head_(blockIdx.x % arguments.heads), begin_(blockIdx.y * arguments.stages_per_split) {
-    const std::int64_t all = (a_.grid_tokens + kStageKeys - 1) / kStageKeys;
+    const std::int64_t all = (a_.grid_tokens + kPairKeys - 1) / kPairKeys;
     end_ = static_cast<int>(min(all, std::int64_t{begin_} + a_.stages_per_split));
   }
 
@@ -64,7 +64,7 @@ class GlobalPass {
       ptx::barrier_wait(empty(ring.stage), ring.parity ^ 1);
       if (lane_ == 0) {
         ptx::barrier_arrive_expect(full(ring.stage), Config::kStageBytes);
-        load_operands<Config::kOperandHalfBytes>(stage(ring.stage), a_.stream, full(ring.stage), i * kStageKeys);
+        load_operands<Config::kOperandHalfBytes>(stage(ring.stage), a_.stream, full(ring.stage), i * kPairKeys);
       }
       if constexpr (kPass == Pass::kKey) load_statistics(ring.stage, i);
       ring.advance(kPassStages);
@@ -88,7 +88,7 @@ class GlobalPass {
 #pragma unroll 1
     for (int i = begin_; i < end_; ++i) {
       ptx::barrier_wait(full(ring.stage), ring.parity);
-      meet_stage(ring.stage, static_cast<int>(min(a_.grid_tokens - std::int64_t{i} * kStageKeys, std::int64_t{kStageKeys})), has_tokens);
+      meet_stage(ring.stage, static_cast<int>(min(a_.grid_tokens - std::int64_t{i} * kPairKeys, std::int64_t{kPairKeys})), has_tokens);
       ptx::barrier_arrive(empty(ring.stage));
       ring.advance(kPassStages);
     }
@@ -127,12 +127,12 @@ class GlobalPass {
   }
 
   __device__ __forceinline__ void load_statistics(int stage, int index) const {
-    for (int row = lane_; row < kStageKeys; row += 32) {
-      const std::int64_t token = std::int64_t{index} * kStageKeys + row;
+    for (int row = lane_; row < kPairKeys; row += 32) {
+      const std::int64_t token = std::int64_t{index} * kPairKeys + row;
       const bool inside = token < a_.grid_tokens;
       const std::int64_t at = inside ? plane_row() + a_.global_tokens + token : 0;
       copy_float(statistics(stage) + row * 4, a_.lse + at, inside);
-      copy_float(statistics(stage) + (kStageKeys + row) * 4, a_.delta + at, inside);
+      copy_float(statistics(stage) + (kPairKeys + row) * 4, a_.delta + at, inside);
     }
     copies_arrive(full(stage));
   }
@@ -173,7 +173,7 @@ class GlobalPass {
       float2 lse{}, delta{};
       if constexpr (kPass == Pass::kKey) {
         lse = load_shared_pair(statistics + block * 32 + lane_ % 4 * 8);
-        delta = load_shared_pair(statistics + kStageKeys * 4 + block * 32 + lane_ % 4 * 8);
+        delta = load_shared_pair(statistics + kPairKeys * 4 + block * 32 + lane_ % 4 * 8);
       }
 #pragma unroll
       for (int i = 0; i < 4; ++i) {

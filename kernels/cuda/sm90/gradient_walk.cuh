@@ -8,7 +8,7 @@
 
 namespace fovea::kernels::sm90 {
 
-template <Pass kPass, int kHeadDim>
+template <class Element, Pass kPass, int kHeadDim>
 class GradientWalk {
  public:
   using Config = BackwardConfig<kPass, kHeadDim>;
@@ -31,11 +31,12 @@ class GradientWalk {
       const int first = begin + (warpgroup_ + Config::kConsumers - tiles_before % Config::kConsumers) % Config::kConsumers;
 #pragma unroll 1
       for (int tile = first; tile < end; tile += Config::kConsumers) gradients.process(segment, slot, tile, tiles_before + tile - begin);
-      pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
+      pass_until(ptx::uniform((segment.band_end - segment.band_begin) * segment.panels));
       tiles_before += end - begin;
       if (ptx::uniform(segment.leaves_head)) gradients.leave_head(segment);
       ptx::barrier_arrive(shared_.segment_empty(slot));
     }
+    if (lane_ == 0) stores_wait();
   }
 
   __device__ __forceinline__ const DilationGroup& group(const Segment& segment) const {
@@ -62,14 +63,35 @@ class GradientWalk {
     if constexpr (kPass == Pass::kKey) ptx::barrier_arrive_warp(shared_.empty(stage)); else ptx::barrier_arrive(shared_.empty(stage));
   }
 
-  __device__ __forceinline__ int wait_tile(int tile_number) const {
+  // The next tile's buffer. The last one's is free when the copy engine has read what leaves through it.
+  __device__ __forceinline__ int take_tile(int tile_number) {
     const int buffer = tile_number % Config::kTileBuffers;
+    if (!kStoresLinger) release_stored();
     ptx::barrier_wait(shared_.tile_full(buffer), tile_number / Config::kTileBuffers % 2);
+    if (kStoresLinger) release_stored();
     return buffer;
   }
 
-  __device__ __forceinline__ void release_tile(int tile_number) const {
-    ptx::barrier_arrive(shared_.tile_empty(tile_number % Config::kTileBuffers));
+  // Gradients of the tile leave through operands of its buffer that no product reads any more; a warp writes the rows that are its own.
+  __device__ __forceinline__ void stage_gradient(int tile_number, int operand, int result, const Segment& segment, int tile,
+                                                 const float (&gradient)[Config::kHalves][32]) {
+    const int buffer = tile_number % Config::kTileBuffers;
+    // Long since true, but what racecheck can follow: whoever wrote here before has left.
+    ptx::barrier_wait(shared_.tile_empty(buffer), tile_number / Config::kTileBuffers % 2 ^ 1);
+    const std::uint32_t rows = shared_.tile(buffer) + operand * Config::kTileOperandBytes + warp_ * kWarpRows * kSwizzleBytes;
+    const float factors[2] = {arguments_.factor[result], arguments_.factor[result]};
+#pragma unroll
+    for (int half = 0; half < Config::kHalves; ++half) stage_rows<Element>(gradient[half], factors, rows + half * Config::kTileHalfBytes);
+    send_rows<Config::kHalves>(arguments_.grid[segment.group].result[result], rows, Config::kTileHalfBytes,
+                               grid_coordinates(segment, group(segment), segment.x0, tile * kTile + warp_ * kPairRows));
+    stored_ = buffer;
+  }
+
+  __device__ __forceinline__ void release_stored() const {
+    if (stored_ < 0) return;
+    if (lane_ == 0) stores_wait_read();
+    __syncwarp();
+    ptx::barrier_arrive(shared_.tile_empty(stored_));
   }
 
   // The position in the sequence, past the global tokens, of this thread's row 0 or 1 of the tile; -1: outside the grid.
@@ -79,25 +101,15 @@ class GradientWalk {
     return token_of(group(segment), segment.phase_y, segment.phase_x, arguments_.grid_width, y, x);
   }
 
+  static constexpr bool kStoresLinger = Config::kTileBuffers > Config::kConsumers;    // else the next tile comes into the same buffer
+
   const BackwardArguments& arguments_;
   const BackwardShared<kPass, kHeadDim>& shared_;
   const int warpgroup_, warp_, lane_;
   Ring ring_;
   int stages_done_ = 0;                         // of the segment
+  int stored_ = -1;                             // the buffer through which the last tile's gradients leave
 };
-
-// Scores that the window or the grid cuts off: minus infinity. A stage has two rows of streamed tokens; offset as in RowWindow.
-__device__ __forceinline__ void cut_rows(float (&s)[24], const RowWindow& window, int offset) {
-#pragma unroll
-  for (int streamed = 0; streamed < kPairRows; ++streamed)
-#pragma unroll
-    for (int row = 0; row < 2; ++row)
-      if (!window.sees(row, streamed, offset)) {
-#pragma unroll
-        for (int block = 0; block < 3; ++block)
-          s[(streamed * 3 + block) * 4 + row * 2] = s[(streamed * 3 + block) * 4 + row * 2 + 1] = ptx::minus_infinity();
-      }
-}
 
 // Log-sum-exp or delta: kept in shared memory, two neighbours at a time.
 __device__ __forceinline__ float2 load_shared_pair(std::uint32_t address) {
@@ -105,19 +117,15 @@ __device__ __forceinline__ float2 load_shared_pair(std::uint32_t address) {
   asm volatile("ld.shared.v2.f32 {%0, %1}, [%2];" : "=f"(x.x), "=f"(x.y) : "r"(address) : "memory");
   return x;
 }
+__device__ __forceinline__ uint4 load_shared_16_bytes(std::uint32_t address) {
+  uint4 x;
+  asm volatile("ld.shared.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "r"(address) : "memory");
+  return x;
+}
 __device__ __forceinline__ float load_shared(std::uint32_t address) {
   float x;
   asm volatile("ld.shared.f32 %0, [%1];" : "=f"(x) : "r"(address) : "memory");
   return x;
-}
-
-// A row of a gradient over a quad of lanes, to its token.
-template <class Element, int kHalves>
-__device__ __forceinline__ void store_gradient(const BackwardArguments& arguments, const GradientOutput& to, const Segment& segment,
-                                               std::int64_t token, int row, const float (&gradient)[kHalves][32]) {
-  auto* destination = static_cast<typename Element::Type*>(to.view.data) + segment.batch * to.view.batch_stride +
-                      (token + arguments.global_tokens) * to.view.token_stride + segment.head * to.view.head_stride;
-  store_row<Element, kHalves>(gradient, row, to.factor, destination, arguments.head_dim, token >= 0);
 }
 
 }  // namespace fovea::kernels::sm90

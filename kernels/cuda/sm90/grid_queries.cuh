@@ -1,6 +1,7 @@
 // The consumers: a warpgroup takes every third query tile of the CTA and attends to the global keys, then to its window's stages.
 #pragma once
 
+#include "kernels/cuda/sm90/copies.cuh"
 #include "kernels/cuda/sm90/epilogue.cuh"
 #include "kernels/cuda/sm90/tile_products.cuh"
 
@@ -28,12 +29,13 @@ class GridQueries {
 #pragma unroll 1
       for (int tile = first; tile < end; tile += kWarpgroups) {
         attend(segment, slot, tile, tiles_before + tile - begin);
-        damaged |= store_tile<Element>(arguments_, segment, tile, products_.output(), softmax_.rows());
+        damaged |= finish_tile(segment, tile, tiles_before + tile - begin);
       }
-      pass_until(ptx::uniform((segment.pair_end - segment.pair_begin) * segment.panels));
+      pass_until(ptx::uniform((segment.band_end - segment.band_begin) * segment.panels));
       tiles_before += end - begin;
       ptx::barrier_arrive(shared_.segment_empty(slot));
     }
+    if (lane_ == 0) stores_wait();
     if constexpr (Element::kWideRange) {
       const bool any = __any_sync(~0u, damaged);
       if (lane_ == 0) arguments_.damage[blockIdx.x * 4 * kWarpgroups + warpgroup_ * 4 + warp_] = any;
@@ -61,23 +63,39 @@ class GridQueries {
     if (lane_ == 0) ptx::barrier_arrive(shared_.empty(stage));
   }
 
-  __device__ __forceinline__ void load_query(int tile_number) {
-    const int buffer = tile_number % kQueryBuffers;
-    ptx::barrier_wait(shared_.query_full(buffer), tile_number / kQueryBuffers % 2);
-    products_.load_query(buffer);
-    if (products_.kQueryInRegisters) release_query(tile_number);
+  __device__ __forceinline__ void take_query(int tile_number) {
+    const int buffer = tile_number % Config::kQueryBuffers;
+    ptx::barrier_wait(shared_.query_full(buffer), tile_number / Config::kQueryBuffers % 2);
+    products_.use_query(buffer);
   }
 
-  __device__ __forceinline__ void release_query(int tile_number) const {
-    __syncwarp();
-    if (lane_ == 0) ptx::barrier_arrive(shared_.query_empty(tile_number % kQueryBuffers));
+  // The tile before has left through its queries' buffer, which is free when the copy engine has read it.
+  __device__ __forceinline__ void release_stored() const {
+    if (stored_ < 0 || lane_ != 0) return;
+    stores_wait_read();
+    ptx::barrier_arrive(shared_.query_empty(stored_));
+  }
+
+  // Output, log-sum-exp. Returns whether this thread left a row to the repair.
+  __device__ __forceinline__ bool finish_tile(const Segment& segment, int tile, int tile_number) {
+    const TileRows<Element> rows(arguments_, segment, tile, softmax_.rows());
+    stored_ = tile_number % Config::kQueryBuffers;
+    const std::uint32_t box = shared_.query(stored_) + warp_ * kWarpRows * kSwizzleBytes;
+    // Long since true, but what racecheck can follow: whoever wrote here before has left.
+    ptx::barrier_wait(shared_.query_empty(stored_), tile_number / Config::kQueryBuffers % 2 ^ 1);
+#pragma unroll
+    for (int half = 0; half < Config::kHalves; ++half)
+      stage_rows<Element>(products_.output()[half], rows.factor, box + half * Config::kQueryHalfBytes);
+    send_rows<Config::kHalves>(arguments_.results[segment.group], box, Config::kQueryHalfBytes,
+                               grid_coordinates(segment, group(segment), segment.x0, tile * kTile + warp_ * kPairRows));
+    return rows.store_statistics();
   }
 
   // Weighs a block of 16 global keys and starts its product with their values, which for the tile's first block overwrites the output.
   __device__ __forceinline__ void add_globals(float (&s)[8], int slot, int block, int accumulate) {
     float alpha[2];
     std::uint32_t p[1][4];
-    if (softmax_.weigh_globals(s, block, alpha) == Weighed::kRescale && accumulate) products_.rescale_output(alpha);
+    if (softmax_.weigh_globals(s, block, alpha).rescale && accumulate) products_.rescale_output(alpha);
     pack_weights<Element, 1>(s, p);
     products_begin();
     products_.add_global_values(p, slot, block, accumulate);
@@ -98,28 +116,34 @@ class GridQueries {
 
   __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);
 
+  using Config = ForwardConfig<kHeadDim>;
+
   const ForwardArguments& arguments_;
   const SharedMemory<kHeadDim>& shared_;
   const int warpgroup_, lane_, warp_;
+  int stored_ = -1;                             // the buffer through which the last tile leaves
   Ring ring_;
   int stages_done_ = 0;                         // of the segment
-  StageSoftmax<Element> softmax_;
+  StageSoftmax<Element, Config::kStagePairs> softmax_;
   TileProducts<Element, kHeadDim> products_;
 };
 
 // Per stage: Q K^T of this stage and P V of the one before are in flight together; the softmax overlaps the latter.
 template <class Element, int kHeadDim>
 __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Segment& segment, int slot, int tile, int tile_number) {
+  constexpr int kRows = Config::kStageRows;
   const int radius = ptx::uniform(group(segment).y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
-  const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
-  pass_until((pair - pair_begin) * panels);
-  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
-  const RowWindow window(tile * kTile + warp_ * 2, radius, rows);
-  int offset = pair_row(pair, radius) - window.origin, panel = 0;
-  float s[24], globals[8], alpha[2];
-  std::uint32_t p[3][4];
+  const int band_begin = ptx::uniform(segment.band_begin), band = first_band(tile, radius, kRows);
+  pass_until((band - band_begin) * panels);
+  const int end = (end_band(tile, radius, rows, kRows) - band_begin) * panels;
+  const RowWindow window(tile * kTile + warp_ * kPairRows, radius, rows);
+  int offset = band_row(band, radius, kRows) - window.origin, panel = 0;
+  float globals[8], alpha[2];
+  typename TileProducts<Element, kHeadDim>::Scores s;
+  typename TileProducts<Element, kHeadDim>::Weights p;
   softmax_.begin_tile();
-  load_query(tile_number);
+  take_query(tile_number);
+  if (!Config::kStoresLinger) release_stored();
 
   const int blocks = arguments_.global_rows / kGlobalBlock;
   add_further_globals(globals, slot, blocks);
@@ -134,9 +158,11 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   add_globals(globals, slot, 0, blocks > 1);
   products_wait<1>();
   products_settle(s);
+  softmax_.begin_stages();
   Weighed weighed = softmax_.weigh_stage(s, window, offset, alpha);
   products_wait<0>();
   products_.take_weights(weighed, s, alpha, p);
+  if (Config::kStoresLinger) release_stored();
   ring_.advance(arguments_.stages);
 #pragma unroll 1
   for (++stages_done_; stages_done_ < end; ++stages_done_) {
@@ -147,7 +173,7 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     products_.add_stage_values(p, keys);
     if (++panel == panels) {
       panel = 0;
-      offset += kPairRows;
+      offset += kRows;
     }
     if (panels > 1) softmax_.select_panel(segment, group(segment).x.radius, panel);
     products_wait<1>();
@@ -160,7 +186,6 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     ring_.advance(arguments_.stages);
     products_.take_weights(weighed, s, alpha, p);
   }
-  if (!products_.kQueryInRegisters) release_query(tile_number);
   products_begin();
   products_.add_stage_values(p, keys);
   products_wait<0>();

@@ -103,6 +103,19 @@ class KeyGradients {
     for (int i = 0; i < 6; ++i) bias_[i] = mask >> i & 1 ? 0.0f : ptx::minus_infinity();
   }
 
+  // Starts S.
+  __device__ __forceinline__ static void begin_scores(float (&s)[24], std::uint32_t tile, std::uint32_t stage) {
+    products_begin();
+    multiply_tile<Element, kHalves>(s, tile, stage, kStageHalf);
+    products_commit();
+  }
+  // Starts dP.
+  __device__ __forceinline__ static void begin_grads(float (&grad)[24], std::uint32_t tile, std::uint32_t stage) {
+    products_begin();
+    multiply_tile<Element, kHalves>(grad, tile + kSecondOfTile, stage + kSecondOfStage, kStageHalf);
+    products_commit();
+  }
+
   // Scores to weights; false: no query of the stage concerns the warp.
   __device__ __forceinline__ bool weigh(float (&s)[24], const RowWindow& window, int offset, std::uint32_t statistics) const {
     if (!window.whole(offset)) {
@@ -124,13 +137,13 @@ class KeyGradients {
   __device__ __forceinline__ void weigh_gradients(const float (&p)[24], float (&grad)[24], std::uint32_t statistics) const {
 #pragma unroll
     for (int block = 0; block < 6; ++block) {
-      const float2 delta = load_shared_pair(statistics + kStageKeys * 4 + block * 32 + walk_.lane_ % 4 * 8);
+      const float2 delta = load_shared_pair(statistics + kPairKeys * 4 + block * 32 + walk_.lane_ % 4 * 8);
 #pragma unroll
       for (int i = 0; i < 4; ++i) grad[block * 4 + i] = p[block * 4 + i] * (grad[block * 4 + i] - (i % 2 ? delta.y : delta.x));
     }
   }
 
-  GradientWalk<kPass, kHeadDim> walk_;
+  GradientWalk<Element, kPass, kHeadDim> walk_;
   const BackwardArguments& arguments_;
   const BackwardShared<kPass, kHeadDim>& shared_;
   float bias_[6];                               // minus infinity for a column out of the window
@@ -139,22 +152,21 @@ class KeyGradients {
   int turns_ = 0;                               // (batch, head)s left behind
 };
 
-// Per stage: S and dP together, exponentials under the latter, dV while dS is computed, dK. Keeping dK for the next stage's round would
-// overlap more, and does not fit the registers; the two other warpgroups fill the gap.
+// Per stage: dV while dS is computed, then dK together with the next stage's S, then dP under its exponentials.
 template <class Element, int kHeadDim, bool kRides>
 __device__ __forceinline__ void KeyGradients<Element, kHeadDim, kRides>::process(const Segment& segment, int slot, int tile,
                                                                                  int tile_number) {
   const DilationGroup& group = walk_.group(segment);
   const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
-  const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
-  walk_.pass_until((pair - pair_begin) * panels);
-  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
+  const int band_begin = ptx::uniform(segment.band_begin), band = first_band(tile, radius, kPairRows);
+  walk_.pass_until((band - band_begin) * panels);
+  const int end = (end_band(tile, radius, rows, kPairRows) - band_begin) * panels;
   const RowWindow window(tile * kTile + walk_.warp_ * 2, radius, rows);
-  int offset = pair_row(pair, radius) - window.origin, panel = 0;
+  int offset = band_row(band, radius, kPairRows) - window.origin, panel = 0;
   float s[24], grad[24];
   std::uint32_t p[3][4], ds[3][4];
 
-  const std::uint32_t tile_at = descriptor(shared_.tile(ptx::uniform(walk_.wait_tile(tile_number))));
+  const std::uint32_t tile_at = descriptor(shared_.tile(ptx::uniform(walk_.take_tile(tile_number))));
   select_panel(segment, group.x.radius, 0);
   const int blocks = kRides ? 1 : arguments_.global_rows / kGlobalBlock;
   if (arguments_.global_tokens == 0) {
@@ -166,24 +178,16 @@ __device__ __forceinline__ void KeyGradients<Element, kHeadDim, kRides>::process
   }
 
   auto& ring = walk_.ring_;
+  int stage = ring.stage;
+  std::uint32_t at = descriptor(shared_.stage(stage)), statistics = shared_.statistics(stage);
+  ptx::barrier_wait(shared_.full(stage), ring.parity);
+  begin_scores(s, tile_at, at);
+  begin_grads(grad, tile_at, at);
+  products_wait<1>();
+  products_settle(s);
+  bool any = weigh(s, window, offset, statistics);
 #pragma unroll 1
-  for (bool first = true; walk_.stages_done_ < end; ++walk_.stages_done_, first = false) {
-    const int stage = ring.stage;
-    const std::uint32_t at = descriptor(shared_.stage(stage)), statistics = shared_.statistics(stage);
-    if (!first && ++panel == panels) {
-      panel = 0;
-      offset += kPairRows;
-    }
-    if (panels > 1) select_panel(segment, group.x.radius, panel);
-    ptx::barrier_wait(shared_.full(stage), ring.parity);
-    products_begin();
-    multiply_tile<Element, kHalves>(s, tile_at, at, kStageHalf);
-    products_commit();
-    multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, at + kSecondOfStage, kStageHalf);
-    products_commit();
-    products_wait<1>();
-    products_settle(s);
-    const bool any = weigh(s, window, offset, statistics);
+  for (;;) {
     products_wait<0>();
     products_settle(s);                         // packing them waits too: registers
     products_settle(grad);
@@ -200,19 +204,31 @@ __device__ __forceinline__ void KeyGradients<Element, kHeadDim, kRides>::process
     products_begin();
     add_weighted<Element>(grad_key_, ds, at, kStageHalf);
     products_commit();
-    products_wait<0>();
-    walk_.release(stage);
     ring.advance(arguments_.stages);
+    if (++walk_.stages_done_ == end) break;
+    const int last = stage;
+    stage = ring.stage;
+    at = descriptor(shared_.stage(stage)), statistics = shared_.statistics(stage);
+    if (++panel == panels) {
+      panel = 0;
+      offset += kPairRows;
+    }
+    if (panels > 1) select_panel(segment, group.x.radius, panel);
+    ptx::barrier_wait(shared_.full(stage), ring.parity);
+    begin_scores(s, tile_at, at);
+    products_wait<1>();
+    walk_.release(last);
+    begin_grads(grad, tile_at, at);
+    products_wait<1>();
+    products_settle(s);
+    any = weigh(s, window, offset, statistics);
   }
-  walk_.release_tile(tile_number);
+  products_wait<0>();
+  walk_.release(stage);
   gradients_settle(grad_key_);
   gradients_settle(grad_value_);
-#pragma unroll
-  for (int row = 0; row < 2; ++row) {
-    const std::int64_t token = walk_.token(segment, tile, row);
-    store_gradient<Element>(arguments_, arguments_.result[0], segment, token, row, grad_key_);
-    store_gradient<Element>(arguments_, arguments_.result[1], segment, token, row, grad_value_);
-  }
+  walk_.stage_gradient(tile_number, 0, 0, segment, tile, grad_key_);
+  walk_.stage_gradient(tile_number, 1, 1, segment, tile, grad_value_);
 }
 
 }  // namespace fovea::kernels::sm90

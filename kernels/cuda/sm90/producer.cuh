@@ -43,35 +43,37 @@ class Producer {
     }
   }
 
-  // Every pair of key rows once; a tile's queries just before the first pair that it meets.
+  // Every band of key rows once; a tile's queries just before the first band that it meets.
   __device__ __forceinline__ void load_segment(const Segment& segment) {
     const DilationGroup& group = arguments_.schedule.groups[segment.group];
     int tile = segment.tile_begin;
 #pragma unroll 1
-    for (int pair = segment.pair_begin; pair < segment.pair_end; ++pair) {
+    for (int band = segment.band_begin; band < segment.band_end; ++band) {
 #pragma unroll 1
-      for (; tile < segment.tile_end && first_pair(tile, group.y.radius) <= pair; ++tile) load_query(segment, group, tile);
+      for (; tile < segment.tile_end && first_band(tile, group.y.radius, Config::kStageRows) <= band; ++tile)
+        load_query(segment, group, tile);
 #pragma unroll 1
-      for (int panel = 0; panel < segment.panels; ++panel) load_stage(segment, group, pair, panel);
+      for (int panel = 0; panel < segment.panels; ++panel) load_stage(segment, group, band, panel);
     }
   }
 
   __device__ __forceinline__ void load_query(const Segment& segment, const DilationGroup& group, int tile) {
-    const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % kQueryBuffers;
-    ptx::barrier_wait(shared_.query_empty(buffer), n / kQueryBuffers % 2 ^ 1);
+    const int n = tiles_before_ + tile - segment.tile_begin, buffer = n % Config::kQueryBuffers;
+    ptx::barrier_wait(shared_.query_empty(buffer), n / Config::kQueryBuffers % 2 ^ 1);
     ptx::barrier_arrive_expect(shared_.query_full(buffer), Config::kQueryBytes);
     const CUtensorMap& map = arguments_.grid[segment.group].query;
-    GridCoordinates at = coordinates(segment, group, segment.x0, tile * kTile);
+    GridCoordinates at = grid_coordinates(segment, group, segment.x0, tile * kTile);
 #pragma unroll
     for (int half = 0; half < Config::kHalves; ++half, at.column += kHalfColumns)
       load_box(shared_.query(buffer) + half * Config::kQueryHalfBytes, map, shared_.query_full(buffer), at);
   }
 
-  __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int pair, int panel) {
+  __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int band, int panel) {
     const std::uint32_t full = shared_.full(ring_.stage), keys = shared_.stage(ring_.stage);
     ptx::barrier_wait(shared_.empty(ring_.stage), ring_.parity ^ 1);
     ptx::barrier_arrive_expect(full, Config::kStageBytes);
-    GridCoordinates at = coordinates(segment, group, segment.column_begin + panel * kPanelColumns, pair_row(pair, group.y.radius));
+    GridCoordinates at = grid_coordinates(segment, group, segment.column_begin + panel * kPanelColumns,
+                                     band_row(band, group.y.radius, Config::kStageRows));
 #pragma unroll
     for (int half = 0; half < Config::kHalves; ++half, at.column += kHalfColumns) {
       const std::uint32_t destination = keys + half * Config::kOperandHalfBytes;
@@ -79,11 +81,6 @@ class Producer {
       load_box(destination + Config::kOperandBytes, arguments_.grid[segment.group].value, full, at);
     }
     ring_.advance(arguments_.stages);
-  }
-
-  // From a phase's coordinates to the grid's; the maps step `dilation` tokens.
-  __device__ __forceinline__ GridCoordinates coordinates(const Segment& segment, const DilationGroup& group, int x, int y) const {
-    return {0, segment.head, x * group.x.dilation + segment.phase_x, y * group.y.dilation + segment.phase_y, segment.batch};
   }
 
   const ForwardArguments& arguments_;

@@ -3,8 +3,10 @@
 // and, where the globals' gradients ride, with the global tokens' keys and values besides dK_g += dS^T Q, dV_g += P^T dO.
 #pragma once
 
+#include "kernels/cuda/sm90/delta.cuh"
 #include "kernels/cuda/sm90/global_gradients.cuh"
 #include "kernels/cuda/sm90/gradient_walk.cuh"
+#include "kernels/cuda/sm90/warp_mma.cuh"
 #include "kernels/cuda/sm90/weights.cuh"
 
 namespace fovea::kernels::sm90 {
@@ -47,6 +49,28 @@ class QueryGradients {
   static constexpr std::uint32_t kSecondOfTile = descriptor_distance(Config::kTileOperandBytes);
   static constexpr std::uint32_t kSecondOfStage = descriptor_distance(Config::kOperandBytes);
   static constexpr std::uint32_t kStageHalf = descriptor_distance(Config::kOperandHalfBytes);
+
+  // delta_ holds what is subtracted. The quad of a row shares its 8 pieces of 16 bytes: two neighbours a lane, so that no two lanes meet in a
+  // bank.
+  __device__ __forceinline__ void make_delta(const Segment& segment, int tile, std::uint32_t tile_at) {
+    const std::uint32_t grads = tile_at + Config::kTileOperandBytes, outputs = grads + Config::kTileOperandBytes;
+    const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments_.schedule.heads + segment.head;
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const int at = walk_.warp_ * 16 + row * 8 + walk_.lane_ / 4;
+      float sum = 0.0f;
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        const int piece = walk_.lane_ % 4 * 2 + i;
+        sum += dot_16_bytes<Element>(load_shared_16_bytes(swizzled(grads, at, piece)), load_shared_16_bytes(swizzled(outputs, at, piece)));
+      }
+      sum += __shfl_xor_sync(~0u, sum, 1);
+      sum += __shfl_xor_sync(~0u, sum, 2);
+      delta_[row] = sum - delta_[row];
+      const std::int64_t token = walk_.token(segment, tile, row);
+      if (token >= 0 && walk_.lane_ % 4 == 0) arguments_.delta[plane * arguments_.tokens + arguments_.global_tokens + token] = delta_[row];
+    }
+  }
 
   // The tile's gradient, with a block of 16 global keys; the first one overwrites it.
   __device__ __forceinline__ void meet_globals(int slot, int block, std::uint32_t tile) {
@@ -103,8 +127,8 @@ class QueryGradients {
       for (int i = 0; i < 6; ++i) bias_[row][i] = mask >> i & 1 ? minus_lse_[row] : ptx::minus_infinity();
   }
 
-  // False: no key of the stage concerns the warp. Else grad becomes dS.
-  __device__ __forceinline__ bool weigh(float (&s)[24], float (&grad)[24], const RowWindow& window, int offset) const {
+  // Scores to weights; false: no key of the stage concerns the warp.
+  __device__ __forceinline__ bool weigh(float (&s)[24], const RowWindow& window, int offset) const {
     if (!window.whole(offset)) {
       if (!window.visible(offset)) return false;
       cut_rows(s, window, offset);
@@ -112,16 +136,22 @@ class QueryGradients {
 #pragma unroll
     for (int i = 0; i < 24; ++i) {
       const int row = i / 2 % 2, column = i / 4 % 3 * 2 + i % 2;
-      grad[i] = ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, bias_[row][column])) * (grad[i] - delta_[row]);
+      s[i] = ptx::exp2_approximate(fmaf(s[i], arguments_.scale_log2, bias_[row][column]));
     }
     return true;
+  }
+
+  // Gradients of weights to gradients of scores.
+  __device__ __forceinline__ void weigh_gradients(const float (&p)[24], float (&grad)[24]) const {
+#pragma unroll
+    for (int i = 0; i < 24; ++i) grad[i] = p[i] * (grad[i] - delta_[i / 2 % 2]);
   }
 
   __device__ __forceinline__ static void take(bool any, const float (&grad)[24], std::uint32_t (&ds)[3][4]) {
     if (any) pack_weights<Element, 3>(grad, ds); else no_weights(ds);
   }
 
-  GradientWalk<kPass, kHeadDim> walk_;
+  GradientWalk<Element, kPass, kHeadDim> walk_;
   const BackwardArguments& arguments_;
   const BackwardShared<kPass, kHeadDim>& shared_;
   float minus_lse_[2], delta_[2];               // of the thread's rows; lse in units of log2
@@ -131,21 +161,21 @@ class QueryGradients {
   int turns_ = 0;                               // (batch, head)s left behind
 };
 
-// Per stage: S and dP of this one and dQ of the one before are in flight together; the exponentials overlap the latter.
+// Per stage: S and dP of this one and dQ of the one before are in flight together, in this order; the exponentials overlap the latter two.
 template <class Element, int kHeadDim, bool kRides>
 __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::process(const Segment& segment, int slot, int tile,
                                                                                    int tile_number) {
   const DilationGroup& group = walk_.group(segment);
   const int radius = ptx::uniform(group.y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
-  const int pair_begin = ptx::uniform(segment.pair_begin), pair = first_pair(tile, radius);
-  walk_.pass_until((pair - pair_begin) * panels);
-  const int end = (end_pair(tile, radius, rows) - pair_begin) * panels;
+  const int band_begin = ptx::uniform(segment.band_begin), band = first_band(tile, radius, kPairRows);
+  walk_.pass_until((band - band_begin) * panels);
+  const int end = (end_band(tile, radius, rows, kPairRows) - band_begin) * panels;
   const RowWindow window(tile * kTile + walk_.warp_ * 2, radius, rows);
-  int offset = pair_row(pair, radius) - window.origin, panel = 0;
+  int offset = band_row(band, radius, kPairRows) - window.origin, panel = 0;
   float s[24], grad[24];
   std::uint32_t ds[3][4];
 
-  const int buffer = ptx::uniform(walk_.wait_tile(tile_number));
+  const int buffer = ptx::uniform(walk_.take_tile(tile_number));
   const std::uint32_t tile_at = descriptor(shared_.tile(buffer));
 #pragma unroll
   for (int row = 0; row < 2; ++row) {
@@ -154,6 +184,7 @@ __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::proce
     minus_lse_[row] = inside ? load_shared(at) * -kLog2E : ptx::minus_infinity();
     delta_[row] = load_shared(at + kQueryRows * 4);
   }
+  if constexpr (Config::kMakesDelta) make_delta(segment, tile, shared_.tile(buffer));
   select_panel(segment, group.x.radius, 0);
   const int blocks = kRides ? 1 : arguments_.global_rows / kGlobalBlock;
   if (arguments_.global_tokens == 0) {
@@ -169,12 +200,16 @@ __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::proce
   ptx::barrier_wait(shared_.full(stage), ring.parity);
   products_begin();
   multiply_tile<Element, kHalves>(s, tile_at, keys, kStageHalf);
+  products_commit();
   multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, keys + kSecondOfStage, kStageHalf);
   products_commit();
-  products_wait<0>();
+  products_wait<1>();
   products_settle(s);
+  bool any = weigh(s, window, offset);
+  products_wait<0>();
   products_settle(grad);
-  take(weigh(s, grad, window, offset), grad, ds);
+  if (any) weigh_gradients(s, grad);
+  take(any, grad, ds);
   ring.advance(arguments_.stages);
 #pragma unroll 1
   for (++walk_.stages_done_; walk_.stages_done_ < end; ++walk_.stages_done_) {
@@ -182,6 +217,7 @@ __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::proce
     ptx::barrier_wait(shared_.full(ring.stage), ring.parity);
     products_begin();
     multiply_tile<Element, kHalves>(s, tile_at, next, kStageHalf);
+    products_commit();
     multiply_tile<Element, kHalves>(grad, tile_at + kSecondOfTile, next + kSecondOfStage, kStageHalf);
     products_commit();
     add_weighted<Element>(grad_query_, ds, keys, kStageHalf);
@@ -191,10 +227,12 @@ __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::proce
       offset += kPairRows;
     }
     if (panels > 1) select_panel(segment, group.x.radius, panel);
-    products_wait<1>();
+    products_wait<2>();
     products_settle(s);
+    any = weigh(s, window, offset);
+    products_wait<1>();
     products_settle(grad);
-    const bool any = weigh(s, grad, window, offset);
+    if (any) weigh_gradients(s, grad);
     products_wait<0>();
     walk_.release(stage);
     stage = ring.stage;
@@ -202,16 +240,13 @@ __device__ __forceinline__ void QueryGradients<Element, kHeadDim, kRides>::proce
     ring.advance(arguments_.stages);
     take(any, grad, ds);
   }
-  walk_.release_tile(tile_number);
   products_begin();
   add_weighted<Element>(grad_query_, ds, keys, kStageHalf);
   products_commit();
   products_wait<0>();
   gradients_settle(grad_query_);
   walk_.release(stage);
-#pragma unroll
-  for (int row = 0; row < 2; ++row)
-    store_gradient<Element>(arguments_, arguments_.result[0], segment, walk_.token(segment, tile, row), row, grad_query_);
+  walk_.stage_gradient(tile_number, Config::kTileOperands - 1, 0, segment, tile, grad_query_);
 }
 
 }  // namespace fovea::kernels::sm90

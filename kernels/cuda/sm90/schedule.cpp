@@ -22,6 +22,7 @@ std::int64_t strips_of(const DilationGroup& group, std::int64_t batch) {
 
 bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& schedule) {
   schedule.heads = shape.heads;
+  schedule.band_rows = machine.band_rows;
   schedule.group_count = 0;
   int group_of[kMaxHeads];
   for (int head = 0; head < shape.heads; ++head) {

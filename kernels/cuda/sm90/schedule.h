@@ -9,6 +9,7 @@ constexpr std::int64_t kMostTiles = std::int64_t{1} << 30;    // positions in th
 
 struct Machine {
   int multiprocessors;
+  int band_rows = kPairRows;                    // key rows of a stage
   int warpgroups = kWarpgroups;                 // consumers of a CTA
 };
 

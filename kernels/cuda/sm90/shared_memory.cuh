@@ -24,20 +24,22 @@ struct SharedMemory {
   using Config = ForwardConfig<kHeadDim>;
   std::uint32_t base, stages, globals;          // shared addresses, multiples of 1024 as the swizzle needs
   unsigned char* generic;
-  int global_half_bytes;
+  int global_half_bytes, rider_half_bytes;
 
-  __device__ __forceinline__ SharedMemory(unsigned char* memory, int global_rows)
-      : generic(memory), global_half_bytes(global_rows * kSwizzleBytes) {
+  __device__ __forceinline__ SharedMemory(unsigned char* memory, int global_rows, int rider_rows)
+      : generic(memory), global_half_bytes(global_rows * kSwizzleBytes), rider_half_bytes(rider_rows * kSwizzleBytes) {
     // Opaque to the compiler, which would compute it again in every loop.
     asm volatile("mov.u32 %0, %1;" : "=r"(base) : "r"(ptx::shared_address(memory)));
     globals = base + Config::kGlobalOffset;
-    stages = globals + kSegmentSlots * 2 * Config::kHalves * global_half_bytes;
+    stages = rider_query() + Config::kHalves * rider_half_bytes;
   }
 
   __device__ __forceinline__ std::uint32_t full(int stage) const { return barrier(stage); }
   __device__ __forceinline__ std::uint32_t empty(int stage) const { return barrier(kMaxStages + stage); }
   __device__ __forceinline__ std::uint32_t query_full(int buffer) const { return barrier(2 * kMaxStages + buffer); }
-  __device__ __forceinline__ std::uint32_t query_empty(int buffer) const { return barrier(2 * kMaxStages + kQueryBuffers + buffer); }
+  __device__ __forceinline__ std::uint32_t query_empty(int buffer) const {
+    return barrier(2 * kMaxStages + Config::kQueryBuffers + buffer);
+  }
   __device__ __forceinline__ std::uint32_t segment_full(int slot) const { return barrier(kSegmentBarrier + slot); }
   __device__ __forceinline__ std::uint32_t segment_empty(int slot) const { return barrier(kSegmentBarrier + kSegmentSlots + slot); }
   __device__ __forceinline__ std::uint32_t rider_query_full() const { return barrier(kSegmentBarrier + 2 * kSegmentSlots); }
@@ -46,14 +48,16 @@ struct SharedMemory {
     return reinterpret_cast<Segment*>(generic + Config::kControlOffset + kSegmentOffset)[slot];
   }
   __device__ __forceinline__ std::uint32_t query(int buffer) const { return base + Config::kQueryOffset + buffer * Config::kQueryBytes; }
-  __device__ __forceinline__ std::uint32_t rider_query() const { return base + Config::kRiderQueryOffset; }
+  __device__ __forceinline__ std::uint32_t rider_query() const {
+    return globals + kSegmentSlots * 2 * Config::kHalves * global_half_bytes;
+  }
   __device__ __forceinline__ std::uint32_t stage(int index) const { return stages + index * Config::kStageBytes; }
   __device__ __forceinline__ std::uint32_t global_keys(int slot) const { return globals + slot * 2 * Config::kHalves * global_half_bytes; }
   __device__ __forceinline__ std::uint32_t global_values(int slot) const {
     return globals + (slot * 2 + 1) * Config::kHalves * global_half_bytes;
   }
 
-  // One thread; riders: warps of the riding warpgroup that will take part. Of segments, which all lanes read, all lanes take leave: one for
+  // One thread; riders: warps that will take the global queries along. Of segments, which all lanes read, all lanes take leave: one for
   // all after __syncwarp() would do, but racecheck does not follow that.
   __device__ __forceinline__ void init_barriers(int riders) const {
     const int consumers = 4 * kWarpgroups;
@@ -61,7 +65,7 @@ struct SharedMemory {
       ptx::barrier_init(full(i), 1);
       ptx::barrier_init(empty(i), consumers + riders);
     }
-    for (int i = 0; i < kQueryBuffers; ++i) {
+    for (int i = 0; i < Config::kQueryBuffers; ++i) {
       ptx::barrier_init(query_full(i), 1);
       ptx::barrier_init(query_empty(i), 4);
     }
@@ -69,12 +73,12 @@ struct SharedMemory {
       ptx::barrier_init(segment_full(i), 1);
       ptx::barrier_init(segment_empty(i), 32 * (consumers + riders));
     }
-    ptx::barrier_init(rider_query_full(), 1);
+    ptx::barrier_init(rider_query_full(), Config::kRiders);
     ptx::barrier_init_fence();
   }
 
  private:
-  static constexpr int kSegmentBarrier = 2 * kMaxStages + 2 * kQueryBuffers;
+  static constexpr int kSegmentBarrier = 2 * kMaxStages + 2 * Config::kQueryBuffers;
   static constexpr int kSegmentOffset = 512;
   static_assert(8 * (kSegmentBarrier + 2 * kSegmentSlots + 1) <= kSegmentOffset);
   static_assert(kSegmentOffset + kSegmentSlots * sizeof(Segment) <= 1024);

@@ -2,13 +2,14 @@
 //
 // kOnline: the running maximum of Milakov and Gimelshein (2018); rescaling waits until the maximum grew by 2^8 (Flash Attention 4).
 // kOnce: the maximum of the first keys met is the shift for the whole row. Any shift gives the same quotient, so this is exact unless a
-// later score is larger by some 41 nats; then the row's sum passes kLargestSum and the row is computed again (finish.cuh). It needs
-// weights with float32's range (bfloat16) and saves the maximum, its shuffles and the rescaling of every stage but one.
+// later score is larger by some 41 nats; then the row's sum passes kLargestSum and the row is computed again (finish.cuh). It needs weights
+// with float32's range (bfloat16) and saves the maximum, its shuffles and the rescaling of every stage but one.
 #pragma once
 
 #include <cstdint>
 
 #include "kernels/cuda/ptx.cuh"
+#include "kernels/cuda/sm90/window_masks.h"
 
 namespace fovea::kernels::sm90 {
 
@@ -23,23 +24,19 @@ constexpr float kLargestSum = 1.152921504606847e18f;          // 2^60: leaves th
 template <Maximum kMaximum>
 struct RowSoftmax {
   float shift[2], sum[2];
-  bool seen;
 
   __device__ __forceinline__ void reset() {
     shift[0] = shift[1] = kUnseenShift;
     sum[0] = sum[1] = 0.0f;
-    seen = false;
   }
 
   // Takes note of new scores before they are weighed. True: the shift changed, and what was accumulated before must be multiplied by
-  // alpha (unless nothing was: kOnce).
+  // alpha (unless nothing was: kOnce, which calls this once).
   template <int kKeyRows, int kBlocks>
   __device__ __forceinline__ bool meet(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
-    if (kMaximum == Maximum::kOnce && seen) return false;
     float maximum[2];
     row_maxima<kKeyRows, kBlocks>(s, mask, maximum);
     if constexpr (kMaximum == Maximum::kOnce) {
-      seen = true;
 #pragma unroll
       for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == ptx::minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
       return true;
@@ -117,5 +114,18 @@ struct RowSoftmax {
     for (int row = 0; row < 2; ++row) maximum[row] = fmaxf(maximum[row], __shfl_xor_sync(~0u, maximum[row], 2));
   }
 };
+
+// Scores that the window or the grid cuts off: minus infinity. A stage has two rows of streamed tokens; offset as in RowWindow.
+__device__ __forceinline__ void cut_rows(float (&s)[24], const RowWindow& window, int offset) {
+#pragma unroll
+  for (int streamed = 0; streamed < kPairRows; ++streamed)
+#pragma unroll
+    for (int row = 0; row < 2; ++row)
+      if (!window.sees(row, streamed, offset)) {
+#pragma unroll
+        for (int block = 0; block < 3; ++block)
+          s[(streamed * 3 + block) * 4 + row * 2] = s[(streamed * 3 + block) * 4 + row * 2 + 1] = ptx::minus_infinity();
+      }
+}
 
 }  // namespace fovea::kernels::sm90

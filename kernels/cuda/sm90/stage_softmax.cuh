@@ -8,13 +8,26 @@
 
 namespace fovea::kernels::sm90 {
 
-// What weighing a stage came to: no key of it concerns the warp; weights; weights, and what was accumulated before must be rescaled.
-enum class Weighed { kNothing, kPlain, kRescale };
+// Scores of a pair of key rows, of a stage's.
+constexpr int kPairScores = kPairKeys / 2;
+template <int kCount>
+__device__ __forceinline__ float (&scores_of_pair(float (&s)[kCount], int pair))[kPairScores] {
+  return *reinterpret_cast<float (*)[kPairScores]>(s + pair * kPairScores);
+}
 
-template <class Element>
+// What weighing a stage came to. Bit j of `pairs`: pair j has weights, else no key of it concerns the warp. rescale: what was accumulated
+// before must be multiplied by alpha.
+struct Weighed {
+  unsigned pairs;
+  bool rescale;
+};
+
+template <class Element, int kPairs>
 class StageSoftmax {
  public:
   static constexpr Maximum kMaximum = Element::kWideRange ? Maximum::kOnce : Maximum::kOnline;
+  static constexpr unsigned kAllPairs = (1u << kPairs) - 1;
+  using Scores = float[kPairs * kPairScores];
 
   __device__ __forceinline__ StageSoftmax(float scale_log2, int global_tokens) : scale_log2_(scale_log2), global_tokens_(global_tokens) {}
 
@@ -29,12 +42,7 @@ class StageSoftmax {
   __device__ __forceinline__ void begin_tile() {
     rows_.reset();
     columns_ = kept_columns_;
-    stale_bias_ = true;
-  }
-
-  __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
-    columns_ = panel < kKeptPanels ? kept_columns_ >> 6 * panel : column_mask(segment, radius_x, panel, threadIdx.x % 32);
-    stale_bias_ = true;
+    met_ = false;
   }
 
   // Block of 16 global keys; they are every query's.
@@ -44,26 +52,44 @@ class StageSoftmax {
 #pragma unroll
     for (int i = 0; i < 4; ++i)
       if (block * kGlobalBlock + i / 2 * 8 + threadIdx.x % 4 * 2 + (i & 1) < global_tokens_) mask |= 1u << i;
-    const bool changed = rows_.template meet<1, 2>(s, mask, scale_log2_, alpha);
-    rows_.seen = global_tokens_ > 0;
+    bool changed = false;
+    if (kMaximum == Maximum::kOnline || !met_) changed = rows_.template meet<1, 2>(s, mask, scale_log2_, alpha);
+    met_ = global_tokens_ > 0;
     rows_.template bias<2>(mask, bias);
     rows_.template weigh<1, 2>(s, bias, scale_log2_);
-    return outcome(changed);
+    return {1, changed && kMaximum == Maximum::kOnline};
+  }
+
+  // Between the global keys and the first stage.
+  __device__ __forceinline__ void begin_stages() { rows_.template bias<3>(columns_, bias_); }
+
+  __device__ __forceinline__ void select_panel(const Segment& segment, int radius_x, int panel) {
+    columns_ = panel < kKeptPanels ? kept_columns_ >> 6 * panel : column_mask(segment, radius_x, panel, threadIdx.x % 32);
+    rows_.template bias<3>(columns_, bias_);
   }
 
   // The warp's rows see a pair of key rows not at all, whole, or cut by the window's or the grid's edge; offset as in RowWindow.
-  __device__ __forceinline__ Weighed weigh_stage(float (&s)[24], const RowWindow& window, int offset, float (&alpha)[2]) {
-    if (!window.whole(offset)) {
-      if (!window.visible(offset)) return Weighed::kNothing;
-      cut(s, window, offset);
+  __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowWindow& window, int offset, float (&alpha)[2]) {
+    unsigned pairs = kAllPairs;
+    const bool whole = window.whole(offset, kPairs);
+    if (!whole) pairs = cut(s, window, offset);
+    if constexpr (kMaximum == Maximum::kOnline) {
+      if (pairs == 0) return {0, false};
+      const bool changed = rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
+      if (changed) rows_.template bias<3>(columns_, bias_);
+      rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+      return {kAllPairs, changed};
+    } else {
+      if (!met_ && pairs != 0) meet_first(s, pairs);
+      if (whole) {
+        rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+      } else {
+#pragma unroll
+        for (int pair = 0; pair < kPairs; ++pair)
+          if (pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
+      }
+      return {pairs, false};
     }
-    const bool changed = rows_.template meet<kPairRows, 3>(s, columns_, scale_log2_, alpha);
-    if (changed || stale_bias_) {
-      rows_.template bias<3>(columns_, bias_);
-      stale_bias_ = false;
-    }
-    rows_.template weigh<kPairRows, 3>(s, bias_, scale_log2_);
-    return outcome(changed);
   }
 
   __device__ __forceinline__ const RowSoftmax<kMaximum>& rows() const { return rows_; }
@@ -71,27 +97,37 @@ class StageSoftmax {
  private:
   static constexpr int kKeptPanels = 5;
 
-  __device__ __forceinline__ static Weighed outcome(bool changed) {
-    return changed && kMaximum == Maximum::kOnline ? Weighed::kRescale : Weighed::kPlain;
+  // The one maximum, where no global key has given it; of the pairs that are visible.
+  __device__ __forceinline__ void meet_first(Scores& s, unsigned pairs) {
+    float alpha[2];
+#pragma unroll
+    for (int pair = 0; pair < kPairs; ++pair)
+      if (!(pairs >> pair & 1)) {
+#pragma unroll
+        for (float& x : scores_of_pair(s, pair)) x = ptx::minus_infinity();
+      }
+    rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
+    rows_.template bias<3>(columns_, bias_);
+    met_ = true;
   }
 
-  __device__ __forceinline__ static void cut(float (&s)[24], const RowWindow& window, int offset) {
+  // Returns which pairs are visible. A running maximum looks at all of them, so that those that are not must not count.
+  __device__ __forceinline__ static unsigned cut(Scores& s, const RowWindow& window, int offset) {
+    unsigned pairs = 0;
 #pragma unroll
-    for (int key_row = 0; key_row < kPairRows; ++key_row)
-#pragma unroll
-      for (int row = 0; row < 2; ++row)
-        if (!window.sees(row, key_row, offset)) {
-#pragma unroll
-          for (int block = 0; block < 3; ++block)
-            s[(key_row * 3 + block) * 4 + row * 2] = s[(key_row * 3 + block) * 4 + row * 2 + 1] = ptx::minus_infinity();
-        }
+    for (int pair = 0; pair < kPairs; ++pair) {
+      const int at = offset + pair * kPairRows;
+      if (window.visible(at)) pairs |= 1u << pair;
+      if (!window.whole(at) && (kMaximum == Maximum::kOnline || window.visible(at))) cut_rows(scores_of_pair(s, pair), window, at);
+    }
+    return pairs;
   }
 
   const float scale_log2_;
   const int global_tokens_;
   std::uint32_t kept_columns_ = 0;
   std::uint32_t columns_ = 0;                   // column_mask of the panel at hand in the lowest bits
-  bool stale_bias_ = true;                      // bias_ belongs to another panel or tile
+  bool met_ = false;                            // kOnce: the maximum is known
   float bias_[2][6];
   RowSoftmax<kMaximum> rows_;
 };

@@ -1,4 +1,5 @@
 // A warp beside the producer that brings log-sum-exp and delta of the queries: with every tile of queries, or with every stage of them.
+// Where delta is still to be made it brings what is subtracted from it, the gradient of the log-sum-exp.
 // Single floats anywhere in [B, heads, N], so cp.async and not TMA; queries outside the grid get zeros.
 #pragma once
 
@@ -41,14 +42,14 @@ class StatisticsLoader {
   __device__ __forceinline__ void load_stages(const Segment& segment) {
     const int radius = arguments_.schedule.groups[segment.group].y.radius;
 #pragma unroll 1
-    for (int pair = segment.pair_begin; pair < segment.pair_end; ++pair)
+    for (int band = segment.band_begin; band < segment.band_end; ++band)
 #pragma unroll 1
       for (int panel = 0; panel < segment.panels; ++panel) {
         ptx::barrier_wait(shared_.empty(ring_.stage), ring_.parity ^ 1);
         if (lane_ < kPanelColumns) {
 #pragma unroll
           for (int i = 0; i < kPairRows; ++i)
-            load(segment, shared_.statistics(ring_.stage), i * kPanelColumns + lane_, pair_row(pair, radius) + i,
+            load(segment, shared_.statistics(ring_.stage), i * kPanelColumns + lane_, band_row(band, radius, kPairRows) + i,
                  segment.column_begin + panel * kPanelColumns + lane_);
         }
         copies_arrive(shared_.full(ring_.stage));
@@ -64,8 +65,9 @@ class StatisticsLoader {
         inside ? plane * arguments_.tokens + arguments_.global_tokens +
                      token_of(group, segment.phase_y, segment.phase_x, arguments_.grid_width, y, x)
                : 0;
+    const float* second = Config::kMakesDelta ? arguments_.grad_lse : arguments_.delta;
     copy_float(statistics + row * 4, arguments_.lse + at, inside);
-    copy_float(statistics + (Config::kStatisticRows + row) * 4, arguments_.delta + at, inside);
+    copy_float(statistics + (Config::kStatisticRows + row) * 4, second ? second + at : arguments_.lse, inside && second);
   }
 
   const BackwardArguments& arguments_;

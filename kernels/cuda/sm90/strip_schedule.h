@@ -14,7 +14,7 @@ namespace fovea::kernels::sm90 {
 
 constexpr int kTile = 8;                        // query tile: 8 x 8 = 64 rows, the M of one warpgroup's product
 constexpr int kWarpgroups = 3;                  // consumers, where they have the registers; tile n of a CTA belongs to warpgroup n % 3
-constexpr int kPairRows = 2;                    // key rows of one stage
+constexpr int kPairRows = 2;                    // key rows that are masked together; a stage holds one pair or two
 constexpr int kPanelColumns = 24;               // key columns of one stage: a tile's own 8 and 8 on either side
 constexpr int kMaxGroups = 6;
 constexpr int kMaxDilation = 8;                 // largest element stride of a tensor map
@@ -44,18 +44,19 @@ struct DilationGroup {
 
 struct Schedule {
   int heads, ctas, group_count;
+  int band_rows;                                // key rows of a stage
   DilationGroup groups[kMaxGroups];
   std::uint8_t head_order[kMaxHeads];
 };
 
-// Pairs of key rows. Pair p holds rows 2p - parity and the one after it; the parity of the radius makes the first row that the (even)
-// first query row of a warp sees the first row of a pair.
-FOVEA_HOST_DEVICE int pair_row(int pair, int radius_y) { return pair * kPairRows - (radius_y & 1); }
-FOVEA_HOST_DEVICE int first_pair(int tile, int radius_y) {
-  return (larger(0, tile * kTile - radius_y) + (radius_y & 1)) / kPairRows;
+// Bands of key rows, those of a stage. They are placed so that the first row that a tile of queries sees is the first row of a band; then
+// the first row that the (even) first query row of a warp sees is the first of a pair.
+FOVEA_HOST_DEVICE int band_row(int band, int radius_y, int band_rows) { return band * band_rows - radius_y % band_rows; }
+FOVEA_HOST_DEVICE int first_band(int tile, int radius_y, int band_rows) {
+  return (larger(0, tile * kTile - radius_y) + radius_y % band_rows) / band_rows;
 }
-FOVEA_HOST_DEVICE int end_pair(int tile, int radius_y, int rows) {
-  return (smaller(rows - 1, tile * kTile + kTile - 1 + radius_y) + (radius_y & 1)) / kPairRows + 1;
+FOVEA_HOST_DEVICE int end_band(int tile, int radius_y, int rows, int band_rows) {
+  return (smaller(rows - 1, tile * kTile + kTile - 1 + radius_y) + radius_y % band_rows) / band_rows + 1;
 }
 
 }  // namespace fovea::kernels::sm90

@@ -10,7 +10,7 @@ struct Segment {
   bool first_of_head;                           // exactly one segment of a (batch, head) says so
   int phase_y, phase_x, rows, columns;          // of the phase; the coordinates below are the phase's
   int x0, tile_begin, tile_end;                 // empty: the CTA's work is done
-  int pair_begin, pair_end, column_begin, panels;
+  int band_begin, band_end, column_begin, panels;              // bands of key rows, panels of key columns: a stage for each of both
 };
 
 class StripStream {
@@ -75,8 +75,8 @@ class StripStream {
     segment.tile_end = smaller(tile_, divide_up(segment.rows, kTile));
     if (segment.x0 >= segment.columns || segment.tile_begin >= segment.tile_end) return false;
     segment.first_of_head = segment.x0 + segment.phase_x + segment.phase_y + segment.tile_begin == 0;
-    segment.pair_begin = first_pair(segment.tile_begin, group.y.radius);
-    segment.pair_end = end_pair(segment.tile_end - 1, group.y.radius, segment.rows);
+    segment.band_begin = first_band(segment.tile_begin, group.y.radius, schedule_.band_rows);
+    segment.band_end = end_band(segment.tile_end - 1, group.y.radius, segment.rows, schedule_.band_rows);
     segment.column_begin = larger(0, segment.x0 - divide_up(group.x.radius, kTile) * kTile);
     const int column_end = smaller(segment.columns, segment.x0 + kTile + group.x.radius);
     segment.panels = divide_up(column_end - segment.column_begin, kPanelColumns);

@@ -17,7 +17,6 @@ FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_high(int group_stride_bytes
   return 0x40000000u | static_cast<std::uint32_t>(group_stride_bytes) >> 4;
 }
 constexpr std::uint32_t kDenseRows = descriptor_high(8 * kSwizzleBytes);
-constexpr std::uint32_t kPanelRows = descriptor_high(kPanelColumns * kSwizzleBytes);   // the same 8 columns of successive key rows
 
 __device__ __forceinline__ void products_begin() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void products_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
@@ -35,6 +34,7 @@ __device__ __forceinline__ void products_settle(float (&d)[kCount]) {
 #define FOVEA_L8 "%0, %1, %2, %3, %4, %5, %6, %7"
 #define FOVEA_L24 FOVEA_L8 ", %8, %9, %10, %11, %12, %13, %14, %15, %16, %17, %18, %19, %20, %21, %22, %23"
 #define FOVEA_L32 FOVEA_L24 ", %24, %25, %26, %27, %28, %29, %30, %31"
+#define FOVEA_L48 FOVEA_L32 ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47"
 
 // d [64 x 16] (+)= A B^T, both from shared memory, K-major. B's groups of 8 keys lie as kKeyHigh says.
 #define FOVEA_SCORES_16(TYPE)                                                                                              \
@@ -60,28 +60,18 @@ __device__ __forceinline__ void scores_product(float (&d)[24], std::uint32_t a, 
 }
 #undef FOVEA_SCORES_48
 
-// The same with A in registers.
-#define FOVEA_SCORES_R16(TYPE)                                                                                             \
-  asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%12, %13};\nsetp.ne.b32 p, %14, 0;\n" \
-               "wgmma.mma_async.sync.aligned.m64n16k16.f32." TYPE "." TYPE " {" FOVEA_L8 "}, {%8, %9, %10, %11}, b, p, 1, 1, 0;\n}\n" \
-               : FOVEA_D8(d, 0) \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(kKeyHigh), "n"(kAccumulate))
+// d [64 x 96] likewise.
+#define FOVEA_SCORES_96(TYPE)                                                                                                  \
+  asm volatile("{\n.reg .pred p;\n.reg .b64 a, b;\nmov.b64 a, {%48, %50};\nmov.b64 b, {%49, %51};\nsetp.ne.b32 p, %52, 0;\n"  \
+               "wgmma.mma_async.sync.aligned.m64n96k16.f32." TYPE "." TYPE " {" FOVEA_L48 "}, a, b, p, 1, 1, 0, 0;\n}\n"       \
+               : FOVEA_D8(d, 0), FOVEA_D8(d, 8), FOVEA_D8(d, 16), FOVEA_D8(d, 24), FOVEA_D8(d, 32), FOVEA_D8(d, 40)            \
+               : "r"(a), "r"(b), "n"(kDenseRows), "n"(kKeyHigh), "n"(kAccumulate))
 template <class Element, std::uint32_t kKeyHigh, int kAccumulate>
-__device__ __forceinline__ void scores_product(float (&d)[8], const std::uint32_t (&a)[4], std::uint32_t b) {
-  if constexpr (Element::kWideRange) FOVEA_SCORES_R16("bf16"); else FOVEA_SCORES_R16("f16");
+__device__ __forceinline__ void scores_product(float (&d)[48], std::uint32_t a, std::uint32_t b) {
+  if constexpr (Element::kWideRange) FOVEA_SCORES_96("bf16"); else FOVEA_SCORES_96("f16");
 }
-#undef FOVEA_SCORES_R16
+#undef FOVEA_SCORES_96
 
-#define FOVEA_SCORES_R48(TYPE)                                                                                             \
-  asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%28, %29};\nsetp.ne.b32 p, %30, 0;\n" \
-               "wgmma.mma_async.sync.aligned.m64n48k16.f32." TYPE "." TYPE " {" FOVEA_L24 "}, {%24, %25, %26, %27}, b, p, 1, 1, 0;\n}\n" \
-               : FOVEA_D8(d, 0), FOVEA_D8(d, 8), FOVEA_D8(d, 16) \
-               : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b), "n"(kKeyHigh), "n"(kAccumulate))
-template <class Element, std::uint32_t kKeyHigh, int kAccumulate>
-__device__ __forceinline__ void scores_product(float (&d)[24], const std::uint32_t (&a)[4], std::uint32_t b) {
-  if constexpr (Element::kWideRange) FOVEA_SCORES_R48("bf16"); else FOVEA_SCORES_R48("f16");
-}
-#undef FOVEA_SCORES_R48
 // d [64 x 64] (+)= P V for 16 keys: P from registers, V MN-major. accumulate: 0 overwrites d.
 #define FOVEA_VALUES(TYPE)                                                                                               \
   asm volatile("{\n.reg .pred p;\n.reg .b64 b;\nmov.b64 b, {%36, %37};\nsetp.ne.b32 p, %38, 0;\n"                        \
@@ -99,5 +89,6 @@ __device__ __forceinline__ void values_product(float (&d)[32], const std::uint32
 #undef FOVEA_L8
 #undef FOVEA_L24
 #undef FOVEA_L32
+#undef FOVEA_L48
 
 }  // namespace fovea::kernels::sm90

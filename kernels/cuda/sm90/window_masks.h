@@ -14,15 +14,18 @@ namespace fovea::kernels::sm90 {
 // see; it is even (strip_schedule.h), so that only the first and the last pair of the window are cut, and those at the grid's edges.
 struct RowWindow {
   int last;                                     // offset of the last pair in the window
-  int cut_below, cut_above;                     // offsets strictly between are seen whole
+  int whole_begin, whole_end;                   // offsets of pairs that are seen whole
   int origin, rows;                             // grid row = origin + offset; rows of the grid
 
   FOVEA_HOST_DEVICE RowWindow(int query_row, int radius_y, int grid_rows)
       : last(2 * radius_y), origin(query_row - radius_y), rows(grid_rows) {
-    cut_below = larger(0, -1 - origin);
-    cut_above = smaller(last, rows - 1 - origin);
+    whole_begin = larger(1, -origin);
+    whole_end = larger(whole_begin, smaller(last, rows - 1 - origin));
   }
-  FOVEA_HOST_DEVICE bool whole(int offset) const { return offset > cut_below && offset < cut_above; }
+  // All of `pairs` pairs from this one on.
+  FOVEA_HOST_DEVICE bool whole(int offset, int pairs = 1) const {
+    return offset >= whole_begin && offset + kPairRows * (pairs - 1) < whole_end;
+  }
   FOVEA_HOST_DEVICE bool visible(int offset) const { return offset >= 0 && offset <= last; }
   FOVEA_HOST_DEVICE bool sees(int query_row, int key_row, int offset) const {
     const int distance = offset + key_row - query_row, row = origin + offset + key_row;

@@ -63,7 +63,7 @@ Errors errors_of(const Geometry& g, int dim, const kernels::ConstView& result, c
 }
 
 // Bound: twice the error of plain arithmetic in the same type, plus what float32 sums of this depth and logits of this size may lose.
-// The largest error of many roundings varies more than their mean square; there three times.
+// The largest error of many roundings varies more than their mean square: there three times the largest of several ways to round.
 std::string judge(const char* name, const Errors& e, const double (&rows)[2], double magnitude, double slack) {
   if (e.not_finite > 0) return std::string(name) + ": " + std::to_string(e.not_finite) + " elements not written or not finite; ";
   std::string wrong;
@@ -90,7 +90,8 @@ template <class Element>
 class Check {
  public:
   Check(const Case& c, const Backend& backend, int compute_capability)
-      : c_(c), backend_(backend), capability_(compute_capability), in_(c), dim_(c.shape.head_dim), output_(rows() * dim_), lse_(rows()) {
+      : c_(c), backend_(backend), capability_(compute_capability), in_(c), dim_(c.shape.head_dim), output_(rows() * dim_), lse_(rows()),
+        gradients_{Expected(rows() * dim_), Expected(rows() * dim_), Expected(rows() * dim_)} {
     const kernels::AttentionShape& s = c.shape;
     g_ = {int(s.batch), s.heads, int(s.grid_height), int(s.grid_width), s.global_tokens, s.window_height / 2, s.window_width / 2, {}};
     std::copy(c.dilation.begin(), c.dilation.end(), g_.dilation);
@@ -105,9 +106,7 @@ class Check {
     if (reason) return std::string("skipped: ") + reason;
     run_backend(first);
     run_backend(second);
-    std::string wrong = check_forward(first);
-    if (backward_ran_) wrong += check_backward(first);
-    wrong += check_guards(first);
+    std::string wrong = check_values(first) + check_guards(first);
     const unsigned long long different = different_bytes(first.output.buffer(), second.output.buffer()) +
                                          different_bytes(first.lse, second.lse) +
                                          different_bytes(first.gradients.buffer(), second.gradients.buffer());
@@ -138,51 +137,63 @@ class Check {
     return guard_changes_ == 0 ? "" : std::to_string(guard_changes_) + " bytes written past the ends of a buffer; ";
   }
 
-  std::string check_forward(const Outputs& out) {
+  // Truth once, then the yardstick for one unit of weights after the other until all is within bounds: mean squares of the first, the
+  // largest error of all of them, because the largest of many roundings is a matter of chance.
+  std::string check_values(const Outputs& out) {
     const kernels::ConstView q = in_.qkv[0].as_const(), k = in_.qkv[1].as_const(), v = in_.qkv[2].as_const();
-    oracle_forward<Element, double, false><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.truth.template data<double>(),
-                                                                  lse_.truth.template data<double>());
-    oracle_forward<Element, float, true><<<blocks_, kThreads>>>(g_, dim_, c_.scale, q, k, v, output_.plain.template data<float>(),
-                                                                lse_.plain.template data<float>());
-    const std::int64_t n = g_.tokens();
-    const Errors lse = errors_of<float>(g_, 1, {out.lse.data(), g_.heads * n, 1, n}, lse_);
-    const Errors output = errors_of<Element>(g_, dim_, out.output[0].as_const(), output_);
-    const double window = std::min<double>(c_.shape.window_height, g_.height) * std::min<double>(c_.shape.window_width, g_.width);
-    const double depth = g_.global_tokens > 0 ? double(n) : window;
-    // A score is a sum of D products; float32 loses up to D * eps of its size, and that much relative error goes to a weight.
-    slack_ = FLT_EPSILON * (depth + dim_ * (1 + lse.truth_largest));
-    const double lse_rows[2] = {elements_[0] / dim_, elements_[1] / dim_};
-    return judge("lse", lse, lse_rows, 1 + lse.truth_largest, FLT_EPSILON * (std::sqrt(depth) + dim_)) +
-           judge("output", output, elements_, rms_value(output, elements_), slack_);
-  }
-
-  std::string check_backward(const Outputs& out) {
-    const BackwardInputs in{in_.qkv[0].as_const(), in_.qkv[1].as_const(), in_.qkv[2].as_const(), in_.grad_output[0].as_const(),
-                            c_.with_grad_lse ? in_.grad_lse.template data<float>() : nullptr};
-    Expected query(rows() * dim_), key(rows() * dim_), value(rows() * dim_);
-    run_backward_oracle<double, false>(in, output_.truth, lse_.truth, query.truth, key.truth, value.truth);
-    run_backward_oracle<float, true>(in, output_.plain, lse_.plain, query.plain, key.plain, value.plain);
-    Errors errors[3];
-    const Expected* const expected[3] = {&query, &key, &value};
-    double magnitude = 0;                        // a gradient may vanish by cancellation of terms as large as the others
-    for (int i = 0; i < 3; ++i) {
-      errors[i] = errors_of<Element>(g_, dim_, out.gradients[i].as_const(), *expected[i]);
-      magnitude = std::max(magnitude, rms_value(errors[i], elements_));
+    const BackwardInputs in{q, k, v, in_.grad_output[0].as_const(), c_.with_grad_lse ? in_.grad_lse.template data<float>() : nullptr};
+    run_oracle<double, false>(1, in, &Expected::truth);
+    Errors lse{}, output{}, gradients[3]{};
+    std::string wrong;
+    for (const float unit : {1.f, 1.19f, 1.41f, 1.68f}) {
+      run_oracle<float, true>(unit, in, &Expected::plain);
+      measure(lse, errors_of<float>(g_, 1, {out.lse.data(), g_.heads * g_.tokens(), 1, g_.tokens()}, lse_));
+      measure(output, errors_of<Element>(g_, dim_, out.output[0].as_const(), output_));
+      for (int i = 0; backward_ran_ && i < 3; ++i)
+        measure(gradients[i], errors_of<Element>(g_, dim_, out.gradients[i].as_const(), gradients_[i]));
+      wrong = judge_all(lse, output, gradients);
+      if (wrong.empty()) break;
     }
-    return judge("grad_query", errors[0], elements_, magnitude, slack_) + judge("grad_key", errors[1], elements_, magnitude, slack_) +
-           judge("grad_value", errors[2], elements_, magnitude, slack_);
+    return wrong;
   }
 
+  std::string judge_all(const Errors& lse, const Errors& output, const Errors (&gradients)[3]) const {
+    const double window = std::min<double>(c_.shape.window_height, g_.height) * std::min<double>(c_.shape.window_width, g_.width);
+    const double depth = g_.global_tokens > 0 ? double(g_.tokens()) : window;
+    // A score is a sum of D products; float32 loses up to D * eps of its size, and that much relative error goes to a weight.
+    const double slack = FLT_EPSILON * (depth + dim_ * (1 + lse.truth_largest));
+    const double lse_rows[2] = {elements_[0] / dim_, elements_[1] / dim_};
+    std::string wrong = judge("lse", lse, lse_rows, 1 + lse.truth_largest, FLT_EPSILON * (std::sqrt(depth) + dim_)) +
+                        judge("output", output, elements_, rms_value(output, elements_), slack);
+    double magnitude = 0;                        // a gradient may vanish by cancellation of terms as large as the others
+    for (const Errors& e : gradients) magnitude = std::max(magnitude, rms_value(e, elements_));
+    const char* const names[3] = {"grad_query", "grad_key", "grad_value"};
+    for (int i = 0; backward_ran_ && i < 3; ++i) wrong += judge(names[i], gradients[i], elements_, magnitude, slack);
+    return wrong;
+  }
+
+  static void measure(Errors& all, const Errors& now) {
+    const bool first = all.truth_largest == 0;
+    const Errors before = all;
+    if (first) all = now;
+    for (int group = 0; group < 2; ++group) all.plain_largest[group] = std::max(before.plain_largest[group], now.plain_largest[group]);
+  }
+
+  // Forward and, if the back end has one, backward, into the truth or the yardstick.
   template <class Real, bool kRounded>
-  void run_backward_oracle(const BackwardInputs& in, const DeviceBuffer& output, const DeviceBuffer& lse, const DeviceBuffer& query,
-                           const DeviceBuffer& key, const DeviceBuffer& value) {
-    DeviceBuffer delta(std::size_t(rows()) * sizeof(Real));
-    oracle_delta<Element, Real><<<blocks_, kThreads>>>(g_, dim_, in, output.data<Real>(), delta.data<Real>());
-    oracle_grad_query<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, in, lse.data<Real>(), delta.data<Real>(),
-                                                                      query.data<Real>());
-    oracle_grad_key_value<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, in, lse.data<Real>(), delta.data<Real>(),
-                                                                           key.data<Real>(), value.data<Real>());
-    require_cuda(cudaDeviceSynchronize(), "oracle");
+  void run_oracle(float unit, const BackwardInputs& in, DeviceBuffer Expected::*to) {
+    const auto at = [&](Expected& e) { return (e.*to).template data<Real>(); };
+    oracle_forward<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, unit, in.query, in.key, in.value, at(output_),
+                                                                   at(lse_));
+    if (backward_ran_) {
+      DeviceBuffer delta(std::size_t(rows()) * sizeof(Real));
+      oracle_delta<Element, Real><<<blocks_, kThreads>>>(g_, dim_, in, at(output_), delta.data<Real>());
+      oracle_grad_query<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, unit, in, at(lse_), delta.data<Real>(),
+                                                                        at(gradients_[0]));
+      oracle_grad_key_value<Element, Real, kRounded><<<blocks_, kThreads>>>(g_, dim_, c_.scale, unit, in, at(lse_), delta.data<Real>(),
+                                                                            at(gradients_[1]), at(gradients_[2]));
+      require_cuda(cudaDeviceSynchronize(), "oracle");
+    }
   }
 
   const Case& c_;
@@ -190,10 +201,10 @@ class Check {
   int capability_;
   Inputs<Element> in_;
   int dim_;
-  Expected output_, lse_;
+  Expected output_, lse_, gradients_[3];
   Geometry g_{};
   unsigned blocks_ = 0;
-  double elements_[2], slack_ = 0;
+  double elements_[2];
   bool backward_ran_ = false;
   unsigned long long guard_changes_ = 0;
 };

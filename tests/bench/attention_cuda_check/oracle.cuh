@@ -2,6 +2,8 @@
 //
 // Oracle<double, false> is the truth. Oracle<float, true> is plain arithmetic in the element type's precision: float32 sums, weights
 // rounded to the element type before they meet values, as every attention in that type does. Its error against the truth is the yardstick.
+// `unit` is what a weight of 1 is rounded as: a softmax may be shifted by anything, and where a weight falls between two numbers of the
+// type depends on it.
 #pragma once
 
 #include <cuda_bf16.h>
@@ -40,8 +42,8 @@ struct Neighbours {
 };
 
 template <class Element, class Real, bool kRounded>
-__device__ Real weight(Real x) {
-  return kRounded ? Real(Element(float(x))) : x;
+__device__ Real weight(Real x, float unit = 1) {
+  return kRounded ? Real(Element(float(x) * unit)) / Real(unit) : x;
 }
 
 template <class Element, class Real>
@@ -88,8 +90,8 @@ struct Row {
 
 // output [B, heads, N, dim] and lse [B, heads, N], contiguous.
 template <class Element, class Real, bool kRounded>
-__global__ void oracle_forward(Geometry g, int dim, float scale, kernels::ConstView query, kernels::ConstView key, kernels::ConstView value,
-                               Real* output, Real* lse) {
+__global__ void oracle_forward(Geometry g, int dim, float scale, float unit, kernels::ConstView query, kernels::ConstView key,
+                               kernels::ConstView value, Real* output, Real* lse) {
   __shared__ Real weights[kThreads];
   const Row r(g);
   const Neighbours near(g, r.head, r.token);
@@ -104,7 +106,7 @@ __global__ void oracle_forward(Geometry g, int dim, float scale, kernels::ConstV
     const std::int64_t i = first + threadIdx.x;
     const Real p = i < near.count ? exp(score(i) - largest) : Real(0);
     sum += p;
-    weights[threadIdx.x] = weight<Element, Real, kRounded>(p);
+    weights[threadIdx.x] = weight<Element, Real, kRounded>(p, unit);
     __syncthreads();
     if (int(threadIdx.x) < dim)
       for (int j = 0; j < kThreads && first + j < near.count; ++j)
@@ -134,7 +136,7 @@ __global__ void oracle_delta(Geometry g, int dim, BackwardInputs in, const Real*
 
 // Gradients [B, heads, N, dim], contiguous.
 template <class Element, class Real, bool kRounded>
-__global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta,
+__global__ void oracle_grad_query(Geometry g, int dim, float scale, float unit, BackwardInputs in, const Real* lse, const Real* delta,
                                   Real* grad_query) {
   __shared__ Real weights[kThreads];
   const Row r(g);
@@ -147,7 +149,7 @@ __global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInpu
       const std::int64_t t = near.token(first + threadIdx.x);
       const Real p = exp(Real(scale) * dot<Element, Real>(q, row<Element>(in.key, r.batch, r.head, t), dim) - lse[r.index]);
       const Real grad_weight = dot<Element, Real>(grad, row<Element>(in.value, r.batch, r.head, t), dim);
-      weights[threadIdx.x] = weight<Element, Real, kRounded>(p * (grad_weight - delta[r.index]));
+      weights[threadIdx.x] = weight<Element, Real, kRounded>(p * (grad_weight - delta[r.index]), unit);
     }
     __syncthreads();
     if (int(threadIdx.x) < dim)
@@ -159,7 +161,7 @@ __global__ void oracle_grad_query(Geometry g, int dim, float scale, BackwardInpu
 }
 
 template <class Element, class Real, bool kRounded>
-__global__ void oracle_grad_key_value(Geometry g, int dim, float scale, BackwardInputs in, const Real* lse, const Real* delta,
+__global__ void oracle_grad_key_value(Geometry g, int dim, float scale, float unit, BackwardInputs in, const Real* lse, const Real* delta,
                                       Real* grad_key, Real* grad_value) {
   __shared__ Real weights[kThreads], grads[kThreads];
   const Row r(g);
@@ -173,8 +175,8 @@ __global__ void oracle_grad_key_value(Geometry g, int dim, float scale, Backward
       const std::int64_t t = near.token(first + threadIdx.x);
       const Real p = exp(Real(scale) * dot<Element, Real>(k, row<Element>(in.query, r.batch, r.head, t), dim) - lse[plane + t]);
       const Real grad = p * (dot<Element, Real>(v, row<Element>(in.grad_output, r.batch, r.head, t), dim) - delta[plane + t]);
-      weights[threadIdx.x] = weight<Element, Real, kRounded>(p);
-      grads[threadIdx.x] = weight<Element, Real, kRounded>(grad);
+      weights[threadIdx.x] = weight<Element, Real, kRounded>(p, unit);
+      grads[threadIdx.x] = weight<Element, Real, kRounded>(grad, unit);
     }
     __syncthreads();
     if (int(threadIdx.x) < dim)
