@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <utility>
 
 #include "core/image/writers.h"
 
@@ -35,7 +36,10 @@ std::vector<Outline> outlines_of(const analysis::Answer& answer, const PictureSu
   const Rect pixels{0, 0, subject.rgb.width(), subject.rgb.height()};
   std::vector<Outline> outlines;
   for (const auto& outline : answer.outlines) {
-    outlines.push_back({spread_cells(to_mask(outline.inside), subject.patch, pixels, size.width, size.height), outline.name});
+    const auto mask = without_specks(to_mask(outline.inside), outline.smallest);
+    std::string name = outline.name;
+    if (outline.smallest > 1) name.append(" (parts of ").append(std::to_string(outline.smallest)).append(" tokens and more)");
+    outlines.push_back({spread_cells(mask, subject.patch, pixels, size.width, size.height), std::move(name)});
   }
   return outlines;
 }

@@ -109,6 +109,19 @@ void draw_outline(cv::Mat picture, const ImageU8& inside, const cv::Scalar& ink)
   picture.setTo(ink, mask & ~eroded);
 }
 
+// Turns the mask's (or its background's) connected parts of fewer than `smallest` cells into the other.
+void turn_small(cv::Mat& mask, bool of_background, std::int64_t smallest) {
+  cv::Mat labels, statistics, centres;
+  const int count = cv::connectedComponentsWithStats(of_background ? cv::Mat(mask == 0) : mask, labels, statistics, centres, 4, CV_32S);
+  std::vector<bool> small(static_cast<std::size_t>(count));
+  for (int i = 1; i < count; ++i) small[static_cast<std::size_t>(i)] = statistics.at<int>(i, cv::CC_STAT_AREA) < smallest;
+  for (int y = 0; y < mask.rows; ++y) {
+    for (int x = 0; x < mask.cols; ++x) {
+      if (small[static_cast<std::size_t>(labels.at<int>(y, x))]) mask.at<std::uint8_t>(y, x) = of_background ? 255 : 0;
+    }
+  }
+}
+
 std::string caption_of(const HeatmapOptions& options) {
   std::string text = options.caption;
   for (std::size_t i = 0; i < options.outlines.size() && i < kOutlineInks.size(); ++i) {
@@ -171,6 +184,15 @@ ImageU8 colour_values(const ImageF32& values, const ValueRange& range, ColourMap
     for (int c = 0; c < 3; ++c) *out++ = colour[c];
   }
   return colours;
+}
+
+ImageU8 without_specks(const ImageU8& inside, std::int64_t smallest) {
+  ImageU8 result = inside.clone();
+  cv::Mat mask(static_cast<int>(result.height()), static_cast<int>(result.width()), CV_8UC1, result.samples().data());
+  mask.setTo(255, mask != 0);
+  turn_small(mask, /*of_background=*/false, smallest);
+  turn_small(mask, /*of_background=*/true, smallest);
+  return result;
 }
 
 ImageU8 draw_heatmap(const ImageU8& rgb, const ImageF32& values, const HeatmapOptions& options) {

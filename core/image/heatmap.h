@@ -30,6 +30,10 @@ ValueRange percentile_range(std::span<const float> values, double low_percent, d
 // [H, W, 3]; values outside the range take its ends' colours, values that are no numbers are black.
 ImageU8 colour_values(const ImageF32& values, const ValueRange& range, ColourMap map, ColourScale scale = ColourScale::kLinear);
 
+// The set without its connected parts (cells that share a side) of fewer than `smallest` cells, and without holes as small: a contour that
+// can be read where a threshold cuts through noise. smallest: at least 1.
+ImageU8 without_specks(const ImageU8& inside, std::int64_t smallest);
+
 // A set of cells whose border is drawn: where `inside` is not 0.
 struct Outline { ImageU8 inside{}; std::string name{}; };
 

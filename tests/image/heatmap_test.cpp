@@ -167,6 +167,25 @@ TEST(Heatmap, OutlinesFollowTheCells) {
   EXPECT_EQ(colour_at(picture, 5, 5), cell);
 }
 
+TEST(Heatmap, SpecksAndPinholesHaveNoContour) {
+  ImageU8 inside(12, 9, 1);
+  for (int y = 2; y < 7; ++y) {
+    for (int x = 1; x < 6; ++x) inside.row(y)[x] = 1;      // 25 cells, with
+  }
+  inside.row(4)[3] = 0;                                    // a hole of one: 24
+  inside.row(1)[9] = inside.row(2)[9] = inside.row(3)[10] = 1;   // specks of two and one that share a corner
+  const auto cells = [&](std::int64_t smallest) {
+    const auto kept = without_specks(inside, smallest);
+    return std::count_if(kept.samples().begin(), kept.samples().end(), [](std::uint8_t cell) { return cell != 0; });
+  };
+  EXPECT_EQ(cells(1), 27);
+  EXPECT_EQ(cells(2), 27);    // the single speck is gone, the hole is filled
+  EXPECT_EQ(cells(3), 25);
+  EXPECT_EQ(cells(24), 25);
+  EXPECT_EQ(cells(25), 0);    // parts first: 24 cells and their hole are too few
+  EXPECT_EQ(without_specks(inside, 3).row(4)[3] != 0, true);
+}
+
 TEST(Heatmap, LongCaptionsTakeMoreLines) {
   const ImageU8 rgb(200, 100, 3);
   const auto height = [&](const std::string& caption) { return draw_heatmap(rgb, plane(1, 1, {0}), {.range = {0, 1}, .caption = caption}).height(); };

@@ -50,7 +50,7 @@ Answer answer_norms(const Asked& asked) {
   const auto outlier = norms.outlier.view(shape).cpu();
   Answer result{.plane = norms.norm.view(shape).cpu(), .unit = "norm of features"};
   const auto count = outlier.sum().item<std::int64_t>();
-  if (count > 0) result.outlines = {{outlier, "outliers"}};
+  if (count > 0) result.outlines = {{.inside = outlier, .name = "outliers"}};
   result.numbers = {{"threshold", norms.threshold}, {"outliers", count}, {"median", norms.norm.median().item<double>()},
                     {"largest", norms.norm.max().item<double>()}, {"outlier_tokens", nlohmann::json::array()}};
   const auto places = outlier.nonzero();   // [count, 2]

@@ -9,6 +9,9 @@
 namespace fovea::analysis {
 namespace {
 
+// Of a receptive field's contours: tokens that hardly differ lie on both sides of a threshold, each a speck of its own.
+constexpr std::int64_t kSmallestPart = 25;
+
 nlohmann::json rect_json(const GridRect& rect) { return {{"y", rect.y}, {"x", rect.x}, {"height", rect.height}, {"width", rect.width}}; }
 
 TokenMap disc_map(const AttentionLayer& layer, const GridRect& around, double radius) {
@@ -71,7 +74,7 @@ Answer answer_rollout(const Asked& asked) {
   result.numbers["field"] = field_json(field, asked.patch());
   if (query.method != Method::kField) return result;
   for (const auto& contour : field.contours) {
-    result.outlines.push_back({result.plane >= contour.threshold, std::to_string(std::lround(100 * contour.share)) + " %"});
+    result.outlines.push_back({result.plane >= contour.threshold, std::to_string(std::lround(100 * contour.share)) + " %", kSmallestPart});
   }
   result.plane = share_held(result.plane);
   result.unit = "share held by tokens as strong";

@@ -81,7 +81,11 @@ struct Answer {
   torch::Tensor asked{};          // [rect.height, rect.width] bool on the CPU: the tokens asked about; undefined without, or for a global one
   std::string note{};             // what a caption adds: a mean, what bounds the numbers, ...
   // Sets of tokens to be outlined: the field's 50 % and 90 %, outliers.
-  struct Outline { torch::Tensor inside{}; std::string name{}; };   // [rect.height, rect.width] bool, CPU
+  struct Outline {
+    torch::Tensor inside{};      // [rect.height, rect.width] bool, CPU
+    std::string name{};
+    std::int64_t smallest = 1;   // of its connected parts and holes, in tokens, that is worth a line in a picture
+  };
   std::vector<Outline> outlines{};
   nlohmann::json numbers = nlohmann::json::object();
 };
