@@ -38,6 +38,20 @@ TEST(AttentionBench, ReportsJson) {
   EXPECT_GE(row["ours"]["p90_ms"].get<double>(), row["ours"]["p10_ms"].get<double>());
 }
 
+TEST(AttentionBench, ACaseThatCannotRunSaysWhyAndTheOthersFollow) {
+  std::ostringstream out;
+  const AttentionBenchOptions options{.device = "cpu", .backend = "sm80", .only = "64x64 window 17 heads 6x64 dilation 1 globals 8 float32",
+                                      .seconds_per_case = 0.01, .format = BenchFormat::kJson};
+  const int wrong = run_attention_bench(options, out);
+  const auto report = nlohmann::json::parse(out.str());
+  EXPECT_GT(wrong, 1);
+  EXPECT_EQ(report["cases"].size(), static_cast<std::size_t>(wrong));
+  for (const auto& row : report["cases"]) {
+    EXPECT_FALSE(row["correct"].get<bool>());
+    EXPECT_NE(row["failure"].get<std::string>().find("the forced back end sm80 cannot run this"), std::string::npos);
+  }
+}
+
 TEST(AttentionBench, RefusesUnknownDevices) {
   std::ostringstream out;
   EXPECT_THROW(run_attention_bench({.device = "tpu"}, out), Error);

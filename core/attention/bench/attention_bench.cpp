@@ -3,15 +3,17 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <c10/core/StreamGuard.h>
+
+#include <algorithm>
 #include <cmath>
-#include <iomanip>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <ostream>
 
-#include "core/attention/bench/bench_cases.h"
 #include "core/attention/bench/bench_clock.h"
+#include "core/attention/bench/bench_row.h"
+#include "core/attention/bench/graph_capture.h"
 #include "core/base/error.h"
 #include "core/base/torch_runtime.h"
 #include "kernels/attention_cpu.h"
@@ -21,33 +23,16 @@ namespace {
 
 using bench::BenchCase;
 using bench::BenchClock;
+using bench::BenchRow;
 using bench::Pass;
 using bench::Timing;
 
 // Beyond these, torch's ways take minutes or more memory than the machine has.
-constexpr double kMaxDenseOperations = 3e13, kMaxDenseOperationsCpu = 3e11;
-constexpr std::int64_t kMaxMaskedTokens = 8192;
-
-// The "cpu" back end in float32 on one thread, against what the multiply-add units can do at best.
-struct UnitUse {
-  Timing time;
-  double executed_pairs = 0;   // of one head: pairs of query and key whose products are computed, hidden and padding ones included
-  double peak_per_second = 0;  // multiply-adds
-  double share = 0;
+struct TorchLimits {
+  double dense_operations;
+  std::int64_t masked_tokens;
 };
-
-struct Row {
-  explicit Row(const BenchCase& bench_case) : measured(bench_case) {}
-  const BenchCase& measured;
-  std::string backend;
-  double error = 0, error_bound = 0;   // relative, in the Euclidean norm
-  double floor_ms = 0;
-  Timing ours;
-  std::optional<Timing> dense, masked;
-  std::optional<UnitUse> units;
-  std::int64_t extra_bytes = -1;
-  bool correct() const { return error <= error_bound; }   // false for NaN
-};
+TorchLimits torch_limits(at::Device device) { return device.is_cpu() ? TorchLimits{3e11, 8192} : TorchLimits{3e14, 70000}; }
 
 struct Inputs {
   at::Tensor query, key, value, grad_output;
@@ -85,7 +70,7 @@ double error_bound(const BenchCase& measured) {
 }
 
 // Against the reference in float32 on the same numbers.
-void check(Row& row, const Inputs& inputs, const std::string& backend) {
+void check(BenchRow& row, const Inputs& inputs, const std::string& backend) {
   const at::Tensor actual = result_of(row.measured, inputs).to(at::kFloat);
   row.backend = last_attention_backend();
   force_attention_backend("reference");
@@ -126,7 +111,16 @@ Timing measure_torch(const BenchCase& measured, const Inputs& inputs, const at::
   });
 }
 
-Timing measure_ours(Row& row, const Inputs& inputs, const BenchClock& clock) {
+// Nothing where it wants more memory than the device has.
+std::optional<Timing> measure_torch_if_it_fits(const BenchCase& measured, const Inputs& inputs, bool masked, const BenchClock& clock) {
+  try {
+    return measure_torch(measured, inputs, masked ? window_mask(measured, inputs.query.device()) : at::Tensor(), clock);
+  } catch (const c10::OutOfMemoryError&) {
+    return std::nullopt;
+  }
+}
+
+Timing measure_ours(BenchRow& row, const Inputs& inputs, const BenchClock& clock) {
   if (row.measured.pass == Pass::kForward) {
     const auto run = [&] { attend(row.measured, inputs); };
     row.extra_bytes = clock.peak_extra_bytes(run);
@@ -144,7 +138,7 @@ Timing measure_ours(Row& row, const Inputs& inputs, const BenchClock& clock) {
 }
 
 // Each executed pair costs head_dim multiply-adds for its score and as many for the weighted value.
-UnitUse measure_units(const BenchCase& measured, const Inputs& inputs, const BenchClock& clock) {
+bench::UnitUse measure_units(const BenchCase& measured, const Inputs& inputs, const BenchClock& clock) {
   const AttentionPattern& pattern = measured.pattern;
   const auto dilation = static_cast<std::int32_t>(pattern.dilation[0]);
   const kernels::AttentionShape one_head{.batch = 1, .grid_height = pattern.grid[0], .grid_width = pattern.grid[1], .heads = 1,
@@ -154,7 +148,7 @@ UnitUse measure_units(const BenchCase& measured, const Inputs& inputs, const Ben
                                          .window_width = static_cast<int>(pattern.window[1]), .dilation = &dilation};
   const int threads = at::get_num_threads();
   at::set_num_threads(1);
-  UnitUse use{.time = clock.measure([&] { attend(measured, inputs); }), .executed_pairs = kernels::cpu::executed_pairs(one_head),
+  bench::UnitUse use{.time = clock.measure([&] { attend(measured, inputs); }), .executed_pairs = kernels::cpu::executed_pairs(one_head),
               .peak_per_second = kernels::cpu::peak_multiply_adds_per_second()};
   at::set_num_threads(threads);
   const double multiply_adds = use.executed_pairs * static_cast<double>(measured.heads * measured.head_dim) * 2;
@@ -162,90 +156,56 @@ UnitUse measure_units(const BenchCase& measured, const Inputs& inputs, const Ben
   return use;
 }
 
-Row measure(const BenchCase& measured, at::Device device, const BenchClock& clock, const bench::MachineRates& rates,
-            const std::string& backend) {
-  Row row(measured);
+// The same numbers come out of a replayed graph, bit for bit, or the row is wrong.
+Timing measure_graph(BenchRow& row, const Inputs& inputs, const BenchClock& clock) {
+  at::Tensor captured;
+  const bench::CapturedGraph graph(inputs.query.device(), [&] { captured = attend(row.measured, inputs); });
+  const c10::StreamGuard guard(graph.stream());
+  captured.fill_(std::nan(""));
+  graph.replay();
+  if (!at::equal(captured, attend(row.measured, inputs))) row.error = std::nan("");
+  return clock.measure([&] { graph.replay(); });
+}
+
+void measure(BenchRow& row, at::Device device, const BenchClock& clock, const bench::MachineRates& rates, const std::string& forced) {
+  const BenchCase& measured = row.measured;
+  const std::string backend = measured.backend.empty() ? forced : measured.backend;
   const Inputs inputs = make_inputs(measured, device);
+  force_attention_backend(backend);
   check(row, inputs, backend);
-  row.floor_ms = bench::floor_ms(measured, rates);
+  row.floor = bench::floor_of(measured, rates);
   row.ours = measure_ours(row, inputs, clock);
+  if (device.is_cuda() && measured.pass == Pass::kForward) {
+    row.host_us = clock.host_us([&] { attend(measured, inputs); });
+    row.graph = measure_graph(row, inputs, clock);
+  }
+  if (!measured.backend.empty()) return;   // torch's ways are in the row of the back end that the operator chose
   const double tokens = static_cast<double>(measured.tokens()), width = static_cast<double>(measured.heads * measured.head_dim);
   const double dense_operations = 4 * tokens * tokens * width * (measured.pass == Pass::kForward ? 1 : 2.5);
-  if (dense_operations <= (device.is_cpu() ? kMaxDenseOperationsCpu : kMaxDenseOperations)) {
-    row.dense = measure_torch(measured, inputs, {}, clock);
-  }
+  const TorchLimits limits = torch_limits(device);
+  if (dense_operations <= limits.dense_operations) row.dense = measure_torch_if_it_fits(measured, inputs, false, clock);
   if (row.backend == "cpu" && measured.dtype == at::kFloat && measured.pass == Pass::kForward) {
     row.units = measure_units(measured, inputs, clock);
   }
-  if (measured.tokens() <= kMaxMaskedTokens) row.masked = measure_torch(measured, inputs, window_mask(measured, device), clock);
+  if (measured.tokens() <= limits.masked_tokens) row.masked = measure_torch_if_it_fits(measured, inputs, true, clock);
+}
+
+// A case that cannot be measured is a row that says why; the others follow.
+BenchRow measured_row(const BenchCase& measured, at::Device device, const BenchClock& clock, const bench::MachineRates& rates,
+                      const std::string& forced) {
+  BenchRow row{.measured = measured};
+  try {
+    measure(row, device, clock, rates, forced);
+  } catch (const c10::Error& error) {
+    row.failure = error.what_without_backtrace();
+    row.failure.resize(std::min(row.failure.size(), row.failure.find('\n')));
+  }
   return row;
 }
 
-void print_header(std::ostream& out, at::Device device, const std::map<at::ScalarType, bench::MachineRates>& rates) {
-  out << "device " << device.str();
-  for (const auto& [dtype, rate] : rates) {
-    out << "; " << c10::toString(dtype) << " matrix product " << std::setprecision(4) << rate.operations_per_second / 1e12
-        << " TFLOP/s, copy " << rate.bytes_per_second / 1e9 << " GB/s";
-  }
-  out << "\ntimes in ms: median (p10-p90); share: floor / ours; speed-up: dense / ours\n\n"
-      << std::left << std::setw(78) << "case" << std::setw(11) << "back end" << std::right << std::setw(9) << "floor" << std::setw(27)
-      << "ours" << std::setw(8) << "share" << std::setw(11) << "dense" << std::setw(10) << "speed-up" << std::setw(11) << "masked"
-      << std::setw(11) << "extra MB" << "  result\n";
-}
-
-void print_row(std::ostream& out, const Row& row) {
-  const auto milliseconds = [](double value) {
-    std::ostringstream text;
-    text << std::fixed << std::setprecision(value < 10 ? 3 : 1) << value;
-    return text.str();
-  };
-  const auto fixed = [](double value, int digits) {
-    std::ostringstream text;
-    text << std::fixed << std::setprecision(digits) << value;
-    return text.str();
-  };
-  const Timing& time = row.ours;
-  const std::string ours = milliseconds(time.median_ms) + " (" + milliseconds(time.p10_ms) + "-" + milliseconds(time.p90_ms) + ")";
-  out << std::left << std::setw(78) << row.measured.name << std::setw(11) << row.backend << std::right << std::setw(9)
-      << milliseconds(row.floor_ms) << std::setw(27) << ours << std::setw(7) << fixed(100 * row.floor_ms / row.ours.median_ms, 0) << "%"
-      << std::setw(11) << (row.dense ? milliseconds(row.dense->median_ms) : "-") << std::setw(10)
-      << (row.dense ? fixed(row.dense->median_ms / row.ours.median_ms, 1) : "-") << std::setw(11)
-      << (row.masked ? milliseconds(row.masked->median_ms) : "-") << std::setw(11)
-      << (row.extra_bytes < 0 ? "-" : fixed(static_cast<double>(row.extra_bytes) / 1e6, 1))
-      << (row.correct() ? "  right" : "  WRONG, relative error " + fixed(row.error, 8) + ", at most " + fixed(row.error_bound, 8)) << "\n"
-      << std::flush;
-  if (!row.units) return;
-  const double queries = static_cast<double>(row.measured.tokens());
-  out << "    one thread: " << milliseconds(row.units->time.median_ms) << "; " << fixed(row.units->executed_pairs / queries, 0)
-      << " keys a query executed, " << fixed(bench::visible_pairs(row.measured) / queries, 0) << " of them seen; "
-      << fixed(2e-9 * row.units->executed_pairs * static_cast<double>(row.measured.heads * row.measured.head_dim), 3)
-      << "e9 multiply-adds, " << fixed(100 * row.units->share, 0) << "% of the units' " << fixed(row.units->peak_per_second / 1e9, 1)
-      << "e9 a second\n" << std::flush;
-}
-
-nlohmann::json units_json(const std::optional<UnitUse>& units) {
-  if (!units) return nullptr;
-  return {{"median_ms", units->time.median_ms}, {"executed_pairs_per_head", units->executed_pairs},
-          {"peak_multiply_adds_per_second", units->peak_per_second}, {"share_of_peak", units->share}};
-}
-
-nlohmann::json timing_json(const std::optional<Timing>& timing) {
-  if (!timing) return nullptr;
-  return {{"median_ms", timing->median_ms}, {"p10_ms", timing->p10_ms}, {"p90_ms", timing->p90_ms}, {"runs", timing->runs}};
-}
-
-nlohmann::json row_json(const Row& row) {
-  const BenchCase& measured = row.measured;
-  return {{"case", measured.name}, {"backend", row.backend}, {"pass", measured.pass == Pass::kForward ? "forward" : "backward"},
-          {"grid", measured.pattern.grid}, {"window", measured.pattern.window}, {"dilation", measured.pattern.dilation},
-          {"global_tokens", measured.pattern.global_tokens}, {"heads", measured.heads}, {"head_dim", measured.head_dim},
-          {"dtype", c10::toString(measured.dtype)}, {"visible_pairs_per_head", bench::visible_pairs(measured)},
-          {"floor_ms", row.floor_ms}, {"ours", timing_json(row.ours)}, {"torch_dense", timing_json(row.dense)},
-          {"torch_masked", timing_json(row.masked)}, {"share_of_floor", row.floor_ms / row.ours.median_ms},
-          {"speed_up", row.dense ? nlohmann::json(row.dense->median_ms / row.ours.median_ms) : nlohmann::json(nullptr)},
-          {"extra_bytes", row.extra_bytes < 0 ? nlohmann::json(nullptr) : nlohmann::json(row.extra_bytes)},
-          {"one_thread", units_json(row.units)},
-          {"relative_error", row.error}, {"relative_error_bound", row.error_bound}, {"correct", row.correct()}};
+// "cuda:0 (NVIDIA H100 80GB HBM3)"
+std::string device_name(at::Device device) {
+  return device.is_cuda() ? device.str() + " (" + bench::gpu_name(device) + ")" : device.str();
 }
 
 at::Device choose_device(const std::string& name) {
@@ -264,27 +224,28 @@ int run_attention_bench(const AttentionBenchOptions& options, std::ostream& out)
   const c10::DeviceGuard guard(device);
   const BenchClock clock(device, options.seconds_per_case);
   force_attention_backend(options.backend);
-  std::map<at::ScalarType, bench::MachineRates> rates;
+  bench::Rates rates;
   std::vector<BenchCase> cases = bench::bench_cases(device);
-  std::erase_if(cases, [&](const BenchCase& measured) { return measured.name.find(options.only) == std::string::npos; });
+  std::erase_if(cases, [&](const BenchCase& measured) {
+    const bool contradicts = !options.backend.empty() && !measured.backend.empty() && measured.backend != options.backend;
+    return contradicts || measured.name.find(options.only) == std::string::npos;
+  });
   for (const BenchCase& measured : cases) {
     if (!rates.contains(measured.dtype)) rates[measured.dtype] = bench::measure_rates(clock, device, measured.dtype);
   }
-  if (options.format == BenchFormat::kTable) print_header(out, device, rates);
-  nlohmann::json report{{"device", device.str()}, {"cases", nlohmann::json::array()}};
-  for (const auto& [dtype, rate] : rates) {
-    report["rates"][c10::toString(dtype)] = {{"operations_per_second", rate.operations_per_second},
-                                             {"bytes_per_second", rate.bytes_per_second}};
-  }
+  const std::string name = "device " + device_name(device);
+  if (options.format == BenchFormat::kTable) print_header(out, name, rates);
+  std::vector<BenchRow> rows;
   int wrong = 0;
   for (const BenchCase& measured : cases) {
-    const Row row = measure(measured, device, clock, rates[measured.dtype], options.backend);
-    wrong += row.correct() ? 0 : 1;
-    if (options.format == BenchFormat::kTable) print_row(out, row);
-    report["cases"].push_back(row_json(row));
+    rows.push_back(measured_row(measured, device, clock, rates[measured.dtype], options.backend));
+    wrong += rows.back().correct() ? 0 : 1;
+    if (options.format == BenchFormat::kTable) print_row(out, rows.back());
   }
   force_attention_backend("");
-  if (options.format == BenchFormat::kJson) out << report.dump(2) << "\n";
+  const std::vector<bench::BenchRatio> ratios = bench::bench_ratios(device);
+  if (options.format == BenchFormat::kTable) print_ratios(out, ratios, rows);
+  else out << report_json(name, rates, ratios, rows).dump(2) << "\n";
   return wrong;
 }
 

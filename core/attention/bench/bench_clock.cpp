@@ -61,6 +61,23 @@ std::int64_t BenchClock::peak_extra_bytes(const std::function<void()>& run) cons
   return allocator->getDeviceStats(index).allocated_bytes[all].peak - before;
 }
 
+double BenchClock::host_us(const std::function<void()>& run) const {
+  constexpr int kCalls = 20, kRounds = 9;
+  const c10::impl::VirtualGuardImpl guard(device_.type());
+  const c10::Stream stream = guard.getStream(device_);
+  std::vector<double> times;
+  for (int round = 0; round < kRounds; ++round) {
+    run();
+    guard.synchronizeStream(stream);
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < kCalls; ++i) run();
+    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count() / kCalls);
+    guard.synchronizeStream(stream);
+  }
+  std::sort(times.begin(), times.end());
+  return percentile(times, 0.5);
+}
+
 MachineRates measure_rates(const BenchClock& clock, at::Device device, at::ScalarType dtype) {
   const std::int64_t bytes = device.is_cpu() ? std::int64_t{256} << 20 : std::int64_t{1} << 30, side = device.is_cpu() ? 1536 : 8192;
   const at::Tensor from = at::ones({bytes}, at::TensorOptions(device).dtype(at::kByte)), to = at::empty_like(from);

@@ -21,6 +21,8 @@ class BenchClock {
   Timing measure(const std::function<void()>& run) const;
   // The largest amount of device memory that run() holds beyond what was held before, in bytes; -1 on the CPU, which does not tell.
   std::int64_t peak_extra_bytes(const std::function<void()>& run) const;
+  // Microseconds of the host for a call: the device is idle before, and nobody waits for it. CUDA only.
+  double host_us(const std::function<void()>& run) const;
 
  private:
   double run_once_ms(const std::function<void()>& run) const;
