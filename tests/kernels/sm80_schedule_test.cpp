@@ -19,76 +19,126 @@ namespace {
 struct Geometry {
   int height, width, window_height, window_width, global_tokens;
   std::vector<std::int32_t> dilation;           // one a head
-  int warps, stage_blocks;
+  int warps, subtiles, stage_blocks, resident = 4;
 };
 
 void PrintTo(const Geometry& g, std::ostream* out) {
   *out << g.height << "x" << g.width << " window " << g.window_height << "x" << g.window_width << " G" << g.global_tokens << " warps "
-       << g.warps << " stage " << g.stage_blocks << ", dilation";
+       << g.warps << " subtiles " << g.subtiles << " stage " << g.stage_blocks << ", dilation";
   for (const int d : g.dilation) *out << ' ' << d;
 }
 
 using Pairs = std::map<std::pair<int, int>, int>;               // (stationary token, streamed token) -> how often they met
 
-// What one warp does with the patches of one stage, as run_pass does it.
+// What one warp does with its tiles, as Consumer does it.
 class WarpOnHost {
  public:
-  WarpOnHost(const Work& work, int warp, int warps, Pairs& met) : work_(work), tokens_(work, warp, warps), met_(met) {}
+  WarpOnHost(const Work& work, const Layout& layout, int warp, Pairs& met) : work_(work), layout_(layout), place_(work, warp), met_(met) {}
 
-  void meet_halo(const Halo& halo, bool globals) {
-    Stage stage{};
-    for (int index = 0; index < halo.stages; ++index) {
-      stage = next_stage(halo, stage, index);
-      EXPECT_GT(stage.rows, 0);
-      EXPECT_GT(stage.blocks, 0);
-      meet_stage(halo, stage, globals);
+  void run() {
+    int index = 0;
+    for (int t = place_.first_tile; t < work_.tiles && place_.exists; t += work_.down) {
+      const Tile tile(work_, place_, t);
+      meet_globals(tile);
+      const StageRange range = stages_of_tile(work_, tile.y);
+      EXPECT_GE(range.begin, index) << "the next tile's first stage has passed by";
+      EXPECT_LE(range.end, work_.grid.stages);
+      for (index = range.begin + place_.part; index < range.end; index += place_.parts) meet_stage(tile, index);
+      index = range.end;
+    }
+  }
+
+  // The global tokens along with the strip, as Rider does it.
+  void ride(const Work& globals) {
+    const Tile tile(globals, WarpPlace(globals, 0), 0);
+    const OwnTokens own(work_);
+    const auto meet = [&](int row, int column) {
+      for (int lane = 0; lane < 32; lane += 4)
+        for (int group = 0; group < 2; ++group) {
+          const int stationary = tile.token(globals, group, lane);
+          if (stationary >= 0) ++met_[{stationary, row < 0 ? column : token_at(row, column)}];
+        }
+    };
+    for (int column = 0; work_.strip == 0 && column < work_.global_columns; ++column) meet(-1, column);
+    for (int index = 0; index < work_.grid.stages; ++index) {
+      const Stage stage = stage_of(work_.grid, work_.flat, index);
+      const BlockRange blocks = blocks_of_columns(work_.flat, own.column_first, own.column_last, stage);
+      for (int row = stage.row; row < stage.row + stage.rows; ++row)
+        for (int i = blocks.begin * kBlock; i < blocks.end * kBlock; ++i) {
+          const int column = stage.column + i;
+          if (own.has_row(row) && ColumnWindow(own.column_first, own.column_last).meets(column)) meet(row, column);
+        }
     }
   }
 
  private:
-  void meet_stage(const Halo& halo, const Stage& stage, bool globals) {
-    const bool flat = globals || work_.tile_height == 1;
-    Reach reach = reach_of(work_, tokens_);
-    if (globals && tokens_.exist(work_)) reach = {0, 0, 0, halo.column_last, 0, halo.column_last};
-    Rectangle rectangle(stage, reach);
-    if (work_.split >= 0) rectangle.keep_part(stage, tokens_.part, tokens_.parts);
-    const int first_row = rectangle.row;
-    for (; rectangle.block_end > rectangle.block; rectangle.block += flat ? 2 : 1)
-      for (rectangle.row = first_row; rectangle.row < rectangle.row_end; rectangle.row += flat ? 1 : 2)
-        meet_patch(halo, stage, reach, rectangle.patch<1>(stage, flat), globals);
+  int token_at(int row, int column) const {
+    const Halo& halo = work_.grid;
+    EXPECT_TRUE(row >= halo.row_first && row <= halo.row_last && column >= halo.column_first && column <= halo.column_last)
+        << "a token that the producer leaves as zeros";
+    return halo.map.base + row * halo.map.row_stride + column * halo.map.column_stride;
   }
 
-  void meet_patch(const Halo& halo, const Stage& stage, const Reach& reach, const Patch<1>& patch, bool globals) {
-    for (int lane = 0; lane < 32; ++lane) {
-      const LaneTokens own(work_, tokens_, lane);
-      WindowMask mask(work_, tokens_, lane);
-      if (globals) mask.meet_all(halo.column_last + 1);
-      for (int i = 0; i < 2; ++i) {
-        EXPECT_GE(patch.slot[i], 0);
-        EXPECT_LT(patch.slot[i], stage.rows * stage.blocks);
-        for (int half = 0; half < 2; ++half)
-          for (int j = 0; j < 2; ++j) {
-            const bool by_column = patch.flat || column_met(mask, patch.column, 0, j, lane);
-            const bool by_pair = column_in_window(mask, patch, i, half, lane) + unsigned(j) < columns_in_reach(mask, reach, patch, i, half);
-            if (!by_column || (!columns_decide(reach, patch) && !by_pair) || own.token[half] < 0) continue;
-            count(halo, stage, patch, i, patch.column_of(i) + 2 * (lane % 4) + j, own.token[half]);
-          }
-      }
+  void meet_stage(const Tile& tile, int index) {
+    const Stage stage = stage_of(work_.grid, work_.flat, index);
+    const BlockRange blocks = blocks_of_tile(work_, tile.x, stage);
+    EXPECT_LE(stage.rows * stage.blocks, layout_.stage_blocks);
+    EXPECT_EQ(work_.flat ? stage.blocks % 2 : stage.rows % 2, 0);
+    if (work_.flat) {
+      for (int c = blocks.begin; c < blocks.end; c += 2) meet_side_by_side(tile, stage, c);
+    } else {
+      for (int row = 0; row < stage.rows; row += 2)
+        for (int c = blocks.begin; c < blocks.end; ++c) meet_below(tile, stage, row, c);
     }
   }
 
-  // The token is the one that the copies put into the patch's slot, not the one that the mask believes to be there.
-  void count(const Halo& halo, const Stage& stage, const Patch<1>& patch, int i, int column, int stationary) {
-    const int row = stage.row + patch.slot[i] / stage.blocks;
-    const int stored = stage.column + patch.slot[i] % stage.blocks * kBlock;
-    EXPECT_EQ(stored, patch.column_of(i));
-    EXPECT_GE(column, halo.column_first);
-    EXPECT_LE(column, halo.column_last);
-    ++met_[{stationary, halo.map.base + row * halo.map.row_stride + column * halo.map.column_stride}];
+  void meet_below(const Tile& tile, const Stage& stage, int row, int c) {
+    for (int block = 0; block < 2; ++block) {
+      const RowReach reach(work_, tile);
+      const int distance = stage.row + row - reach.origin;
+      const unsigned groups = reach.whole(distance) ? ~0u : reach.groups_that_meet(work_, distance + block);
+      for_each_score([&](int lane, int group, int j) {
+        const int column = lane_column(stage.column + c * kBlock, j, lane);
+        if ((groups >> group & 1u) && ColumnWindow(work_, tile, lane).meets(column))
+          count(tile, lane, group, stage.row + row + block, column);
+      });
+    }
+  }
+
+  void meet_side_by_side(const Tile& tile, const Stage& stage, int c) {
+    const int first = stage.column + c * kBlock;
+    const bool all = all_meet(work_, tile, first, first + 2 * kBlock - 1);
+    for (int block = 0; block < 2; ++block)
+      for_each_score([&](int lane, int group, int j) {
+        const int column = lane_column(first + block * kBlock, j, lane);
+        if (all || RowWindow(work_, tile, lane).meets(column, group * kBlock)) count(tile, lane, group, stage.row, column);
+      });
+  }
+
+  void meet_globals(const Tile& tile) {
+    for_each_score([&](int lane, int group, int j) {
+      for (int block = 0; block < divide_up(work_.global_columns, 2 * kBlock) * 2; ++block) {
+        const int column = lane_column(block * kBlock, j, lane), stationary = tile.token(work_, group, lane);
+        if (RowWindow(0, work_.global_columns - 1).meets(column, 0) && stationary >= 0) ++met_[{stationary, column}];
+      }
+    });
+  }
+
+  template <class Body>
+  void for_each_score(Body body) const {
+    for (int lane = 0; lane < 32; ++lane)
+      for (int group = 0; group < 2 * layout_.subtiles; ++group)
+        for (int j = 0; j < 2; ++j) body(lane, group, j);
+  }
+
+  void count(const Tile& tile, int lane, int group, int row, int column) {
+    const int stationary = tile.token(work_, group, lane);
+    if (stationary >= 0) ++met_[{stationary, token_at(row, column)}];
   }
 
   const Work& work_;
-  WarpTokens tokens_;
+  const Layout& layout_;
+  WarpPlace place_;
   Pairs& met_;
 };
 
@@ -103,20 +153,20 @@ class Schedule : public testing::TestWithParam<Geometry> {
     shape_.heads = static_cast<int>(g.dilation.size());
     shape_.head_dim = 64;
     shape_.dilation = g.dilation.data();
-    plan_ = make_plan(shape_, g.warps);
+    plan_ = make_plan(shape_, {g.warps, g.subtiles, g.stage_blocks, g.resident, 2});
   }
 
   std::map<std::pair<int, int>, Pairs> all_met() const {         // by (batch, head)
     std::map<std::pair<int, int>, Pairs> met;
     for (std::int64_t block = 0; block < plan_.thread_blocks; ++block) {
       Work work{};
-      if (!locate(plan_.layout, plan_.heads, static_cast<unsigned>(block), GetParam().stage_blocks, work)) continue;
-      if (work.globals_nearby) work.globals.stages = 1;           // they come with the first stage, in place of a stage of their own
-      for (int warp = 0; warp < GetParam().warps; ++warp) {
-        WarpOnHost on_host(work, warp, GetParam().warps, met[{work.batch, work.head}]);
-        on_host.meet_halo(work.grid, false);
-        on_host.meet_halo(work.globals, true);
-      }
+      if (!locate(plan_.layout, plan_.heads, static_cast<unsigned>(block), work)) continue;
+      for (int warp = 0; warp < GetParam().warps; ++warp)
+        WarpOnHost(work, plan_.layout, warp, met[{work.batch, work.head}]).run();
+      if (!plan_.layout.rides) continue;
+      Work globals{};
+      place_global_tokens(plan_.layout, work.strip, globals);
+      WarpOnHost(work, plan_.layout, 0, met[{work.batch, work.head}]).ride(globals);
     }
     return met;
   }
@@ -152,27 +202,33 @@ TEST_P(Schedule, MeetsExactlyTheWindowAndTheGlobalTokens) {
   }
 }
 
-TEST_P(Schedule, StagesFitTheirBuffers) {
-  for (std::int64_t block = 0; block < plan_.thread_blocks; ++block) {
-    Work work{};
-    if (!locate(plan_.layout, plan_.heads, static_cast<unsigned>(block), GetParam().stage_blocks, work)) continue;
-    for (const Halo* halo : {&work.grid, &work.globals}) {
-      if (halo->stages == 0) continue;
-      EXPECT_LE(halo->rows_per_stage * halo->blocks_per_stage_row, GetParam().stage_blocks);
-      EXPECT_GE(halo->segments * halo->blocks_per_stage_row, halo->blocks_per_row);
-    }
-  }
-}
-
 INSTANTIATE_TEST_SUITE_P(
     Shapes, Schedule,
-    testing::Values(Geometry{1, 1, 17, 17, 0, {1}, 8, 16}, Geometry{1, 1, 1, 1, 3, {1}, 4, 4}, Geometry{1, 300, 1, 65, 3, {1}, 8, 16},
-                    Geometry{300, 1, 65, 1, 20, {2}, 8, 16}, Geometry{2, 150, 3, 33, 1, {1, 3}, 4, 8},
-                    Geometry{16, 16, 17, 17, 8, {1}, 8, 16},
-                    Geometry{17, 31, 17, 17, 8, {1, 2}, 8, 16}, Geometry{17, 31, 5, 9, 17, {1, 40}, 4, 8},
-                    Geometry{23, 19, 33, 33, 64, {1}, 8, 8},
-                    Geometry{24, 20, 33, 13, 16, {1}, 4, 4}, Geometry{9, 33, 7, 7, 5, {3}, 4, 4}, Geometry{13, 29, 101, 77, 4, {1}, 8, 16},
-                    Geometry{32, 8, 1, 1, 7, {1}, 8, 16}, Geometry{8, 32, 1, 17, 0, {1}, 8, 8}, Geometry{40, 9, 17, 1, 9, {5, 1}, 4, 8}));
+    testing::Values(Geometry{1, 1, 17, 17, 0, {1}, 10, 2, 8}, Geometry{1, 1, 1, 1, 3, {1}, 10, 1, 4},
+                    Geometry{1, 300, 1, 65, 3, {1}, 10, 2, 8}, Geometry{300, 1, 65, 1, 20, {2}, 10, 1, 8},
+                    Geometry{2, 150, 3, 33, 1, {1, 3}, 7, 1, 4}, Geometry{16, 16, 17, 17, 8, {1}, 10, 2, 8},
+                    Geometry{17, 31, 17, 17, 8, {1, 2}, 10, 2, 8}, Geometry{17, 31, 5, 9, 17, {1, 40}, 7, 1, 8},
+                    Geometry{23, 19, 33, 33, 64, {1}, 10, 1, 8}, Geometry{24, 20, 33, 13, 16, {1}, 7, 1, 4},
+                    Geometry{9, 33, 7, 7, 5, {3}, 10, 1, 4}, Geometry{13, 29, 101, 77, 4, {1}, 10, 2, 8},
+                    Geometry{32, 8, 1, 1, 7, {1}, 10, 2, 8}, Geometry{8, 32, 1, 17, 0, {1}, 10, 1, 8},
+                    Geometry{40, 9, 17, 1, 9, {5, 1}, 7, 1, 8}, Geometry{90, 11, 17, 17, 1, {1}, 10, 2, 8, 1},
+                    Geometry{90, 19, 17, 17, 0, {1}, 10, 1, 8, 1}, Geometry{75, 21, 7, 7, 0, {1, 2}, 10, 2, 8, 1},
+                    Geometry{60, 9, 13, 5, 0, {1}, 7, 1, 8, 1}, Geometry{61, 9, 15, 3, 0, {1}, 10, 2, 8, 1},
+                    Geometry{23, 19, 33, 33, 64, {1}, 10, 1, 2}, Geometry{17, 31, 17, 17, 8, {1, 2}, 10, 1, 2}));
+
+// The largest rooms (float32, head_dim 128, with lse and delta) in the least shared memory (99 KiB, of which 2 are the thread block's own).
+TEST(Ring, FitsBesidesTheGlobalTokens) {
+  const auto stage_bytes = [](int blocks) { return (2 * blocks * (8 * 512 + 8 * 4) + 1023) / 1024 * 1024; };
+  for (int globals = 0; globals <= kMaxGlobalTokens; ++globals) {
+    Layout layout{};
+    layout.stage_blocks = 4;
+    const int bytes = 97 * 1024 - stage_bytes(divide_up(globals, 2 * kBlock) * 2);
+    fit_ring(layout, bytes, stage_bytes);
+    EXPECT_GE(layout.stages, 1) << globals << " global tokens";
+    EXPECT_GE(layout.stage_blocks, 2);
+    EXPECT_LE(layout.stages * stage_bytes(layout.stage_blocks), bytes);
+  }
+}
 
 TEST(Unsupported, SaysWhy) {
   const std::int32_t one[] = {1}, zero[] = {0};

@@ -17,8 +17,9 @@ struct Arguments {
   MutableView result, grad_key, grad_value;     // result: output or grad_query
   float* lse_result;
   float* delta;                                 // [B, heads, N]: rowsum(grad_output * output) - grad_lse
-  float* query_partials;                        // [B * heads, splits, G, D (+ 2)]: what the shares of the sequence gave the global queries
+  float* query_partials;                        // [B * heads, splits, G, D (+ 2)]: what the parts of the sequence gave the global queries
   float* key_partials;                          // [B * heads, splits, G, 2 D]
+  int query_splits, key_splits;                 // of the sequence, for merging
 };
 
 template <class Element>
@@ -31,10 +32,10 @@ __device__ inline std::int64_t row_index(const Layout& layout, const Work& work)
   return (std::int64_t(work.batch) * layout.heads + work.head) * layout.tokens;
 }
 
-// Partial results of a share of the sequence: a row of `row_floats` for each global token.
-__device__ inline float* partial_rows(float* partials, const Layout& layout, const Work& work, int row_floats) {
+// Partial results of part `split` of `splits` of the sequence: a row of `row_floats` for each global token.
+__device__ inline float* partial_rows(float* partials, const Layout& layout, const Work& work, int splits, int split, int row_floats) {
   const std::int64_t plane = std::int64_t(work.batch) * layout.heads + work.head;
-  return partials + (plane * layout.splits + work.split) * layout.global_tokens * row_floats;
+  return partials + (plane * splits + split) * layout.global_tokens * row_floats;
 }
 
 // Scores are multiplied by |scale| alone, so that the largest product is the largest score; the sign goes to the stationary operand.

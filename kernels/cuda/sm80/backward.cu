@@ -9,10 +9,34 @@ namespace fovea::kernels::sm80 {
 namespace {
 
 std::int64_t rounded_to_256_bytes(std::int64_t floats) { return (floats + 63) / 64 * 64; }
-std::int64_t delta_floats(const AttentionShape& shape) { return rounded_to_256_bytes(shape.batch * shape.heads * shape.tokens()); }
-std::int64_t query_partial_floats(const AttentionShape& shape) { return rounded_to_256_bytes(partial_floats(shape, shape.head_dim)); }
 
-Arguments make_arguments(const AttentionBackward& parameters, void* workspace) {
+// Both passes, and where in the workspace each of them keeps what.
+template <class Element, int kDim>
+struct Backward {
+  PassLaunch<QueryGradientPass<Element, kDim, QueryGradientTuning<Element, kDim>>> query;
+  PassLaunch<KeyGradientPass<Element, kDim, KeyGradientTuning<Element, kDim>>> key;
+  std::int64_t delta_floats, query_partial_floats;
+
+  explicit Backward(const AttentionShape& shape)
+      : query(shape), key(shape), delta_floats(rounded_to_256_bytes(shape.batch * shape.heads * shape.tokens())),
+        query_partial_floats(rounded_to_256_bytes(query.plan.partial_floats)) {}
+  std::int64_t floats() const { return delta_floats + query_partial_floats + key.plan.partial_floats; }
+
+  cudaError_t run(const AttentionShape& shape, Arguments& arguments, void* workspace, cudaStream_t stream) const {
+    arguments.delta = static_cast<float*>(workspace);
+    arguments.query_partials = arguments.delta + delta_floats;
+    arguments.key_partials = arguments.query_partials + query_partial_floats;
+    arguments.query_splits = query.plan.layout.splits;
+    arguments.key_splits = key.plan.layout.splits;
+    cudaError_t error = query.run(arguments, stream);
+    if (error == cudaSuccess) error = key.run(arguments, stream);
+    if (error != cudaSuccess || shape.global_tokens == 0) return error;
+    merge_gradients<Element, kDim><<<unsigned(shape.batch * shape.heads * shape.global_tokens), 3 * kDim, 0, stream>>>(arguments);
+    return cudaGetLastError();
+  }
+};
+
+Arguments make_arguments(const AttentionBackward& parameters) {
   Arguments arguments{};
   arguments.scale = parameters.scale;
   arguments.query = parameters.query;
@@ -25,20 +49,7 @@ Arguments make_arguments(const AttentionBackward& parameters, void* workspace) {
   arguments.result = parameters.grad_query;
   arguments.grad_key = parameters.grad_key;
   arguments.grad_value = parameters.grad_value;
-  arguments.delta = static_cast<float*>(workspace);
-  arguments.query_partials = arguments.delta + delta_floats(parameters.shape);
-  arguments.key_partials = arguments.query_partials + query_partial_floats(parameters.shape);
   return arguments;
-}
-
-template <class Element, int kDim>
-cudaError_t run(const AttentionShape& shape, Arguments& arguments, cudaStream_t stream) {
-  cudaError_t error = launch<QueryGradientPass<Element, kDim, QueryGradientTuning<Element, kDim>>>(shape, arguments, stream);
-  if (error != cudaSuccess) return error;
-  error = launch<KeyGradientPass<Element, kDim, KeyGradientTuning<Element, kDim>>>(shape, arguments, stream);
-  if (error != cudaSuccess || shape.global_tokens == 0) return error;
-  merge_gradients<Element, kDim><<<unsigned(shape.batch * shape.heads * shape.global_tokens), 3 * kDim, 0, stream>>>(arguments);
-  return cudaGetLastError();
 }
 
 }  // namespace
@@ -53,15 +64,18 @@ const char* backward_unsupported(const AttentionBackward& parameters, int comput
 
 std::size_t backward_workspace_bytes(const AttentionBackward& parameters) {
   const AttentionShape& shape = parameters.shape;
-  return sizeof(float) * std::size_t(delta_floats(shape) + query_partial_floats(shape) + partial_floats(shape, 2 * shape.head_dim));
+  if (shape.batch == 0 || shape.heads == 0) return 0;
+  return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
+    return sizeof(float) * std::size_t(Backward<decltype(element), decltype(dim)::value>(shape).floats());
+  });
 }
 
 cudaError_t attention_backward(const AttentionBackward& parameters, void* workspace, cudaStream_t stream) {
   const AttentionShape& shape = parameters.shape;
   if (shape.batch == 0 || shape.heads == 0) return cudaSuccess;
-  Arguments arguments = make_arguments(parameters, workspace);
+  Arguments arguments = make_arguments(parameters);
   return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
-    return run<decltype(element), decltype(dim)::value>(shape, arguments, stream);
+    return Backward<decltype(element), decltype(dim)::value>(shape).run(shape, arguments, workspace, stream);
   });
 }
 

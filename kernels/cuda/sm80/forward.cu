@@ -13,8 +13,19 @@ const char* forward_unsupported(const AttentionForward& parameters, int compute_
   return nullptr;
 }
 
+namespace {
+
+template <class Element, int kDim>
+using Forward = ForwardPass<Element, kDim, ForwardTuning<Element, kDim>>;
+
+}  // namespace
+
 std::size_t forward_workspace_bytes(const AttentionForward& parameters) {
-  return sizeof(float) * std::size_t(partial_floats(parameters.shape, parameters.shape.head_dim + 2));
+  const AttentionShape& shape = parameters.shape;
+  if (shape.global_tokens == 0 || shape.batch == 0 || shape.heads == 0) return 0;
+  return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
+    return sizeof(float) * std::size_t(PassLaunch<Forward<decltype(element), decltype(dim)::value>>(shape).plan.partial_floats);
+  });
 }
 
 cudaError_t attention_forward(const AttentionForward& parameters, void* workspace, cudaStream_t stream) {
@@ -31,7 +42,9 @@ cudaError_t attention_forward(const AttentionForward& parameters, void* workspac
   return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
     using Element = decltype(element);
     constexpr int kDim = decltype(dim)::value;
-    const cudaError_t error = launch<ForwardPass<Element, kDim, ForwardTuning<Element, kDim>>>(shape, arguments, stream);
+    const PassLaunch<Forward<Element, kDim>> pass(shape);
+    const cudaError_t error = pass.run(arguments, stream);
+    arguments.query_splits = pass.plan.layout.splits;
     if (error != cudaSuccess || shape.global_tokens == 0) return error;
     merge_outputs<Element, kDim><<<unsigned(shape.batch * shape.heads * shape.global_tokens), kDim, 0, stream>>>(arguments);
     return cudaGetLastError();

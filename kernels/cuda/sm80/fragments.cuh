@@ -14,6 +14,7 @@ namespace fovea::kernels::sm80 {
 template <class Element> struct FragmentA { std::uint32_t r[4]; };     // 16 x 16, contraction along the second index
 template <class Element> struct FragmentB { std::uint32_t r[2]; };     // 16 x 8, contraction along the first
 
+// d += a b
 __device__ inline void multiply_add(float (&d)[4], const FragmentA<__nv_bfloat16>& a, const FragmentB<__nv_bfloat16>& b) {
   asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
                : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -81,14 +82,14 @@ __device__ float dot_16_bytes(const uint4& a, const uint4& b, Element type) {
   return sum;
 }
 
-// The 16 tokens of two blocks in shared memory, read with their elements as contraction (for scores): two 8-token operands B.
+// The 16 tokens of two blocks in shared memory, `distance` bytes apart, read with their elements as contraction (for scores): two
+// 8-token operands B.
 template <class Element, int kDim>
 class RowsOperand {
  public:
-  RowsOperand() = default;
-  __device__ RowsOperand(std::uint32_t rows, int slot0, int slot1) {
-    const int lane = threadIdx.x % 32, slot = lane & 16 ? slot1 : slot0;
-    address_ = rows + SharedRows<Element, kDim>::offset(slot * kBlock + lane % 8, lane / 8 % 2);
+  __device__ RowsOperand(std::uint32_t block, int distance) {
+    const int lane = threadIdx.x % 32;
+    address_ = block + SharedRows<Element, kDim>::offset(lane % 8, lane / 8 % 2) + (lane & 16 ? distance : 0);
   }
   __device__ void load(int k, FragmentB<Element> (&b)[2]) const {        // elements 16 k .. 16 k + 15
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -103,9 +104,9 @@ class RowsOperand {
 template <class Element, int kDim>
 class ColumnsOperand {
  public:
-  __device__ ColumnsOperand(std::uint32_t rows, int slot0, int slot1) {
-    const int lane = threadIdx.x % 32, slot = lane & 8 ? slot1 : slot0;
-    address_ = rows + SharedRows<Element, kDim>::offset(slot * kBlock + lane % 8, lane / 16);
+  __device__ ColumnsOperand(std::uint32_t block, int distance) {
+    const int lane = threadIdx.x % 32;
+    address_ = block + SharedRows<Element, kDim>::offset(lane % 8, lane / 16) + (lane & 8 ? distance : 0);
   }
   __device__ void load(int n, FragmentB<Element> (&b)[2]) const {        // elements 16 n .. 16 n + 15
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"

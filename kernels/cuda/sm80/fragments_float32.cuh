@@ -71,11 +71,10 @@ __device__ inline float dot_16_bytes(const uint4& a, const uint4& b, float) {
 template <int kDim>
 class RowsOperand<float, kDim> {
  public:
-  RowsOperand() = default;
-  __device__ RowsOperand(std::uint32_t rows, int slot0, int slot1) {
+  __device__ RowsOperand(std::uint32_t block, int distance) {
     const int lane = threadIdx.x % 32;
-    address_[0] = rows + SharedRows<float, kDim>::offset(slot0 * kBlock + lane % 8, lane / 8);
-    address_[1] = rows + SharedRows<float, kDim>::offset(slot1 * kBlock + lane % 8, lane / 8);
+    address_[0] = block + SharedRows<float, kDim>::offset(lane % 8, lane / 8);
+    address_[1] = address_[0] + distance;
   }
   __device__ void load(int k, FragmentB<float> (&b)[2]) const {
 #pragma unroll
@@ -91,12 +90,11 @@ class RowsOperand<float, kDim> {
 template <int kDim>
 class ColumnsOperand<float, kDim> {
  public:
-  __device__ ColumnsOperand(std::uint32_t rows, int slot0, int slot1) {
+  __device__ ColumnsOperand(std::uint32_t block, int distance) {
     const int lane = threadIdx.x % 32, group = lane / 4, c = lane % 4;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-      const int row = (i < 2 ? slot0 : slot1) * kBlock + 2 * c + i % 2;
-      address_[i] = rows + SharedRows<float, kDim>::offset(row, group / 4) + group % 4 * 4;
+      address_[i] = block + SharedRows<float, kDim>::offset(2 * c + i % 2, group / 4) + group % 4 * 4 + (i < 2 ? 0 : distance);
     }
   }
   __device__ void load(int n, FragmentB<float> (&b)[2]) const {

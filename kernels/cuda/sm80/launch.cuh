@@ -1,6 +1,7 @@
 // Host side: launches.
 #pragma once
 
+#include <algorithm>
 #include <type_traits>
 
 #include "kernels/cuda/sm80/pass.cuh"
@@ -9,28 +10,66 @@
 
 namespace fovea::kernels::sm80 {
 
-template <class Pass>
-cudaError_t launch(const AttentionShape& shape, Arguments& arguments, cudaStream_t stream) {
-  using Tuning = typename Pass::Tuning;
-  const Plan plan = make_plan(shape, Tuning::kWarps);
-  arguments.layout = plan.layout;
-  arguments.heads = plan.heads;
-  constexpr int kSharedBytes = Tuning::kStages * Pass::kStageBytes;
-  static_assert(kSharedBytes <= 99 * 1024 - 1024, "every GPU since Ampere offers 99 KiB to a thread block");
-  const cudaError_t error = cudaFuncSetAttribute(run_pass<Pass>, cudaFuncAttributeMaxDynamicSharedMemorySize, kSharedBytes);
-  if (error != cudaSuccess) return error;
-  run_pass<Pass><<<unsigned(plan.thread_blocks), Tuning::kWarps * 32, kSharedBytes, stream>>>(arguments);
-  return cudaGetLastError();
+struct Device {
+  int multiprocessors, shared_bytes, shared_bytes_of_block;        // of a multiprocessor, and the most that a thread block may have
+};
+inline cudaError_t current_device(Device& device) {
+  int index = 0;
+  cudaError_t error = cudaGetDevice(&index);
+  const auto ask = [&](int& value, cudaDeviceAttr attribute) {
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&value, attribute, index);
+  };
+  ask(device.multiprocessors, cudaDevAttrMultiProcessorCount);
+  ask(device.shared_bytes, cudaDevAttrMaxSharedMemoryPerMultiprocessor);
+  ask(device.shared_bytes_of_block, cudaDevAttrMaxSharedMemoryPerBlockOptin);
+  return error;
 }
 
-// Calls body(Element{}, integral_constant<int, head_dim>{}).
+constexpr int kStaticSharedBytes = 2048;        // of a thread block: its work and barriers, and what the driver keeps for itself
+
+// Shared memory for the ring of a pass whose thread blocks keep the global tokens besides.
+template <class Pass>
+int ring_bytes(const Device& device, int global_tokens) {
+  const int share = std::min(device.shared_bytes_of_block, device.shared_bytes / Pass::Tuning::kResidentBlocks) - kStaticSharedBytes;
+  return share - Pass::Room::bytes(global_blocks(global_tokens));
+}
+
+// What a pass does with a shape on the current device.
+template <class Pass>
+struct PassLaunch {
+  using Tuning = typename Pass::Tuning;
+  Plan plan;
+  int shared_bytes = 0;
+  cudaError_t error;
+
+  explicit PassLaunch(const AttentionShape& shape) {
+    Device device{};
+    error = current_device(device);
+    if (error != cudaSuccess) return;
+    plan = make_plan(shape, {Tuning::kWarps, Tuning::kSubtiles, Tuning::kStageBlocks, device.multiprocessors * Tuning::kResidentBlocks,
+                             Pass::kPartialFloats});
+    fit_ring(plan.layout, ring_bytes<Pass>(device, shape.global_tokens), Pass::Room::bytes);
+    shared_bytes = globals_bytes<typename Pass::Room>(plan.layout) + plan.layout.stages * Pass::Room::bytes(plan.layout.stage_blocks);
+  }
+
+  cudaError_t run(Arguments& arguments, cudaStream_t stream) const {
+    if (error != cudaSuccess) return error;
+    arguments.layout = plan.layout;
+    arguments.heads = plan.heads;
+    const cudaError_t set = cudaFuncSetAttribute(run_pass<Pass>, cudaFuncAttributeMaxDynamicSharedMemorySize, shared_bytes);
+    if (set != cudaSuccess) return set;
+    run_pass<Pass><<<unsigned(plan.thread_blocks), (Tuning::kWarps + 2) * 32, shared_bytes, stream>>>(arguments);
+    return cudaGetLastError();
+  }
+};
+
+// Returns body(Element{}, integral_constant<int, head_dim>{}).
 template <class Body>
-cudaError_t for_element_and_dim(DataType dtype, int head_dim, Body body) {
+auto for_element_and_dim(DataType dtype, int head_dim, Body body) {
   const auto with_dim = [&](auto element) {
     if (head_dim == 32) return body(element, std::integral_constant<int, 32>{});
     if (head_dim == 64) return body(element, std::integral_constant<int, 64>{});
-    if (head_dim == 128) return body(element, std::integral_constant<int, 128>{});
-    return cudaErrorInvalidValue;
+    return body(element, std::integral_constant<int, 128>{});
   };
   if (dtype == DataType::kBFloat16) return with_dim(__nv_bfloat16{});
   if (dtype == DataType::kFloat16) return with_dim(__half{});

@@ -1,75 +1,64 @@
-// The matrix products of a warp: its stationary tokens (operand A) with blocks of streamed tokens (operand B).
+// The matrix products of a warp: its stationary tokens (operand A) with a patch of streamed tokens (operand B). Subtiles kFrom .. kTo - 1
+// take part, and share what is read from shared memory.
 #pragma once
 
+#include "kernels/cuda/sm80/room.cuh"
 #include "kernels/cuda/sm80/rows.cuh"
 
 namespace fovea::kernels::sm80 {
 
-// The two operands that a patch's blocks make pair by pair.
-template <class Operand, int kColumns>
-struct PatchOperands {
-  Operand pair[kColumns];
-  __device__ PatchOperands(std::uint32_t rows, const Patch<kColumns>& patch) {
+// score[m][block] += tokens of subtile m . tokens of the block. Chains of products of one k are independent of each other.
+template <int kFrom, int kTo, class Element, int kDim, int kSubtiles>
+__device__ void multiply_step(float (&score)[kSubtiles][2][4], const Stationary<Element, kDim, kSubtiles>& a, int k,
+                              const RowsOperand<Element, kDim>& rows) {
+  FragmentB<Element> b[2];
+  rows.load(k, b);
 #pragma unroll
-    for (int i = 0; i < kColumns; ++i) pair[i] = Operand(rows, patch.slot[2 * i], patch.slot[2 * i + 1]);
-  }
-};
-
-// score[i] += stationary tokens . tokens of block i, over elements 16 k .. 16 k + 15. Products of one k are independent of each other.
-template <class Element, int kDim, int kColumns>
-__device__ void multiply_step(float (&score)[2 * kColumns][4], const Stationary<Element, kDim>& a, int k,
-                              const PatchOperands<RowsOperand<Element, kDim>, kColumns>& rows) {
-  const FragmentA<Element> fragment = a.operand(k);
+  for (int m = kFrom; m < kTo; ++m) {
+    const FragmentA<Element> fragment = a.operand(m, k);
 #pragma unroll
-  for (int pair = 0; pair < kColumns; ++pair) {
-    FragmentB<Element> b[2];
-    rows.pair[pair].load(k, b);
-    multiply_add(score[2 * pair], fragment, b[0]);
-    multiply_add(score[2 * pair + 1], fragment, b[1]);
+    for (int block = 0; block < 2; ++block) multiply_add(score[m][block], fragment, b[block]);
   }
 }
 
-// score[i] = stationary tokens . tokens of block i.
-template <class Element, int kDim, int kColumns>
-__device__ void multiply_rows(float (&score)[2 * kColumns][4], const Stationary<Element, kDim>& a, std::uint32_t rows,
-                              const Patch<kColumns>& patch) {
+template <int kFrom, int kTo, class Element, int kDim, int kSubtiles>
+__device__ void multiply_rows(float (&score)[kSubtiles][2][4], const Stationary<Element, kDim, kSubtiles>& a, std::uint32_t block,
+                              int distance) {
+  const RowsOperand<Element, kDim> operand(block, distance * kBlock * SharedRows<Element, kDim>::kRowBytes);
   clear(score);
-  const PatchOperands<RowsOperand<Element, kDim>, kColumns> operands(rows, patch);
 #pragma unroll
-  for (int k = 0; k < kDim / 16; ++k) multiply_step(score, a, k, operands);
+  for (int k = 0; k < kDim / 16; ++k) multiply_step<kFrom, kTo>(score, a, k, operand);
 }
 
 // Two such products at once, step by step: twice as many independent chains.
-template <class Element, int kDim, int kColumns>
-__device__ void multiply_rows_twice(float (&score)[2 * kColumns][4], const Stationary<Element, kDim>& a, std::uint32_t rows,
-                                    float (&second_score)[2 * kColumns][4], const Stationary<Element, kDim>& second,
-                                    std::uint32_t second_rows,
-                                    const Patch<kColumns>& patch) {
+template <int kFrom, int kTo, class Element, int kDim, int kSubtiles>
+__device__ void multiply_rows_twice(float (&score)[kSubtiles][2][4], const Stationary<Element, kDim, kSubtiles>& a, std::uint32_t block,
+                                    float (&second_score)[kSubtiles][2][4], const Stationary<Element, kDim, kSubtiles>& second,
+                                    std::uint32_t second_block, int distance) {
+  constexpr int kBlockBytes = kBlock * SharedRows<Element, kDim>::kRowBytes;
+  const RowsOperand<Element, kDim> operand(block, distance * kBlockBytes), second_operand(second_block, distance * kBlockBytes);
   clear(score);
   clear(second_score);
-  const PatchOperands<RowsOperand<Element, kDim>, kColumns> operands(rows, patch), second_operands(second_rows, patch);
 #pragma unroll
   for (int k = 0; k < kDim / 16; ++k) {
-    multiply_step(score, a, k, operands);
-    multiply_step(second_score, second, k, second_operands);
+    multiply_step<kFrom, kTo>(score, a, k, operand);
+    multiply_step<kFrom, kTo>(second_score, second, k, second_operand);
   }
 }
 
-// sum += weight . rows of the blocks, a sum over the blocks' tokens.
-template <class Element, int kDim, int kColumns>
-__device__ void multiply_columns(float (&sum)[kDim / 8][4], const float (&weight)[2 * kColumns][4], std::uint32_t rows,
-                                 const Patch<kColumns>& patch) {
+// sum[m] += weights of subtile m . rows of the two blocks, a sum over the blocks' tokens.
+template <int kFrom, int kTo, class Element, int kDim, int kSubtiles>
+__device__ void multiply_columns(float (&sum)[kSubtiles][kDim / 8][4], const FragmentA<Element> (&weight)[kSubtiles], std::uint32_t block,
+                                 int distance) {
+  const ColumnsOperand<Element, kDim> operand(block, distance * kBlock * SharedRows<Element, kDim>::kRowBytes);
 #pragma unroll
-  for (int pair = 0; pair < kColumns; ++pair) {
-    const FragmentA<Element> a = operand_a<Element>(weight[2 * pair], weight[2 * pair + 1]);
-    const ColumnsOperand<Element, kDim> operand(rows, patch.slot[2 * pair], patch.slot[2 * pair + 1]);
+  for (int n = 0; n < kDim / 16; ++n) {
+    FragmentB<Element> b[2];
+    operand.load(n, b);
 #pragma unroll
-    for (int n = 0; n < kDim / 16; ++n) {
-      FragmentB<Element> b[2];
-      operand.load(n, b);
-      multiply_add(sum[2 * n], a, b[0]);
-      multiply_add(sum[2 * n + 1], a, b[1]);
-    }
+    for (int m = kFrom; m < kTo; ++m)
+#pragma unroll
+      for (int j = 0; j < 2; ++j) multiply_add(sum[m][2 * n + j], weight[m], b[j]);
   }
 }
 

@@ -6,36 +6,43 @@
 
 namespace fovea::kernels::sm80 {
 
-// Rows of the warp's 16 tokens in global memory, as operand A. 16-bit types stay in registers; float32 (twice the registers) is read
-// again from the L1 cache whenever it is used.
-template <class Element, int kDim>
+// Rows of a tile's tokens in global memory, as operand A: 16 tokens of each subtile. 16-bit types stay in registers; float32 (twice the
+// registers) is read again from the L1 cache whenever it is used.
+template <class Element, int kDim, int kSubtiles>
 class Stationary {
   static constexpr bool kResident = sizeof(Element) == 2;
 
  public:
-  __device__ Stationary(const Plane<Element>& plane, const LaneTokens& lane, std::uint32_t sign) : sign_(sign) {
+  __device__ Stationary(const Plane<Element>& plane, const Work& work, const Tile& tile, std::uint32_t sign) : sign_(sign) {
 #pragma unroll
-    for (int half = 0; half < 2; ++half) row_[half] = lane.token[half] < 0 ? nullptr : plane.row(lane.token[half]);
+    for (int i = 0; i < 2 * kSubtiles; ++i) {
+      const int token = tile.token(work, i, int(threadIdx.x) % 32);
+      row_[i] = token < 0 ? nullptr : plane.row(token);
+    }
     if constexpr (kResident) {
 #pragma unroll
-      for (int k = 0; k < kDim / 16; ++k) fragment_[k] = load_a(row_[0], row_[1], k, sign);
+      for (int m = 0; m < kSubtiles; ++m)
+#pragma unroll
+        for (int k = 0; k < kDim / 16; ++k) fragment_[m][k] = load_a(row_[2 * m], row_[2 * m + 1], k, sign);
     }
   }
-  __device__ FragmentA<Element> operand(int k) const {
-    if constexpr (kResident) return fragment_[k];
-    else return load_a(row_[0], row_[1], k, sign_);
+  __device__ FragmentA<Element> operand(int m, int k) const {
+    if constexpr (kResident) return fragment_[m][k];
+    else return load_a(row_[2 * m], row_[2 * m + 1], k, sign_);
   }
 
  private:
-  const Element* row_[2];
+  const Element* row_[2 * kSubtiles];
   std::uint32_t sign_;
-  FragmentA<Element> fragment_[kResident ? kDim / 16 : 1];
+  FragmentA<Element> fragment_[kSubtiles][kResident ? kDim / 16 : 1];
 };
 
-template <int kColumns>
-__device__ void clear(float (&sum)[kColumns][4]) {
+template <int kSubtiles, int kColumns>
+__device__ void clear(float (&sum)[kSubtiles][kColumns][4]) {
 #pragma unroll
-  for (int n = 0; n < kColumns; ++n) sum[n][0] = sum[n][1] = sum[n][2] = sum[n][3] = 0.f;
+  for (int m = 0; m < kSubtiles; ++m)
+#pragma unroll
+    for (int n = 0; n < kColumns; ++n) sum[m][n][0] = sum[m][n][1] = sum[m][n][2] = sum[m][n][3] = 0.f;
 }
 
 // Writes scale * sum of this lane's token in `half` to its row, from column `offset` on.

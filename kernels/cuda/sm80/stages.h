@@ -1,85 +1,46 @@
-// What streams past a thread block, stage by stage, and which blocks of a stage a warp meets. Plain integers; host and device.
+// What streams past a thread block, stage by stage, and which stages a tile meets. Plain integers; host and device.
 #pragma once
 
-#include "kernels/cuda/sm80/warp_tokens.h"
+#include "kernels/cuda/sm80/geometry.h"
 
 namespace fovea::kernels::sm80 {
 
-// The part of the halo in one stage of the pipeline: `rows` x `blocks` blocks, stored row by row.
+// The part of the halo in one stage of the pipeline: `rows` x `blocks` blocks, stored row by row. Of a strip, two rows; of a single row, an
+// even number of blocks: what lies past the halo is zeros.
 struct Stage {
-  int row, rows, blocks;
-  int column;                                   // of the first token of a row
-  int slot;                                     // of the first block, in the stage's buffers
+  int row, rows, column, blocks;                // row and column of the first token
 };
 
-FOVEA_HOST_DEVICE Stage stage_of(const Halo& halo, int index) {
-  int group = index, segment = 0;
-  if (halo.segments > 1) {
-    group = index / halo.segments;
-    segment = index - group * halo.segments;
-  }
-  Stage stage;
-  stage.row = halo.row_first + group * halo.rows_per_stage;
-  stage.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - stage.row);
-  const int block = segment * halo.blocks_per_stage_row;
-  stage.blocks = smaller(halo.blocks_per_stage_row, halo.blocks_per_row - block);
-  stage.column = halo.column_begin + block * kBlock;
-  stage.slot = 0;
-  return stage;
+FOVEA_HOST_DEVICE Stage stage_of(const Halo& halo, bool flat, int index) {
+  const int pair = halo.panels == 1 ? index : index / halo.panels, block = (index - pair * halo.panels) * halo.blocks_per_stage_row;
+  return {halo.row_begin + 2 * pair, flat ? 1 : 2, halo.column_begin + block * kBlock,
+          smaller(halo.blocks_per_stage_row, halo.blocks_per_row - block)};
 }
 
-// The stage after `stage`; index: its number.
-FOVEA_HOST_DEVICE Stage next_stage(const Halo& halo, const Stage& stage, int index) {
-  if (index == 0 || halo.segments > 1) return stage_of(halo, index);
-  Stage next = stage;
-  next.row += halo.rows_per_stage;
-  next.rows = smaller(halo.rows_per_stage, halo.row_last + 1 - next.row);
-  return next;
+struct StageRange {
+  int begin, end;
+};
+
+// The stages that hold the rows which the tile of rows y .. y + tile_height - 1 meets.
+FOVEA_HOST_DEVICE StageRange stages_of_tile(const Work& work, int y) {
+  const Halo& halo = work.grid;
+  if (work.flat) return {0, halo.stages};
+  const int first = larger(0, y - work.radius_y - halo.row_begin);
+  const int last = smaller(halo.row_last, y + work.tile_height - 1 + work.radius_y) - halo.row_begin;
+  return {first / 2 * halo.panels, (last / 2 + 1) * halo.panels};
 }
 
-// 2 x kColumns blocks that a warp meets at once. The second row of blocks lies below the first, or continues it to the right (`flat`).
-template <int kColumns>
-struct Patch {
-  static constexpr int kCount = 2 * kColumns;
-  int slot[kCount];                             // where each block lies in the stage; a missing one repeats another and is masked
-  int row, column;                              // of the first token
-  int rows, blocks;                             // how many rows (of 2), and blocks in a row, are there
-  bool flat;
-
-  FOVEA_HOST_DEVICE int row_of(int i) const { return flat ? row : row + i / kColumns; }
-  FOVEA_HOST_DEVICE int column_of(int i) const { return column + kBlock * (flat ? i : i % kColumns); }
-  FOVEA_HOST_DEVICE bool exists(int i) const { return flat ? i < blocks : i / kColumns < rows; }
+// Blocks of a stage that hold columns first .. last; those that a tile of columns x .. x + tile_width - 1 meets.
+struct BlockRange {
+  int begin, end;
 };
-
-// The part of a stage that a warp meets: rows [row, row_end), blocks [block, block_end), numbered inside the stage.
-struct Rectangle {
-  int row, row_end, block, block_end;
-
-  FOVEA_HOST_DEVICE Rectangle(const Stage& stage, const Reach& reach) {
-    row = larger(0, reach.row_first - stage.row);
-    row_end = smaller(stage.rows, reach.row_last + 1 - stage.row);
-    block = larger(0, (reach.column_first - stage.column) >> 3);
-    block_end = smaller(stage.blocks, ((reach.column_last - stage.column) >> 3) + 1);
-  }
-  FOVEA_HOST_DEVICE void keep_part(const Stage& stage, int part, int parts) {              // in pairs, the least a warp works on
-    const int pairs = (stage.blocks + 1) / 2;
-    block = 2 * (pairs * part / parts);
-    block_end = smaller(stage.blocks, 2 * (pairs * (part + 1) / parts));
-  }
-
-  template <int kColumns>
-  FOVEA_HOST_DEVICE Patch<kColumns> patch(const Stage& stage, bool flat) const {
-    Patch<kColumns> p;
-    p.row = stage.row + row;
-    p.column = stage.column + block * kBlock;
-    p.rows = row_end - row;
-    p.blocks = block_end - block;
-    p.flat = flat;
-    const int first = stage.slot + row * stage.blocks + block, below = p.rows > 1 ? stage.blocks : 0;
-    for (int i = 0; i < 2 * kColumns; ++i)
-      p.slot[i] = first + (flat ? smaller(i, p.blocks - 1) : i % kColumns + (i < kColumns ? 0 : below));
-    return p;
-  }
-};
+FOVEA_HOST_DEVICE BlockRange blocks_of_columns(bool flat, int first, int last, const Stage& stage) {
+  const BlockRange range{larger(0, (first - stage.column) >> 3), smaller(stage.blocks, ((last - stage.column) >> 3) + 1)};
+  return flat ? BlockRange{range.begin / 2 * 2, smaller(stage.blocks, (range.end + 1) / 2 * 2)} : range;
+}
+FOVEA_HOST_DEVICE BlockRange blocks_of_tile(const Work& work, int x, const Stage& stage) {
+  return blocks_of_columns(work.flat, larger(x - work.radius_x, work.grid.column_first),
+                           smaller(x + work.tile_width - 1 + work.radius_x, work.grid.column_last), stage);
+}
 
 }  // namespace fovea::kernels::sm80
