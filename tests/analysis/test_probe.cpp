@@ -61,9 +61,10 @@ TEST(Probe, SeesTheEncodersOwnFeatures) {
   auto probe = probe_of(model, image(37, 50));
   torch::NoGradGuard no_grad;
   const std::vector<std::int64_t> layers{1, 3};
-  const auto expected = model->encoder().forward(model->preprocess(image(37, 50).unsqueeze(0)), layers);
-  EXPECT_TRUE(torch::equal(probe.features(0), expected[0][0]));
-  EXPECT_TRUE(torch::equal(probe.features(2), expected[1][0]));
+  const auto inferred = model->encoder().forward(model->preprocess(image(37, 50).unsqueeze(0)), layers);
+  // Inference in place fuses steps and so rounds otherwise: features of unit variance agree to a few roundings a layer.
+  EXPECT_LT((probe.features(0) - inferred[0][0]).abs().max().item<float>(), 2e-5F);
+  EXPECT_LT((probe.features(2) - inferred[1][0]).abs().max().item<float>(), 2e-5F);
   EXPECT_EQ(probe.grid(), (std::array<std::int64_t, 2>{10, 13}));
 }
 
