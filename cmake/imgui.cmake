@@ -1,5 +1,6 @@
 # Dear ImGui (docking), ImPlot, the command palette and the file dialogs, from the sources that scripts/setup.sh view unpacks.
 #
+#   fovea_imgui_headers what the viewer's sources are compiled with
 #   fovea_imgui         what the shipped program links
 #   fovea_imgui_tested  the same with the test engine's hooks; for tests only, because the test engine's licence is not MIT
 
@@ -21,14 +22,17 @@ foreach(_unit context coroutine engine exporters perftool ui utils)
 endforeach()
 list(APPEND _test_engine_sources ${_test_engine}/imgui_test_engine/imgui_capture_tool.cpp)
 
+# The hooks change functions of ImGui, no type and nothing inline: objects compiled with these headers link with both libraries.
+add_library(fovea_imgui_headers INTERFACE)
+target_include_directories(fovea_imgui_headers INTERFACE "${PROJECT_SOURCE_DIR}/app/viewer/imgui")
+target_include_directories(fovea_imgui_headers SYSTEM INTERFACE ${_imgui} ${_imgui}/backends ${_imgui}/misc/cpp ${_implot} ${_palette}
+  ${_external}/portable_file_dialogs/portable_file_dialogs ${_external}/glfw/glfw/deps)
+target_compile_definitions(fovea_imgui_headers INTERFACE IMGUI_USER_CONFIG="viewer_imconfig.h" GLFW_INCLUDE_NONE)
+
 function(_fovea_imgui_library name)
   add_library(${name} STATIC ${_imgui_sources} ${ARGN})
-  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}/app/viewer/imgui")
-  target_include_directories(${name} SYSTEM PUBLIC ${_imgui} ${_imgui}/backends ${_imgui}/misc/cpp ${_implot} ${_palette}
-    ${_external}/portable_file_dialogs/portable_file_dialogs ${_external}/glfw/glfw/deps)
-  target_compile_definitions(${name} PUBLIC IMGUI_USER_CONFIG="viewer_imconfig.h" GLFW_INCLUDE_NONE
-    PRIVATE "IMPLOT_CUSTOM_NUMERIC_TYPES=(float)(double)")   # ImPlot's ten default types cost 70 s of compiling
-  target_link_libraries(${name} PUBLIC glfw Threads::Threads ${CMAKE_DL_LIBS})
+  target_compile_definitions(${name} PRIVATE "IMPLOT_CUSTOM_NUMERIC_TYPES=(float)(double)")   # ImPlot's ten default types cost 70 s of compiling
+  target_link_libraries(${name} PUBLIC fovea_imgui_headers glfw Threads::Threads ${CMAKE_DL_LIBS})
 endfunction()
 
 _fovea_imgui_library(fovea_imgui)

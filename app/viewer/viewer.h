@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "app/viewer/layers/layer_painter.h"
 #include "app/viewer/panels/info_panels.h"
 #include "app/viewer/panels/open_dialog.h"
+#include "app/viewer/project/file_watch.h"
 #include "app/viewer/window.h"
 #include "app/viewer/workspace.h"
 
@@ -21,7 +23,9 @@ namespace fovea {
 
 class Viewer {
  public:
-  explicit Viewer(Window& window);
+  // Seconds that only grow; movements and fading follow it. A test's own makes them independent of the machine's speed.
+  using Clock = std::function<double()>;
+  explicit Viewer(Window& window, Clock clock = steady_seconds);
 
   // Errors of opening are shown in the window, not thrown: what was open stays.
   void open(const std::filesystem::path& path);
@@ -35,20 +39,16 @@ class Viewer {
   const CanvasPanel& canvas() const { return canvas_; }
 
  private:
+  static double steady_seconds();
   void add_file_actions();
-  void add_edit_actions();
-  void add_view_actions();
-  void add_layer_actions();
+  void add_window_actions();
   void show_recent_menu();
   void set_theme(Theme theme);
   void keep_settings();
-  void show_status(const CanvasState& state);
-  void show_pixel(Point image_point);
-  void show_empty_state();
   void collect_errors();
-  void watch_file(double now_s);
 
   Window& window_;
+  Clock clock_;
   Graveyard graveyard_;                    // before the workspace: outlives its layers
   TilePool pool_;
   TileCache cache_;
@@ -60,9 +60,7 @@ class Viewer {
   OpenDialog dialog_;
   FrameTimes frame_times_;
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
-  std::filesystem::file_time_type file_time_;        // of the open image when it was opened, or when last spoken of
-  bool file_gone_ = false;
-  double next_look_s_ = 0;
+  FileWatch file_watch_;
   double last_frame_s_ = 0;
   int frames_ = 0;
   bool settled_ = false;

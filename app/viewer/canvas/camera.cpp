@@ -66,7 +66,10 @@ void Camera::fit() {
   fitted_ = true;
 }
 
-void Camera::one_to_one(Point canvas_point) { zoom_at(canvas_point, 1 / target_.zoom); }
+void Camera::one_to_one(Point canvas_point) {
+  zoom_at(canvas_point, 1 / target_.zoom);
+  target_.zoom = 1;   // not nearly
+}
 
 void Camera::look_at(Point image_centre, double zoom) {
   anchored_ = false;

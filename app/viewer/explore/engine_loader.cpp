@@ -1,5 +1,6 @@
 #include <dlfcn.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "app/viewer/explore/engine.h"
@@ -18,6 +19,9 @@ constexpr int kMode = RTLD_NOW | RTLD_GLOBAL | RTLD_DEEPBIND;
 }  // namespace
 
 std::unique_ptr<Engine> load_engine() {
+  // OpenMP reads it when torch brings it in. Its threads would spin between torch's loops: half of all CPU time on two cores, taken from
+  // the window's thread.
+  setenv("OMP_WAIT_POLICY", "passive", 0);
   std::error_code code;
   const auto program = std::filesystem::read_symlink("/proc/self/exe", code);
   for (const char* folder : {".", "../lib/fovea"}) {   // the build tree, an installation

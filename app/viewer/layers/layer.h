@@ -44,7 +44,7 @@ enum class LayerProgress { kSettled, kMoving };   // kMoving: draw again soon (l
 // Main thread only.
 class Layer {
  public:
-  Layer(LayerKind kind, std::string name) : name(std::move(name)), kind_(kind) {}
+  Layer(LayerKind kind, std::string title) : name(std::move(title)), kind_(kind) {}
   virtual ~Layer() = default;
   Layer(const Layer&) = delete;
   Layer& operator=(const Layer&) = delete;

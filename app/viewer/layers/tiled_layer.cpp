@@ -161,7 +161,8 @@ void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame
   // Image y grows downwards, clip y upwards.
   const auto clip_x = [&](double x) { return static_cast<float>(2 * camera.to_canvas({rect.x + x * scale_x, 0}).x / canvas.width - 1); };
   const auto clip_y = [&](double y) { return static_cast<float>(1 - 2 * camera.to_canvas({0, rect.y + y * scale_y}).y / canvas.height); };
-  const GLint filter = camera.zoom() * scale_x > 1 ? magnification() : GL_LINEAR;
+  // From 1:1 on: there, filtering would blur an image that lies between the screen's pixels.
+  const GLint filter = camera.zoom() * scale_x >= 1 ? magnification() : GL_LINEAR;
   // Opaque ones first; within each kind one draw call a texture array.
   for (const bool fading : {false, true}) {
     std::map<GLuint, std::vector<Instance>> by_texture;
@@ -174,7 +175,11 @@ void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame
     }
     for (const auto& [texture, instances] : by_texture) {
       glBindTexture(GL_TEXTURE_2D_ARRAY, texture);
-      if (kind() != LayerKind::kLabels) glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MAG_FILTER, filter);
+      if (kind() != LayerKind::kLabels) {
+        // Both: at 1:1 rounding decides which of them OpenGL takes.
+        glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MIN_FILTER, filter);
+        glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MAG_FILTER, filter);
+      }
       glBufferData(GL_ARRAY_BUFFER, static_cast<GLsizeiptr>(instances.size() * sizeof(Instance)), instances.data(), GL_STREAM_DRAW);
       glDrawArraysInstanced(GL_TRIANGLE_STRIP, 0, 4, static_cast<GLsizei>(instances.size()));
     }

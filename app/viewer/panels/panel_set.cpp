@@ -20,6 +20,7 @@ void PanelSet::add(Panel panel) {
   require(!find(panel.id), "two panels are called " + panel.id);
   panels_.push_back(std::move(panel));
   Panel& added = panels_.back();
+  added.open_at_start = added.open;
   actions_.add({.id = "panel." + added.id, .title = added.title, .group = "View/Panels", .shortcut = added.shortcut, .tip = added.tip,
                 .run = [&added] { added.open = !added.open; }, .checked = [&added] { return added.open; }});
 }
@@ -31,6 +32,11 @@ Panel* PanelSet::find(std::string_view id) {
 
 void PanelSet::open(std::string_view id) {
   if (Panel* panel = find(id)) panel->open = true;
+}
+
+void PanelSet::reset_layout() {
+  layout_made_ = false;
+  for (Panel& panel : panels_) panel.open = panel.open_at_start;
 }
 
 void PanelSet::show(ImVec2 origin, ImVec2 size, const char* central_window) {

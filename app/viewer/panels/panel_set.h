@@ -22,6 +22,7 @@ struct Panel {
   bool open = true;
   ImGuiKeyChord shortcut = 0;            // opens and closes
   std::string tip = {};
+  bool open_at_start = true;             // set by PanelSet::add()
 };
 
 class PanelSet {
@@ -37,7 +38,8 @@ class PanelSet {
 
   // Once a frame: a dock space over the area (ImGui's screen coordinates) with the canvas window in its middle, and every open panel.
   void show(ImVec2 origin, ImVec2 size, const char* central_window);
-  void reset_layout() { layout_made_ = false; }
+  // Every panel where it was at the start, open or closed as then.
+  void reset_layout();
 
  private:
   void make_layout(ImGuiID dock_space, ImVec2 size, const char* central_window);

@@ -1,0 +1,74 @@
+#include "app/viewer/panels/status_line.h"
+
+#include <cinttypes>
+#include <cmath>
+
+#include "app/viewer/layers/image_layer.h"
+#include "app/viewer/theme.h"
+
+namespace fovea {
+namespace {
+
+void show_pixel(const Workspace& workspace, Point p) {
+  ImGui::SameLine(0, ImGui::GetFontSize() * 2);
+  ImGui::Text("x %" PRId64 "  y %" PRId64, static_cast<std::int64_t>(std::floor(p.x)), static_cast<std::int64_t>(std::floor(p.y)));
+  const auto add = [](const std::string& text) {
+    if (text.empty()) return;
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    ImGui::TextUnformatted(text.c_str());
+  };
+  if (const auto& transform = workspace.image->info.georeference.geotransform) {
+    const auto& g = *transform;
+    char text[80];
+    std::snprintf(text, sizeof text, "E %.10g  N %.10g", g[0] + g[1] * p.x + g[2] * p.y, g[3] + g[4] * p.x + g[5] * p.y);
+    add(text);
+  }
+  for (const auto& layer : workspace.layers.all()) {
+    const std::string value = layer->style.visible ? layer->describe(p) : std::string();
+    if (!value.empty()) add(layer->kind() == LayerKind::kImage ? value : layer->name + " " + value);
+  }
+  for (const auto& status : workspace.status) add(status(p));
+}
+
+void show_contents(Workspace& workspace, const CanvasState& state) {
+  if (const std::string error = workspace.messages.last_error(); !error.empty()) {
+    ImGui::TextColored(theme_colours().error, "%s", error.c_str());
+    ImGui::SameLine();
+    if (ImGui::SmallButton("Dismiss")) workspace.messages.clear();
+    return;
+  }
+  if (!workspace.image) {
+    ImGui::TextColored(theme_colours().muted, "No image");
+    return;
+  }
+  const ImageInfo& info = workspace.image->info;
+  ImGui::Text("%" PRId64 " × %" PRId64 "   %s, %d bit, %d band%s   %.4g %%", info.width, info.height, info.format.c_str(), info.bits, info.bands,
+              info.bands == 1 ? "" : "s", workspace.camera.zoom() * 100);
+  const auto* image = dynamic_cast<const ImageLayer*>(workspace.layers.find("image"));
+  if (image && image->build_progress() >= 0) {
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    ImGui::TextColored(theme_colours().muted, "Preparing fast zooming %.0f %%", 100.0 * image->build_progress());
+    ImGui::SetItemTooltip("Coarse views are computed once and kept on disk; the next time this image opens at once");
+  }
+  const std::string hint = workspace.tools.active().tool ? workspace.tools.active().tool->hint() : std::string();
+  if (workspace.tools.active().tool) {
+    ImGui::SameLine(0, ImGui::GetFontSize());
+    ImGui::TextColored(theme_colours().accent, "%s", workspace.tools.active().title.c_str());
+    ImGui::SameLine(0, ImGui::GetFontSize() / 2);
+    ImGui::TextColored(theme_colours().muted, "%s", hint.c_str());
+  }
+  const Point p = state.cursor_image;
+  if (state.hovered && p.x >= 0 && p.y >= 0 && p.x < static_cast<double>(info.width) && p.y < static_cast<double>(info.height)) show_pixel(workspace, p);
+}
+
+}  // namespace
+
+void show_status_line(Workspace& workspace, const CanvasState& canvas, ImVec2 place, ImVec2 size) {
+  ImGui::SetNextWindowPos(place);
+  ImGui::SetNextWindowSize(size);
+  ImGui::Begin("Status", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking);
+  show_contents(workspace, canvas);
+  ImGui::End();
+}
+
+}  // namespace fovea
