@@ -78,5 +78,7 @@ std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const
 
 // Whether a folder walk takes this file: its extension (any case) is one of the readable formats'.
 bool has_image_extension(const std::filesystem::path& path);
+// ".png", ".jpg", ...
+std::vector<std::string> image_extensions();
 
 }  // namespace fovea

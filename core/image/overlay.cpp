@@ -74,6 +74,30 @@ void write_png(const std::filesystem::path& path, const ImageU8& image) {
 
 namespace {
 
+class PngRgbWriter final : public RgbWriter {
+ public:
+  PngRgbWriter(const std::filesystem::path& path, std::int64_t width, std::int64_t height)
+      : file_(path), encoder_({.path = file_.path(), .target = path, .width = width, .height = height, .channels = 3, .palette = {}}) {}
+  void append(const ImageU8& rgb) override { encoder_.append(rgb); }
+  void finish() override {
+    encoder_.finish();
+    file_.commit();
+  }
+
+ private:
+  AtomicFile file_;       // before the encoder: its temporary is removed after the encoder has closed it
+  PngEncoder encoder_;
+};
+
+}  // namespace
+
+std::unique_ptr<RgbWriter> create_rgb_png_writer(const std::filesystem::path& path, std::int64_t width, std::int64_t height) {
+  require(width > 0 && height > 0, "a picture has at least one pixel");
+  return std::make_unique<PngRgbWriter>(path, width, height);
+}
+
+namespace {
+
 template <class Sample>
 BasicImage<Sample> resize_samples(const BasicImage<Sample>& image, std::int64_t width, std::int64_t height) {
   require(!image.empty() && width > 0 && height > 0, "nothing to resize");

@@ -4,7 +4,7 @@
 namespace fovea {
 namespace {
 
-class TiledRgbWriter final : public RgbTiffWriter {
+class TiledRgbWriter final : public RgbWriter {
  public:
   explicit TiledRgbWriter(const RgbTiffWriterOptions& options)
       : tiff_({.path = options.path,
@@ -23,7 +23,7 @@ class TiledRgbWriter final : public RgbTiffWriter {
 
 }  // namespace
 
-std::unique_ptr<RgbTiffWriter> create_rgb_tiff_writer(const RgbTiffWriterOptions& options) {
+std::unique_ptr<RgbWriter> create_rgb_tiff_writer(const RgbTiffWriterOptions& options) {
   return std::make_unique<TiledRgbWriter>(options);
 }
 

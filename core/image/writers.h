@@ -63,10 +63,10 @@ struct OverlayWriterOptions {
 };
 std::unique_ptr<OverlayWriter> create_overlay_writer(const OverlayWriterOptions& options);
 
-// A colour image written by bands of rows from top to bottom: tiled, compressed BigTIFF with overviews, of any size.
-class RgbTiffWriter {
+// A colour image written by bands of rows from top to bottom.
+class RgbWriter {
  public:
-  virtual ~RgbTiffWriter() = default;
+  virtual ~RgbWriter() = default;
   virtual void append(const ImageU8& rgb) = 0;     // [any height, image width, 3]. Errors: Error{kEnvironment}
   virtual void finish() = 0;
 };
@@ -76,7 +76,9 @@ struct RgbTiffWriterOptions {
   std::int64_t width = 0, height = 0;
   GeoReference georeference = {};
 };
-std::unique_ptr<RgbTiffWriter> create_rgb_tiff_writer(const RgbTiffWriterOptions& options);
+// Tiled, compressed BigTIFF with overviews, of any size.
+std::unique_ptr<RgbWriter> create_rgb_tiff_writer(const RgbTiffWriterOptions& options);
+std::unique_ptr<RgbWriter> create_rgb_png_writer(const std::filesystem::path& path, std::int64_t width, std::int64_t height);
 
 void write_jpeg(const std::filesystem::path& path, const ImageU8& rgb, int quality = 90);
 void write_png(const std::filesystem::path& path, const ImageU8& image);    // 1, 3 or 4 channels
