@@ -72,7 +72,7 @@ class Session {
     georeference_ = source->info().georeference;
     pixel_metres_ = pixel_size_metres(source->info());
     if (!pixel_metres_) pixel_metres_ = request_.pixel_size;
-    region_ = plan_region(source->info(), encoder, {.region = request_.region, .halo_factor = halo,
+    region_ = plan_region(source->info(), encoder, {.region = request_.region, .halo_factor = halo, .halo = request_.halo,
                                                       .whole_globals = request_.region_globals == "image", .name = request_.image});
     const auto& pixels = region_.computed;
     const auto tokens = [&](std::int64_t extent) { return (extent + encoder.patch - 1) / encoder.patch; };

@@ -18,7 +18,7 @@ using Reader = void (*)(AttendQuestion&, const nlohmann::json&);
 
 // A line that names a place takes none from the command line.
 AttendQuestion& elsewhere(AttendQuestion& question) {
-  question.at.reset(), question.box.reset(), question.global.reset(), question.brush.clear();
+  question.at.reset(), question.box.reset(), question.global.reset(), question.brush.clear(), question.points.clear();
   return question;
 }
 
@@ -31,6 +31,7 @@ const std::map<std::string, Reader>& readers() {
       {"brush", [](AttendQuestion& q, Json v) { elsewhere(q).brush = v.get<std::vector<std::array<std::int64_t, 2>>>(); }},
       {"disc", [](AttendQuestion& q, Json v) { q.disc = v.get<double>(); }},
       {"global", [](AttendQuestion& q, Json v) { elsewhere(q).global = v.get<std::int64_t>(); }},
+      {"points", [](AttendQuestion& q, Json v) { elsewhere(q).points = v.get<std::vector<std::array<std::int64_t, 2>>>(); }},
       {"method", [](AttendQuestion& q, Json v) { q.method = v.get<std::string>(); }},
       {"layer", [](AttendQuestion& q, Json v) { q.layer = v.get<std::int64_t>(); }},
       {"head", [](AttendQuestion& q, Json v) { q.head = v.is_number() ? std::to_string(v.get<std::int64_t>()) : v.get<std::string>(); }},
@@ -145,8 +146,9 @@ void check_question(const AttendQuestion& question, bool all_heads) {
   const auto& info = analysis::method_info(analysis::parse_method(question.method));
   analysis::parse_heads(question.head);
   const int places = static_cast<int>(question.at.has_value()) + static_cast<int>(question.box.has_value()) +
-                     static_cast<int>(question.global.has_value()) + static_cast<int>(!question.brush.empty());
-  if (places > 1) refuse("--at, --box, --brush and --global exclude each other");
+                     static_cast<int>(question.global.has_value()) + static_cast<int>(!question.brush.empty()) +
+                     static_cast<int>(!question.points.empty());
+  if (places > 1) refuse("--at, --box, --brush, --points and --global exclude each other");
   if (info.needs_tokens && places == 0)
     refuse("method " + question.method + " asks about tokens: add --at X,Y, --box X,Y,WIDTH,HEIGHT, --brush X,Y,X,Y,... or --global N");
   if (question.disc && !question.at && question.brush.empty()) refuse("--disc needs --at or --brush");
@@ -170,6 +172,7 @@ nlohmann::json to_json(const AttendQuestion& question) {
   if (question.at) json["at"] = *question.at;
   if (question.box) json["box"] = *question.box;
   if (!question.brush.empty()) json["brush"] = question.brush;
+  if (!question.points.empty()) json["points"] = question.points;
   if (question.disc) json["disc"] = *question.disc;
   if (question.global) json["global"] = *question.global;
   if (is_rollout(method)) json["share"] = question.share, json["paths"] = question.paths;
@@ -209,6 +212,10 @@ analysis::Query to_query(const AttendQuestion& question, const ProbePlace& place
   }
   for (const auto& [x, y] : question.brush) pixel(x, y);
   if (!question.brush.empty()) query.tokens.brush = stroke(question.brush, question.disc.value_or(0), place);
+  for (const auto& [x, y] : question.points) {
+    pixel(x, y);
+    query.tokens.brush.push_back({(y - place.top) / place.patch, (x - place.left) / place.patch, 1});
+  }
   if (question.box) {
     const auto [x, y, width, height] = *question.box;
     if (width < 1 || height < 1) throw Error(ErrorKind::kUsage, "the box must have at least one pixel");

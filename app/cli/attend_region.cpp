@@ -5,6 +5,20 @@
 #include "core/attention/analysis/probe.h"
 
 namespace fovea::cli {
+namespace {
+
+// Tokens, rows and columns.
+std::array<std::int64_t, 2> reach_of_widest_layer(const EncoderConfig& encoder) {
+  std::array<std::int64_t, 2> reach{0, 0};
+  for (const LayerAttention& layer : encoder.attention) {
+    if (layer.dense) continue;
+    const auto dilation = *std::max_element(layer.dilation.begin(), layer.dilation.end());
+    for (std::size_t axis = 0; axis < 2; ++axis) reach[axis] = std::max(reach[axis], dilation * ((layer.window[axis] - 1) / 2));
+  }
+  return reach;
+}
+
+}  // namespace
 
 AttendRegion plan_region(const ImageInfo& image, const EncoderConfig& encoder, const RegionQuestion& question) {
   const Rect whole{0, 0, image.width, image.height};
@@ -28,12 +42,20 @@ AttendRegion plan_region(const ImageInfo& image, const EncoderConfig& encoder, c
     const auto [top, rows] = widen(y, height, image.height, factor * halo[0]);
     return Rect{left, top, columns, rows};
   };
-  AttendRegion region{.asked = place(0), .computed = place(question.halo_factor), .caveat = ""};
+  AttendRegion region{.asked = place(0), .computed = place(question.halo == "method" ? question.halo_factor : 1), .caveat = ""};
+  if (question.halo == "layer" || question.halo == "none") {
+    const auto short_halo = question.halo == "none" ? std::array<std::int64_t, 2>{0, 0} : reach_of_widest_layer(encoder);
+    const auto [left, columns] = widen(x, width, image.width, short_halo[1]);
+    const auto [top, rows] = widen(y, height, image.height, short_halo[0]);
+    region.computed = {left, top, columns, rows};
+  }
   if (region.computed == whole) return region;
   region.part = true;
   region.global_pass = question.whole_globals && encoder.global_tokens > 0 && analysis::global_pass_unsupported(encoder).empty();
   region.caveat =
       analysis::region_caveat(encoder, region.global_pass ? analysis::GlobalsFrom::kWholeImage : analysis::GlobalsFrom::kRegion);
+  const bool short_of = question.halo == "layer" || question.halo == "none" || (question.halo == "model" && question.halo_factor > 1);
+  if (short_of && region.caveat.empty()) region.caveat = "the region's halo is shorter than what its layers look past it";
   return region;
 }
 

@@ -50,6 +50,14 @@ void add_numbers(CLI::App& command, const std::string& name, std::optional<std::
   command.add_option_function<std::vector<Number>>(name, store, help)->delimiter(',')->expected(static_cast<int>(kCount));
 }
 
+void add_points(CLI::App& command, const std::string& name, std::vector<std::array<std::int64_t, 2>>& target, const std::string& help) {
+  const auto store = [&target, name](const std::vector<std::int64_t>& numbers) {
+    if (numbers.size() % 2 != 0) throw CLI::ValidationError(name, "X,Y,X,Y,...: a point is two numbers");
+    for (std::size_t i = 0; i < numbers.size(); i += 2) target.push_back({numbers[i], numbers[i + 1]});
+  };
+  command.add_option_function<std::vector<std::int64_t>>(name, store, help)->delimiter(',');
+}
+
 void check_scale(const std::string& text) {
   char* end = nullptr;
   const double factor = std::strtod(text.c_str(), &end);
@@ -117,12 +125,8 @@ MakeCommand add_segment(CLI::App& command) {
 void add_attend_question(CLI::App& command, AttendQuestion& question) {
   add_numbers(command, "--at", question.at, "X,Y: the token at this pixel");
   add_numbers(command, "--box", question.box, "X,Y,WIDTH,HEIGHT: all tokens of a box of pixels");
-  const auto take_brush = [&question](const std::vector<std::int64_t>& numbers) {
-    if (numbers.size() % 2 != 0) throw CLI::ValidationError("--brush", "X,Y,X,Y,...: a point is two numbers");
-    for (std::size_t i = 0; i < numbers.size(); i += 2) question.brush.push_back({numbers[i], numbers[i + 1]});
-  };
-  command.add_option_function<std::vector<std::int64_t>>("--brush", take_brush, "X,Y,X,Y,...: the tokens that a stroke through these pixels touches")
-      ->delimiter(',');
+  add_points(command, "--brush", question.brush, "X,Y,X,Y,...: the tokens that a stroke through these pixels touches");
+  add_points(command, "--points", question.points, "X,Y,X,Y,...: the tokens at these pixels and no others");
   command.add_option("--disc", question.disc, "radius in pixels: all tokens around --at, or of the brush")
       ->check(CLI::PositiveNumber);
   command.add_option("--global", question.global, "a global token, from 0 (the class token, where there is one)")
@@ -163,6 +167,12 @@ MakeCommand add_attend(CLI::App& command) {
       .add_option("--region-globals", request->region_globals,
                   "what the region's global tokens saw: image (exact, a pass over all of it) or region (quick, approximate)")
       ->check(CLI::IsMember({"image", "region"}))
+      ->capture_default_str();
+  command
+      .add_option("--halo", request->halo,
+                  "what is computed around the region: as much as the method needs to be exact, the reach of all layers (model), of the\n"
+                  "widest layer (layer), or none; layer is what the viewer does for models with global tokens")
+      ->check(CLI::IsMember({"method", "model", "layer", "none"}))
       ->capture_default_str();
   command.add_option("--batch", request->batch, "file of questions, a JSON object a line with the keys at, box, method, output, ...")
       ->check(CLI::ExistingFile);

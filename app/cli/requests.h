@@ -47,6 +47,7 @@ struct AttendQuestion {
   std::vector<std::array<std::int64_t, 2>> brush;    // x, y in pixels: the corners of a stroke
   std::optional<double> disc;                        // radius in pixels around at, or of the brush
   std::optional<std::int64_t> global;
+  std::vector<std::array<std::int64_t, 2>> points;   // x, y in pixels: the tokens there, all alike
   std::string method = "row";
   std::int64_t layer = -1;                           // 0-based; -1: the last
   std::string head = "mean";
@@ -66,6 +67,7 @@ struct AttendRequest {
   std::string batch;                                 // file of questions, one JSON object a line
   std::optional<std::array<std::int64_t, 4>> region; // x, y, width, height in pixels
   std::string region_globals = "image";              // what the region's global tokens saw: image, region
+  std::string halo = "method";                       // of the region: method, model, layer, none
   std::string colours = "viridis";
   std::string colour_scale = "linear";               // linear, log
   double clip = 99.5;                                // percentile
