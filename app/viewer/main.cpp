@@ -2,8 +2,10 @@
 #include <GLFW/glfw3.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <optional>
+#include <vector>
 
 #include "app/viewer/viewer.h"
 #include "app/viewer/window.h"
@@ -14,8 +16,11 @@ namespace {
 constexpr double kIdleWait_s = 0.5;            // an idle window looks twice a second whether files changed
 constexpr double kScreenshotPatience_s = 60;
 
+volatile std::sig_atomic_t interrupted = 0;
+
 struct Arguments {
-  std::string image, screenshot;
+  std::vector<std::string> files;
+  std::string screenshot, theme, device = "auto";
   int width = 1440, height = 900;
   float scale = 0;
   bool keys = false;
@@ -24,7 +29,9 @@ struct Arguments {
 std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   CLI::App app("Explore an image of any size.");
   app.footer("Example: fovea-view scene.tif");
-  app.add_option("IMAGE", arguments.image, "Image to open");
+  app.add_option("FILE", arguments.files, "An image or a project (.fovea); further files are laid over it (class maps) or added (folders of models)");
+  app.add_option("--device", arguments.device, "For the model: auto, cpu, cuda, cuda:INDEX");
+  app.add_option("--theme", arguments.theme, "dark or light, this time")->check(CLI::IsMember({"dark", "light"}));
   app.add_option("--screenshot", arguments.screenshot, "Write a PNG of the window once everything is shown, and end");
   app.add_option("--width", arguments.width, "Width of the window")->check(CLI::Range(64, 16384));
   app.add_option("--height", arguments.height, "Height of the window")->check(CLI::Range(64, 16384));
@@ -47,11 +54,16 @@ int run(const Arguments& arguments) {
     std::fputs(fovea::keyboard_map(viewer.workspace().actions).c_str(), stdout);
     return 0;
   }
-  if (!arguments.image.empty()) viewer.open(arguments.image);
+  if (!arguments.theme.empty()) fovea::apply_theme(arguments.theme == "light" ? fovea::Theme::kLight : fovea::Theme::kDark, window.scale());
+  viewer.workspace().model.device = arguments.device;
+  for (const std::string& file : arguments.files) viewer.open(file);
+  std::signal(SIGINT, [](int) { interrupted = 1; });
+  std::signal(SIGTERM, [](int) { interrupted = 1; });
   const double deadline_s = glfwGetTime() + kScreenshotPatience_s;
   bool again = true;
   while (!window.should_close()) {
     window.poll(again ? 0 : kIdleWait_s);
+    if (interrupted) break;                      // the window's end keeps what was not saved
     window.begin_frame();
     again = viewer.frame();
     window.render();

@@ -3,6 +3,7 @@
 
 #include <deque>
 #include <string>
+#include <vector>
 
 namespace fovea {
 
@@ -13,20 +14,32 @@ struct Message {
   std::string text;                      // one line, its subject first, then what to do: "scene.tif: gone; open it again once it is back"
   double time_s = 0;                     // seconds since the start
   int repeats = 1;                       // the same text again counts up
+  bool dismissed = false;                // not shown over the canvas any more
 };
+
+// Seconds for which a message is shown over the canvas; errors stay until a person dismisses them.
+constexpr double kInfoShown_s = 4, kWarningShown_s = 12;
 
 // Main thread only (from workers: MainThread::post).
 class Messages {
  public:
   static constexpr std::size_t kKept = 1000;
   void add(Severity severity, std::string text);
+  // For the log alone.
+  void note(std::string text) {
+    add(Severity::kInfo, std::move(text));
+    messages_.back().dismissed = true;
+  }
   void info(std::string text) { add(Severity::kInfo, std::move(text)); }
   void warn(std::string text) { add(Severity::kWarning, std::move(text)); }
   void error(std::string text) { add(Severity::kError, std::move(text)); }
   const std::deque<Message>& all() const { return messages_; }
   void clear() { messages_.clear(); }
-  // Text of the last error, "" if none since clear().
+  // Text of the last error, "" if none since clear() or all are dismissed.
   std::string last_error() const;
+  // What is to be shown over the canvas now, oldest first.
+  std::vector<Message*> shown();
+  void dismiss_all();
 
  private:
   std::deque<Message> messages_;

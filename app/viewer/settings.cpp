@@ -29,6 +29,7 @@ Settings load_settings(const std::filesystem::path& file) {
     settings.pyramid_cache_bytes = megabytes("disk_cache_mb", settings.pyramid_cache_bytes);
     settings.minimap = json.value("minimap", true);
     settings.scale_bar = json.value("scale_bar", true);
+    settings.system_dialogs = json.value("system_dialogs", true);
     for (const auto& path : json.value("recent", nlohmann::json::array())) {
       if (path.is_string() && settings.recent.size() < Settings::kRecent) settings.recent.emplace_back(path.get<std::string>());
     }
@@ -44,7 +45,7 @@ void save_settings(const std::filesystem::path& file, const Settings& settings) 
   const nlohmann::json json{{"theme", theme_name(settings.theme)}, {"video_memory_mb", settings.video_memory_bytes / Settings::kMegabyte},
                             {"memory_mb", settings.memory_bytes / Settings::kMegabyte},
                             {"disk_cache_mb", settings.pyramid_cache_bytes / Settings::kMegabyte}, {"minimap", settings.minimap},
-                            {"scale_bar", settings.scale_bar}, {"recent", recent}};
+                            {"scale_bar", settings.scale_bar}, {"system_dialogs", settings.system_dialogs}, {"recent", recent}};
   std::error_code ignored;
   std::filesystem::create_directories(file.parent_path(), ignored);
   write_file_atomically(file, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");

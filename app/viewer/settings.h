@@ -19,6 +19,7 @@ struct Settings {
   std::int64_t memory_bytes = 1024 * kMegabyte;
   std::int64_t pyramid_cache_bytes = 4096 * kMegabyte;   // on disk
   bool minimap = true, scale_bar = true;
+  bool system_dialogs = true;                  // for files; else the program's own
   std::vector<std::filesystem::path> recent;   // newest first
 
   void remember(const std::filesystem::path& path);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 
 #include "app/viewer/actions/menu_bar.h"
 #include "app/viewer/actions/view_actions.h"
@@ -10,7 +11,9 @@
 #include "app/viewer/panels/layers_panel.h"
 #include "app/viewer/panels/start_page.h"
 #include "app/viewer/panels/status_line.h"
+#include "app/viewer/panels/toasts.h"
 #include "app/viewer/project/layer_section.h"
+#include "app/viewer/project/project_file.h"
 #include "app/viewer/resources.h"
 #include "core/image/pyramid.h"
 
@@ -28,14 +31,13 @@ Viewer::Viewer(Window& window, Clock clock)
     : window_(window), clock_(std::move(clock)), pool_(Settings{}.video_memory_bytes), cache_(Settings{}.memory_bytes),
       workspace_({.pool = &pool_, .cache = &cache_, .shaders = shader_folder(), .wake = Window::wake,
                   .bury = [this](std::shared_ptr<void> object) { graveyard_.bury(std::move(object)); }}), painter_(shader_folder()), canvas_(workspace_, painter_),
-      palette_(workspace_.actions), help_(workspace_.actions), dialog_([this](const std::filesystem::path& path) { open(path); }), last_frame_s_(clock_()) {
-  workspace_.main_thread.wake = Window::wake;
+      palette_(workspace_.actions), help_(workspace_.actions), last_frame_s_(clock_()) {
+  connect_workspace();
   workspace_.settings = load_settings(user_config_folder() / "viewer.json");
   pool_.set_budget_bytes(workspace_.settings.video_memory_bytes);
   cache_.set_budget_bytes(workspace_.settings.memory_bytes);
   load_fonts();
   apply_theme(workspace_.settings.theme, window_.scale());
-  workspace_.sections.add(layer_section(workspace_));
   add_file_actions();
   add_window_actions();
   add_edit_actions(workspace_);
@@ -46,7 +48,23 @@ Viewer::Viewer(Window& window, Clock clock)
   add_statistics_panel(workspace_, frame_times_);
   add_log_panel(workspace_);
   features_ = install_features(workspace_);
+  workspace_.sections.add(layer_section(workspace_));   // last: the layers of the features are there when it is loaded
   workspace_.history.reset();
+}
+
+// What features ask of the window.
+void Viewer::connect_workspace() {
+  workspace_.main_thread.wake = Window::wake;
+  workspace_.ask_file = [this](FileQuestion question) {
+    dialog_.ask(std::move(question), workspace_.settings.system_dialogs ? FileDialog::Kind::kSystem : FileDialog::Kind::kOwn);
+  };
+  workspace_.open = [this](const std::filesystem::path& path) { return open(path); };
+  workspace_.set_title = [this](const std::string& title) { window_.set_title(title); };
+  workspace_.quit = [this] { window_.request_close(true); };
+  workspace_.capture_view = [this](std::function<void(ImageU8)> taken) {
+    captures_.push_back(std::move(taken));
+    Window::wake();
+  };
 }
 
 void Viewer::keep_settings() {
@@ -59,7 +77,14 @@ void Viewer::keep_settings() {
   }
 }
 
-void Viewer::open(const std::filesystem::path& path) {
+bool Viewer::open(const std::filesystem::path& path) {
+  for (const auto& opener : workspace_.openers) {
+    if (opener(path)) return true;
+  }
+  return open_image_file(path);
+}
+
+bool Viewer::open_image_file(const std::filesystem::path& path) {
   try {
     const auto folder = user_cache_folder() / "pyramids", cache_file = pyramid_cache_file(path, folder);
     auto layer = std::make_unique<ImageLayer>(path, cache_file, workspace_.tiles);
@@ -67,20 +92,21 @@ void Viewer::open(const std::filesystem::path& path) {
       trim_pyramids(folder, budget_bytes, cache_file);   // reads a folder: not on this thread
     }));
     workspace_.layers.clear();
-    workspace_.image = {std::filesystem::absolute(path), layer->info()};
+    workspace_.image = {std::filesystem::absolute(path), layer->info(), cache_file.stem().string()};
     workspace_.camera.set_image({static_cast<double>(layer->info().width), static_cast<double>(layer->info().height)});
     workspace_.layers.add(std::move(layer));
     file_watch_.start(workspace_.image->path);
     window_.set_title(path.filename().string() + " – Fovea");
-    workspace_.messages.info("Opened " + path.string());
+    workspace_.messages.note("Opened " + path.string());
     workspace_.settings.remember(workspace_.image->path);
     keep_settings();
   } catch (const Error& error) {
     workspace_.messages.error(error.what());
-    return;
+    return false;
   }
   for (const auto& changed : workspace_.on_image_changed) changed();
   workspace_.history.reset();
+  return true;
 }
 
 void Viewer::close() {
@@ -97,6 +123,7 @@ bool Viewer::frame() {
   last_frame_s_ = now_s;
   for (const auto& path : window_.take_dropped_files()) open(path);
   workspace_.main_thread.run_posted();
+  hold_back_quitting();
   bool again = false;
   for (const auto& every_frame : workspace_.every_frame) again |= every_frame();
 
@@ -105,30 +132,46 @@ bool Viewer::frame() {
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   const float status_height = kStatusHeight * ImGui::GetTextLineHeightWithSpacing();
   workspace_.panels.show(viewport.WorkPos, {viewport.WorkSize.x, viewport.WorkSize.y - status_height}, kCanvasWindow);
-  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
-  ImGui::Begin(kCanvasWindow, nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove);
-  const CanvasState state = canvas_.show(now_s, elapsed_s);
-  const std::filesystem::path chosen = workspace_.image ? std::filesystem::path() : show_start_page(workspace_);
-  ImGui::End();
-  ImGui::PopStyleVar();
+  const CanvasState state = show_canvas(now_s, elapsed_s);
 
+  if (captures_.empty() && !capturing_) show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
   workspace_.actions.handle_shortcuts();
   palette_.show();
   help_.show();
   dialog_.show();
   show_status_line(workspace_, state, {viewport.WorkPos.x, viewport.WorkPos.y + viewport.WorkSize.y - status_height}, {viewport.WorkSize.x, status_height});
 
-  if (!chosen.empty()) open(chosen);
+  if (!chosen_.empty()) open(std::exchange(chosen_, {}));
   collect_errors();
   if (std::string news = file_watch_.look(now_s); !news.empty()) workspace_.messages.error(std::move(news));
   workspace_.history.settle(ImGui::IsAnyItemActive() ? History::Hands::kBusy : History::Hands::kFree);
   const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
-  again |= state.needs_frame;
+  again |= state.needs_frame || !captures_.empty();
   frame_times_.add((steady_seconds() - began_s) * 1e3);
   const bool busy = std::ranges::any_of(features_, [](const auto& feature) { return feature->busy(); });
   settled_ = ++frames_ > 3 && !again && !busy &&   // windows find their places in the first frames
              (complete || !workspace_.messages.last_error().empty());
   return again;
+}
+
+void Viewer::hold_back_quitting() {
+  if (!window_.should_close()) return;
+  if (!std::ranges::all_of(workspace_.may_quit, [](const auto& may) { return may(); })) window_.request_close(false);
+}
+
+CanvasState Viewer::show_canvas(double now_s, double elapsed_s) {
+  ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
+  ImGui::Begin(kCanvasWindow, nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove);
+  const auto captures = std::exchange(captures_, {});
+  capturing_ = !captures.empty();
+  const CanvasState state = canvas_.show(now_s, elapsed_s, captures.empty() ? CanvasFurniture::kAll : CanvasFurniture::kPictureOnly);
+  const float density = ImGui::GetIO().DisplayFramebufferScale.x > 0 ? ImGui::GetIO().DisplayFramebufferScale.x : 1;
+  const auto pixels = [&](float points) { return static_cast<std::int64_t>(std::lround(points * density)); };
+  for (const auto& taken : captures) window_.capture({pixels(state.origin.x), pixels(state.origin.y), pixels(state.size.x), pixels(state.size.y)}, taken);
+  if (!workspace_.image) chosen_ = show_start_page(workspace_);
+  ImGui::End();
+  ImGui::PopStyleVar();
+  return state;
 }
 
 void Viewer::collect_errors() {
@@ -161,11 +204,18 @@ void Viewer::set_theme(Theme theme) {
   keep_settings();
 }
 
+void Viewer::ask_for_image() {
+  std::vector<std::string> extensions = image_extensions();
+  extensions.emplace_back(kProjectExtension);
+  workspace_.ask_file({.purpose = FilePurpose::kOpen, .title = "Open image", .start = workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path(),
+                       .extensions = extensions, .chosen = [this](const std::filesystem::path& path) { open(path); }});
+}
+
 void Viewer::add_file_actions() {
   auto& actions = workspace_.actions;
   const auto has_image = [this] { return workspace_.image.has_value(); };
   actions.add({.id = "file.open", .title = "Open…", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_O, .tip = "Open an image",
-               .run = [this] { dialog_.open(workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path()); }});
+               .run = [this] { ask_for_image(); }});
   actions.add({.id = "file.reload", .title = "Reload", .group = "File", .shortcut = ImGuiKey_F5, .tip = "Open the image again as it is now on the disk",
                .run = [this] {
                  workspace_.messages.clear();

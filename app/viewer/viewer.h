@@ -14,7 +14,7 @@
 #include "app/viewer/graveyard.h"
 #include "app/viewer/layers/layer_painter.h"
 #include "app/viewer/panels/info_panels.h"
-#include "app/viewer/panels/open_dialog.h"
+#include "app/viewer/panels/file_dialog.h"
 #include "app/viewer/project/file_watch.h"
 #include "app/viewer/window.h"
 #include "app/viewer/workspace.h"
@@ -27,8 +27,8 @@ class Viewer {
   using Clock = std::function<double()>;
   explicit Viewer(Window& window, Clock clock = steady_seconds);
 
-  // Errors of opening are shown in the window, not thrown: what was open stays.
-  void open(const std::filesystem::path& path);
+  // An image, a project, a mask, a model's folder. Errors are shown in the window, not thrown: what was open stays. Returns whether it is open now.
+  bool open(const std::filesystem::path& path);
   void close();
 
   // Draws the whole window. Returns whether another frame is needed at once.
@@ -45,6 +45,11 @@ class Viewer {
   void show_recent_menu();
   void set_theme(Theme theme);
   void keep_settings();
+  void connect_workspace();
+  bool open_image_file(const std::filesystem::path& path);
+  void ask_for_image();
+  void hold_back_quitting();
+  CanvasState show_canvas(double now_s, double elapsed_s);
   void collect_errors();
 
   Window& window_;
@@ -57,10 +62,13 @@ class Viewer {
   CanvasPanel canvas_;
   CommandPalette palette_;
   HelpWindow help_;
-  OpenDialog dialog_;
+  FileDialog dialog_;
+  std::vector<std::function<void(ImageU8)>> captures_;   // wait for the next frame
+  bool capturing_ = false;                                // in this frame
   FrameTimes frame_times_;
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
   FileWatch file_watch_;
+  std::filesystem::path chosen_;                     // on the start page, in this frame
   double last_frame_s_ = 0;
   int frames_ = 0;
   bool settled_ = false;

@@ -7,6 +7,7 @@
 #include <imgui_impl_opengl3.h>
 #include <implot.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -156,6 +157,23 @@ void Window::draw_collected() {
   glClear(GL_COLOR_BUFFER_BIT);
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
   if (!window_) picture_.end();
+  if (!captures_.empty()) take_captures(width, height);
+}
+
+// Drawn once more off screen: of a window's own pixels those that another window covers may be anything.
+void Window::take_captures(int width, int height) {
+  Offscreen drawn;
+  drawn.begin(width, height, {0, 0, 0, 1});
+  ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
+  drawn.end();
+  const ImageU8 all = drawn.read();
+  for (const Capture& capture : std::exchange(captures_, {})) {
+    const Rect& wanted = capture.part;
+    const std::int64_t x = std::clamp<std::int64_t>(wanted.x, 0, width - 1), y = std::clamp<std::int64_t>(wanted.y, 0, height - 1);
+    ImageU8 part(std::clamp<std::int64_t>(wanted.width, 1, width - x), std::clamp<std::int64_t>(wanted.height, 1, height - y), 3);
+    for (std::int64_t row = 0; row < part.height(); ++row) std::copy_n(all.row(y + row) + 3 * x, 3 * part.width(), part.row(row));
+    capture.taken(std::move(part));
+  }
 }
 
 ImageU8 Window::read() const {

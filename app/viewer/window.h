@@ -45,6 +45,9 @@ class Window {
   void draw_collected();
   ImageU8 read() const;                        // what render() drew: [height, width, 3]; of the framebuffer, not of the screen
   void present();
+  // Calls with a part (framebuffer pixels) of what is drawn next, whatever covers the window on the screen.
+  void capture(const Rect& part, std::function<void(ImageU8)> taken) { captures_.push_back({part, std::move(taken)}); }
+  bool has_to_capture() const { return !captures_.empty(); }
   // Wakes poll() from any thread: a worker has something to show.
   static void wake();
 
@@ -71,6 +74,12 @@ class Window {
   float scale_ = 1;
   int windowed_x_ = 0, windowed_y_ = 0, windowed_width_ = 0, windowed_height_ = 0;   // to come back from full screen
   std::vector<std::filesystem::path> dropped_;
+  struct Capture {
+    Rect part;
+    std::function<void(ImageU8)> taken;
+  };
+  void take_captures(int width, int height);
+  std::vector<Capture> captures_;
 };
 
 }  // namespace fovea

@@ -12,10 +12,13 @@
 #include "app/viewer/canvas/camera.h"
 #include "app/viewer/canvas/comparison.h"
 #include "app/viewer/canvas/tool.h"
+#include "app/viewer/export/exporter.h"
 #include "app/viewer/layers/layer_list.h"
 #include "app/viewer/layers/tiled_layer.h"
 #include "app/viewer/main_thread.h"
 #include "app/viewer/messages.h"
+#include "app/viewer/model_choice.h"
+#include "app/viewer/panels/file_dialog.h"
 #include "app/viewer/panels/panel_set.h"
 #include "app/viewer/project/history.h"
 #include "app/viewer/settings.h"
@@ -26,6 +29,13 @@ namespace fovea {
 struct OpenImage {
   std::filesystem::path path;            // absolute
   ImageInfo info;
+  std::string key = {};                  // of its content: names what is kept about it
+};
+
+// Long work that a person waits for, whatever panel is open.
+struct RunningWork {
+  std::string what;                      // "Segmenting"
+  float share = 0;                       // done of it
 };
 
 struct Workspace {
@@ -36,6 +46,7 @@ struct Workspace {
   Camera camera;
   Comparison comparison;
   Settings settings;
+  ModelChoice model;                     // for attention and segmentation
   ActionTable actions;
   PanelSet panels{actions};
   ToolBox tools{actions};
@@ -44,11 +55,30 @@ struct Workspace {
   ProjectSections sections;              // what the project file keeps; undo too
   History history{sections};
   TileServices tiles;                    // for LabelLayer and other tiled layers
+  Exporter exports{messages, [this] { if (main_thread.wake) main_thread.wake(); }};
+  std::function<void(FileQuestion)> ask_file;   // opens a file dialog
+  // Calls with the canvas as it is drawn next, [h, w, 3], without what only a mouse needs.
+  std::function<void(std::function<void(ImageU8)>)> capture_view;
+
+  // Opens a file of whatever kind; false: it could not be, and the messages say why.
+  std::function<bool(const std::filesystem::path&)> open;
+  // Take files and folders that are no images: projects, masks, models. True: it was theirs (and opened, or the messages say why not).
+  std::vector<std::function<bool(const std::filesystem::path&)>> openers;
+  std::function<void(const std::string&)> set_title;
+  std::function<void()> quit;
+  // Asked before the window closes; false: not yet.
+  std::vector<std::function<bool()>> may_quit;
 
   // Called after another image was opened (layers hold just that image), and with image empty after it was closed.
   std::vector<std::function<void()>> on_image_changed;
+  // Escape: each stops its long work, if there is any, and says whether there was.
+  std::vector<std::function<bool()>> on_cancel;
+  // What runs now, for the status line.
+  std::vector<std::function<std::optional<RunningWork>()>> running;
   // More for the status line at a place of the image, as "class road", "token 12, 40"; "" for nothing.
   std::vector<std::function<std::string(Point)>> status;
+  // How the data of a layer can be made again; nothing for layers of others.
+  std::vector<std::function<std::optional<LayerCommand>(const Layer&)>> commands;
   // Painted over the canvas whatever the tool (window outlines, markers).
   std::vector<std::function<void(const CanvasPainter&)>> decorations;
   // Called every frame before drawing; returns whether another frame is needed soon.

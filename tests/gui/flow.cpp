@@ -32,7 +32,10 @@ void Flow::drop(const std::vector<std::filesystem::path>& paths) {
 }
 
 void Flow::resize(int width, int height) {
-  on_main([&] { glfwSetWindowSize(stage_.window().handle(), width, height); });
+  on_main([&] {
+    if (stage_.window().full_screen()) stage_.window().toggle_full_screen();   // its size is the screen's
+    glfwSetWindowSize(stage_.window().handle(), width, height);
+  });
   wait("the window's size", [&] {
     const ImVec2 size = ImGui::GetIO().DisplaySize;
     return static_cast<int>(size.x) == width && static_cast<int>(size.y) == height;

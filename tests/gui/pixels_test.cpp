@@ -341,18 +341,16 @@ TEST_F(PixelsTest, TheCurtainCutsBetweenTwoPixels) {
 TEST_F(PixelsTest, ClassesKeepTheirColoursAndEdges) {
   const ImageU8 image = make_image(700, 650, [](std::int64_t, std::int64_t, std::uint8_t* pixel) { std::fill_n(pixel, 3, std::uint8_t{60}); });
   open(image);
-  auto map = std::make_shared<LabelMap>();
-  map->classes = ImageU8(700, 650, 1);
-  map->rect_level0 = {0, 0, 700, 650};
+  auto map = std::make_shared<ImageU8>(700, 650, 1);
   for (std::int64_t y = 0; y < 650; ++y) {
-    for (std::int64_t x = 0; x < 700; ++x) map->classes.row(y)[x] = static_cast<std::uint8_t>((x / 3 + y / 5) % 4);
+    for (std::int64_t x = 0; x < 700; ++x) map->row(y)[x] = static_cast<std::uint8_t>((x / 3 + y / 5) % 4);
   }
   const std::vector<LabelClass> classes{{"a", {255, 0, 0}}, {"b", {0, 200, 10}}, {"c", {30, 60, 250}}, {"hidden", {1, 2, 3}, false}};
-  auto& labels = viewer->workspace().layers.add(std::make_unique<LabelLayer>("labels", "Labels", map, classes, viewer->workspace().tiles));
+  auto& labels = viewer->workspace().layers.add(std::make_unique<LabelLayer>("labels", "Labels", map_in_memory(map, {0, 0, 700, 650}), classes, viewer->workspace().tiles));
   labels.style.opacity = 1;
   const Reference reference = [&](Point p) -> std::optional<Colour3> {
     if (to_edge(p.x) < kNearAnEdge || to_edge(p.y) < kNearAnEdge) return std::nullopt;
-    const LabelClass& entry = classes[map->classes.row(static_cast<std::int64_t>(p.y))[static_cast<std::int64_t>(p.x)]];
+    const LabelClass& entry = classes[map->row(static_cast<std::int64_t>(p.y))[static_cast<std::int64_t>(p.x)]];
     if (!entry.visible) return Colour3{{60, 60, 60}};
     return Colour3{{static_cast<double>(entry.colour[0]), static_cast<double>(entry.colour[1]), static_cast<double>(entry.colour[2])}};
   };

@@ -18,7 +18,8 @@ class Person {
   Person(Flow& flow, unsigned seed) : flow_(flow), random_(seed) {
     // Quitting ends the program, full screen needs a monitor, and the file dialog may be the desktop's.
     for (const Action& action : flow.workspace().actions.all()) {
-      if (action.id != "file.quit" && action.id != "view.full_screen" && action.id != "file.open") actions_.push_back(action.id);
+      const bool asks_for_files = action.id == "file.open" || action.id.starts_with("export.") || action.id.starts_with("project.");
+      if (action.id != "file.quit" && action.id != "view.full_screen" && !asks_for_files) actions_.push_back(action.id);
     }
   }
 

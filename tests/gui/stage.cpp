@@ -37,7 +37,9 @@ std::vector<FlowEntry>& flow_entries() {
 Stage::Stage() {
   leave_home(folder_ / "");
   write_pictures(folder_ / "");
-  window_ = std::make_unique<Window>(WindowOptions{.width = kWidth, .height = kHeight, .visibility = Visibility::kHidden, .scale = 1});
+  const char* scale = std::getenv("FOVEA_SCALE");
+  window_ = std::make_unique<Window>(
+      WindowOptions{.width = kWidth, .height = kHeight, .visibility = Visibility::kHidden, .scale = scale ? std::strtof(scale, nullptr) : 1});
   engine_ = ImGuiTestEngine_CreateContext();
   ImGuiTestEngineIO& io = ImGuiTestEngine_GetIO(engine_);
   io.ConfigRunSpeed = ImGuiTestRunSpeed_Fast;
@@ -91,10 +93,11 @@ void Stage::frame() {
   moving_ = viewer_->frame();
   window_->collect();
   ImGuiTestEngine_PreSwap(engine_);
-  // ImGui's own triangles take a software renderer longer than everything else, and no flow reads them: picture() draws when asked.
+  // ImGui's own triangles take a software renderer longer than everything else: they are drawn only where a flow or the viewer reads them.
   for (ImTextureData* texture : ImGui::GetPlatformIO().Textures) {
     if (texture->Status != ImTextureStatus_OK) ImGui_ImplOpenGL3_UpdateTexture(texture);
   }
+  if (window_->has_to_capture()) window_->draw_collected();
   ImGuiTestEngine_PostSwap(engine_);
   if (const std::string error = gl::take_error(); !error.empty() && gl_error_.empty()) gl_error_ = error + " in frame " + std::to_string(frames_);
 }

@@ -60,7 +60,8 @@ class ExploreFeatureTest : public testing::Test {
                            auto made = std::make_unique<GivenModelEngine>(model);
                            engine = made.get();
                            return made;
-                         }};
+                         },
+                         folder / "maps"};
 
   // Whatever model is named: the one of this test.
   class GivenModelEngine final : public TorchEngine {

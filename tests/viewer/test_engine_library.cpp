@@ -47,7 +47,7 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
   NoProgress progress;
   std::vector<std::uint8_t> classes;
   const auto summary = engine->segment(
-      {.image = image, .model = "aerial", .mask_stem = folder / "viewer" / "scene"},
+      {.image = image, .model = "aerial", .stem = folder / "viewer" / "scene", .outputs = {OutputKind::kMask}},
       [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
   ASSERT_EQ(summary.files.size(), 1u);
   const auto expected = bytes_of(folder / "cli" / "scene_mask.png");
@@ -55,7 +55,7 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
   EXPECT_EQ(bytes_of(summary.files[0]), expected);
   const auto mask = read_index_mask(folder / "cli" / "scene_mask.png");
   EXPECT_TRUE(std::equal(classes.begin(), classes.end(), mask.samples().begin(), mask.samples().end()));
-  EXPECT_FALSE(summary.model_hash.empty());
+  EXPECT_FALSE(summary.model->hash.empty());
 }
 
 TEST(EngineLibrary, ARegionIsSegmentedAsTheCutOutImage) {

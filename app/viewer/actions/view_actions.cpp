@@ -43,15 +43,26 @@ void add_view_actions(Workspace& workspace) {
              [&workspace, &comparison] {
                if (comparison.curtain.on) comparison.curtain.on = false;
                else comparison.start_curtain(workspace.layers);
+               workspace.history.touch("Curtain");
              },
              [&comparison] { return comparison.curtain.on; });
   add_switch("view.quad", "Four views", ImGuiKey_Q, "The image and three overlays side by side, moving together",
-             [&comparison] { comparison.arrangement = comparison.arrangement == Arrangement::kQuad ? Arrangement::kSingle : Arrangement::kQuad; },
+             [&workspace, &comparison] {
+               comparison.arrangement = comparison.arrangement == Arrangement::kQuad ? Arrangement::kSingle : Arrangement::kQuad;
+               workspace.history.touch("Four views");
+             },
              [&comparison] { return comparison.arrangement == Arrangement::kQuad; });
   workspace.actions.add({.id = "view.reset_layout", .title = "Reset layout", .group = "View/Panels", .run = [&workspace] { workspace.panels.reset_layout(); }});
 }
 
 void add_layer_actions(Workspace& workspace) {
+  workspace.actions.add({.id = "layer.remove", .title = "Remove layer", .group = "Layers", .shortcut = ImGuiKey_Delete, .tip = "The one chosen in the panel; undo brings it back",
+                         .run = [&workspace] {
+                           const Layer& layer = *workspace.layers.selected();
+                           workspace.history.touch("Remove " + layer.name);
+                           workspace.layers.remove(std::string(layer.id));
+                         },
+                         .enabled = [&workspace] { return workspace.layers.selected() && workspace.layers.selected()->removable; }});
   for (int digit = 1; digit <= 9; ++digit) {
     const auto index = static_cast<std::size_t>(digit - 1);
     workspace.actions.add({.id = "layer.toggle_" + std::to_string(digit), .title = "Show or hide layer " + std::to_string(digit), .group = "Layers",

@@ -69,19 +69,17 @@ void write_bench_jpeg(const std::filesystem::path& path, std::int64_t width, std
 void add_bench_overlays(Workspace& workspace) {
   const auto& info = workspace.image->info;
   const RectD whole{0, 0, static_cast<double>(info.width), static_cast<double>(info.height)};
-  auto map = std::make_shared<LabelMap>();
-  map->classes = ImageU8((info.width + 7) / 8, (info.height + 7) / 8, 1);
-  map->rect_level0 = whole;
-  for (std::int64_t y = 0; y < map->classes.height(); ++y) {
-    for (std::int64_t x = 0; x < map->classes.width(); ++x) {
-      map->classes.row(y)[x] = static_cast<std::uint8_t>(mixed(static_cast<std::uint32_t>(x / 48 * 331 + y / 40 * 7907)) % 5);
+  auto map = std::make_shared<ImageU8>((info.width + 7) / 8, (info.height + 7) / 8, 1);
+  for (std::int64_t y = 0; y < map->height(); ++y) {
+    for (std::int64_t x = 0; x < map->width(); ++x) {
+      map->row(y)[x] = static_cast<std::uint8_t>(mixed(static_cast<std::uint32_t>(x / 48 * 331 + y / 40 * 7907)) % 5);
     }
   }
   std::vector<LabelClass> classes;
   for (int i = 0; i < 5; ++i) {
     classes.push_back({"class " + std::to_string(i), {static_cast<std::uint8_t>(50 * i), static_cast<std::uint8_t>(255 - 40 * i), 120}});
   }
-  workspace.layers.add(std::make_unique<LabelLayer>("segmentation", "Segmentation", map, classes, workspace.tiles));
+  workspace.layers.add(std::make_unique<LabelLayer>("segmentation", "Segmentation", map_in_memory(map, whole), classes, workspace.tiles));
   auto& attention = workspace.layers.add(std::make_unique<HeatLayer>("attention", "Attention"));
   attention.set_values(heat(whole, 1024, 60));
   attention.style.opacity = 0.4f;

@@ -36,6 +36,12 @@ Point Camera::to_image(Point p) const {
   return {(p.x - canvas_.width / 2) / current_.zoom + current_.centre.x, (p.y - canvas_.height / 2) / current_.zoom + current_.centre.y};
 }
 
+Rect Camera::visible_pixels() const {
+  const Point low = to_image({0, 0}), high = to_image({canvas_.width, canvas_.height});
+  const auto x = static_cast<std::int64_t>(std::floor(low.x)), y = static_cast<std::int64_t>(std::floor(low.y));
+  return {x, y, static_cast<std::int64_t>(std::ceil(high.x)) - x, static_cast<std::int64_t>(std::ceil(high.y)) - y};
+}
+
 void Camera::zoom_at(Point canvas_point, double factor) {
   anchor_image_ = to_image(canvas_point);
   anchor_canvas_ = canvas_point;
@@ -76,6 +82,12 @@ void Camera::look_at(Point image_centre, double zoom) {
   fitted_ = false;
   target_ = {image_centre, std::clamp(zoom, min_zoom(), kMaxZoom)};
   clamp(target_);
+}
+
+void Camera::look_at_rect(double x, double y, Extent size) {
+  constexpr double kAround = 0.95;
+  const double width = std::max(1.0, size.width), height = std::max(1.0, size.height);
+  look_at({x + width / 2, y + height / 2}, kAround * std::min(canvas_.width / width, canvas_.height / height));
 }
 
 void Camera::jump_to_target() {

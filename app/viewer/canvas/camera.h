@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "core/image/image.h"
+
 namespace fovea {
 
 struct Point {
@@ -29,6 +31,7 @@ class Camera {
 
   Point to_canvas(Point image_point) const;
   Point to_image(Point canvas_point) const;
+  Rect visible_pixels() const;               // what is in sight, whole pixels; may reach beyond the image
 
   // Keeps the image point under the cursor where it is, also while the movement is under way.
   void zoom_at(Point canvas_point, double factor);
@@ -38,6 +41,7 @@ class Camera {
   void fit();
   void one_to_one(Point canvas_point);
   void look_at(Point image_centre, double zoom);
+  void look_at_rect(double x, double y, Extent image_pixels);   // all of it, with a little around it
 
   // Ends every movement where it was going.
   void jump_to_target();

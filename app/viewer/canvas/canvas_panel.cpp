@@ -31,7 +31,7 @@ std::array<CanvasPanel::View, CanvasPanel::kMaxViews> CanvasPanel::arrange(ImVec
   return views;
 }
 
-CanvasState CanvasPanel::show(double now_s, double elapsed_s) {
+CanvasState CanvasPanel::show(double now_s, double elapsed_s, CanvasFurniture furniture) {
   Camera& camera = workspace_.camera;
   const ImVec2 origin = ImGui::GetCursorScreenPos();
   ImVec2 size = ImGui::GetContentRegionAvail();
@@ -46,7 +46,7 @@ CanvasState CanvasPanel::show(double now_s, double elapsed_s) {
   ImGui::SetNextItemAllowOverlap();
   ImGui::InvisibleButton("##canvas", size, ImGuiButtonFlags_MouseButtonLeft | ImGuiButtonFlags_MouseButtonMiddle);
   ImGui::SetItemKeyOwner(ImGuiKey_MouseWheelY);
-  CanvasState state{.hovered = ImGui::IsItemHovered(), .cursor_image = {}};
+  CanvasState state{.hovered = ImGui::IsItemHovered(), .cursor_image = {}, .origin = origin, .size = size};
   const ImVec2 mouse = ImGui::GetIO().MousePos;
   if (!ImGui::IsItemActive() || ImGui::IsItemActivated()) {
     active_view_ = 0;
@@ -71,7 +71,7 @@ CanvasState CanvasPanel::show(double now_s, double elapsed_s) {
     list.AddImage(static_cast<ImTextureID>(picture.texture()), view.origin, {view.origin.x + view.size.x, view.origin.y + view.size.y}, {0, 1}, {1, 0});
     if (workspace_.image) decorate(view, i, density);
   }
-  if (workspace_.image) show_furniture({origin, size}, density, now_s);
+  if (workspace_.image && furniture == CanvasFurniture::kAll) show_furniture({origin, size}, density, now_s);
   return state;
 }
 
@@ -115,7 +115,10 @@ void CanvasPanel::show_curtain_handle(const View& view) {
   ImGui::SetCursorScreenPos({x - grip, view.origin.y});
   ImGui::InvisibleButton("##curtain", {2 * grip, view.size.y});
   if (ImGui::IsItemHovered() || ImGui::IsItemActive()) ImGui::SetMouseCursor(ImGuiMouseCursor_ResizeEW);
-  if (ImGui::IsItemActive()) curtain.place = std::clamp((ImGui::GetIO().MousePos.x - view.origin.x) / view.size.x, 0.0f, 1.0f);
+  if (ImGui::IsItemActive()) {
+    curtain.place = std::clamp((ImGui::GetIO().MousePos.x - view.origin.x) / view.size.x, 0.0f, 1.0f);
+    workspace_.history.touch("Move curtain");
+  }
   ImDrawList& list = *ImGui::GetWindowDrawList();
   const float y = view.origin.y + view.size.y / 2;
   list.AddLine({x, view.origin.y}, {x, view.origin.y + view.size.y}, IM_COL32(0, 0, 0, 160), 4 * scale);

@@ -17,7 +17,10 @@ struct CanvasState {
   bool hovered = false;
   Point cursor_image;                    // level-0 pixels, where hovered
   bool needs_frame = false;              // something is still moving or fading
+  ImVec2 origin, size;                   // of the canvas, ImGui's screen coordinates
 };
+
+enum class CanvasFurniture { kAll, kPictureOnly };   // kPictureOnly: without what only a mouse needs
 
 class CanvasPanel {
  public:
@@ -25,7 +28,7 @@ class CanvasPanel {
   const Offscreen& picture() const { return pictures_[0]; }
 
   // Inside an ImGui window: fills what is left of it.
-  CanvasState show(double now_s, double elapsed_s);
+  CanvasState show(double now_s, double elapsed_s, CanvasFurniture furniture = CanvasFurniture::kAll);
 
  private:
   static constexpr int kMaxViews = 4;

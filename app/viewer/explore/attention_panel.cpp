@@ -5,45 +5,14 @@
 #include <algorithm>
 #include <cinttypes>
 #include <cmath>
-#include <filesystem>
 
+#include "app/viewer/panels/widgets.h"
 #include "app/viewer/theme.h"
-#include "core/base/model_folder.h"
 
 namespace fovea::explore {
 namespace {
 
 constexpr double kMegabyte = 1024.0 * 1024.0;
-
-std::vector<std::string> installed_models() {
-  std::vector<std::string> names;
-  for (const auto& folder : model_search_path()) {
-    std::error_code code;
-    for (std::filesystem::directory_iterator it(folder, code), end; !code && it != end; it.increment(code)) {
-      if (std::filesystem::exists(it->path() / "config.json", code)) names.push_back(it->path().filename().string());
-    }
-  }
-  std::ranges::sort(names);
-  names.erase(std::unique(names.begin(), names.end()), names.end());
-  return names;
-}
-
-void muted(const std::string& text) {
-  ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().muted);
-  ImGui::TextWrapped("%s", text.c_str());
-  ImGui::PopStyleColor();
-}
-
-bool action_button(const ActionTable& actions, const char* id, const char* label) {
-  const Action* action = actions.find(id);
-  ImGui::BeginDisabled(!action->is_enabled());
-  const bool pressed = ImGui::Button(label);
-  ImGui::EndDisabled();
-  const std::string key = chord_name(action->shortcut);
-  ImGui::SetItemTooltip("%s (%s)", action->tip.empty() ? action->title.c_str() : action->tip.c_str(), key.c_str());
-  if (pressed) action->run();
-  return pressed;
-}
 
 bool percent_slider(const char* label, double& share, float least) {
   float percent = static_cast<float>(share * 100);
@@ -64,14 +33,8 @@ std::string heads_label(const HeadSelection& heads) {
 
 }  // namespace
 
-AttentionPanel::AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer)
-    : workspace_(workspace), session_(session), explorer_(explorer), models_(installed_models()) {
-  const bool shipped = std::ranges::find(models_, "aerial") != models_.end();
-  model_ = shipped || models_.empty() ? "aerial" : models_.front();
-}
-
 void AttentionPanel::show() {
-  if (!workspace_.image) return muted("Open an image, then encode what you see: every click on it then shows where that place looks.");
+  if (!workspace_.image) return muted_text("Open an image, then encode what you see: every click on it then shows where that place looks.");
   ImGui::PushItemWidth(ImGui::GetContentRegionAvail().x * 0.62f);
   show_encoding();
   if (explorer_.encoded()) {
@@ -83,36 +46,25 @@ void AttentionPanel::show() {
 }
 
 void AttentionPanel::show_encoding() {
-  if (ImGui::BeginCombo("Model", model_.c_str())) {
-    for (const std::string& name : models_) {
-      if (ImGui::Selectable(name.c_str(), name == model_)) model_ = name;
-    }
-    ImGui::EndCombo();
-  }
+  show_model_combo(workspace_.model);
   const EncodeState state = session_.encoding();
   if (state.running) {
-    char text[96];
-    if (state.total > 1)
-      std::snprintf(text, sizeof text, "%s %" PRId64 "/%" PRId64 ", %.0f s", state.stage.c_str(), state.done, state.total, state.elapsed_s);
-    else std::snprintf(text, sizeof text, "%s, %.0f s", state.stage.c_str(), state.elapsed_s);
-    const float cancel = ImGui::CalcTextSize("Cancel").x + 2 * ImGui::GetStyle().FramePadding.x + ImGui::GetStyle().ItemSpacing.x;
-    const float share = state.total > 0 ? static_cast<float>(state.done) / static_cast<float>(state.total) : 0;
-    ImGui::ProgressBar(share, {ImGui::GetContentRegionAvail().x - cancel, ImGui::GetFrameHeight()}, "");
-    ImGui::SameLine();
-    action_button(workspace_.actions, "attention.cancel", "Cancel");
-    return muted(text);
+    if (show_progress({.running = true, .stage = state.stage, .done = state.done, .total = state.total, .elapsed_s = state.elapsed_s})) {
+      workspace_.actions.run("attention.cancel");
+    }
+    return;
   }
   action_button(workspace_.actions, "attention.encode_view", "Encode view");
   ImGui::SameLine();
   action_button(workspace_.actions, "attention.encode_image", "Encode image");
   const auto& encoded = explorer_.encoded();
-  if (!encoded) return muted("Encode what you see, then click a place to see where it looks.");
+  if (!encoded) return muted_text("Encode what you see, then click a place to see where it looks.");
   char text[128];
   std::snprintf(text, sizeof text, "%" PRId64 " × %" PRId64 " tokens of %" PRId64 " px, %.1f s, %.0f MB, %s", encoded->rows,
                 encoded->columns, static_cast<std::int64_t>(encoded->model->config.encoder.patch), encoded->seconds,
                 static_cast<double>(encoded->bytes) / kMegabyte, encoded->model->device.c_str());
-  muted(text);
-  if (!encoded->caveat.empty()) muted("Approximate: " + encoded->caveat + ".");
+  muted_text(text);
+  if (!encoded->caveat.empty()) muted_text("Approximate: " + encoded->caveat + ".");
 }
 
 void AttentionPanel::show_question() {
@@ -183,7 +135,7 @@ void AttentionPanel::show_numbers() {
   const auto& reply = explorer_.shown();
   if (!reply) {
     if (explorer_.view.tokens.empty() && method_choice(explorer_.view.method).needs_tokens)
-      muted("Click a place in the encoded part of the image.");
+      muted_text("Click a place in the encoded part of the image.");
     return;
   }
   const MethodChoice& choice = method_choice(reply->question.method);
@@ -195,7 +147,7 @@ void AttentionPanel::show_numbers() {
   }
   char text[64];
   std::snprintf(text, sizeof text, "answered in %.0f ms", reply->elapsed_ms);
-  muted(explorer_.waiting() ? "asking the model…" : text);
+  muted_text(explorer_.waiting() ? "asking the model…" : text);
 }
 
 }  // namespace fovea::explore

@@ -1,9 +1,6 @@
 // The panel "Attention": the model and its encoding, what is asked, how the answer is shown, its numbers.
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "app/viewer/explore/explorer.h"
 #include "app/viewer/workspace.h"
 
@@ -11,9 +8,8 @@ namespace fovea::explore {
 
 class AttentionPanel {
  public:
-  AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer);
+  AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer) : workspace_(workspace), session_(session), explorer_(explorer) {}
   void show();
-  const std::string& model() const { return model_; }
 
  private:
   void show_encoding();
@@ -25,8 +21,6 @@ class AttentionPanel {
   Workspace& workspace_;
   const Session& session_;
   Explorer& explorer_;
-  std::vector<std::string> models_;
-  std::string model_;
 };
 
 }  // namespace fovea::explore

@@ -9,6 +9,7 @@
 
 #include "app/viewer/explore/types.h"
 #include "core/base/progress.h"
+#include "core/segment/output_choice.h"
 
 namespace fovea::explore {
 
@@ -30,23 +31,23 @@ class Engine {
   // About what was encoded last; Error{kUsage} if nothing was.
   virtual Reply answer(const Question& question, Progress& progress, const std::stop_token& stop) = 0;
 
-  // Labels an image, or a region of it as an image of its own, as `fovea segment` does with its defaults.
+  // Labels an image, or a region of it as an image of its own, as `fovea segment` (--window) does with its defaults.
   struct SegmentRequest {
     std::filesystem::path image;
     std::string model = "aerial", device = "auto";
     std::optional<Rect> region_level0{};   // the whole image if not given
-    std::filesystem::path mask_stem{};     // not empty: STEM_mask.png (.tif if large) is written too, georeferenced
+    std::filesystem::path stem{};          // where files go, without suffix (core/segment/outputs.h); used if there are outputs
+    std::vector<OutputKind> outputs{};
   };
   struct SegmentSummary {
     std::shared_ptr<const ModelSummary> model;
-    std::string model_hash;
     Rect area;                             // pixels of level 0
     std::vector<std::int64_t> class_pixels;
     std::int64_t nodata_pixels = 0;
-    std::vector<std::filesystem::path> files;
+    std::vector<std::filesystem::path> files;   // in the order of outputs
     double seconds = 0;
   };
-  // rows: [any height, area.width, 1], the next rows of the class map from top to bottom.
+  // rows: [any height, area.width, 1], the next rows of the class map from top to bottom; may be empty.
   using ClassRows = std::function<void(const ImageU8& rows)>;
   virtual SegmentSummary segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) = 0;
 };

@@ -1,14 +1,16 @@
 #include "app/viewer/explore/explore_feature.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "app/viewer/explore/attend_command.h"
 #include "app/viewer/explore/attention_tools.h"
 #include "app/viewer/explore/region.h"
 #include "app/viewer/explore/view_section.h"
+#include "app/viewer/export/export_feature.h"
 #include "app/viewer/layers/colour_layer.h"
 #include "app/viewer/layers/heat_layer.h"
+#include "app/viewer/resources.h"
 
 namespace fovea::explore {
 namespace {
@@ -19,25 +21,32 @@ RectD to_rect(const Rect& rect) {
   return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
 }
 
-Rect visible_part(const Camera& camera) {
-  const Point low = camera.to_image({0, 0}), high = camera.to_image({camera.canvas().width, camera.canvas().height});
-  const auto x = static_cast<std::int64_t>(std::floor(low.x)), y = static_cast<std::int64_t>(std::floor(low.y));
-  return {x, y, static_cast<std::int64_t>(std::ceil(high.x)) - x, static_cast<std::int64_t>(std::ceil(high.y)) - y};
-}
-
 }  // namespace
 
-ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine)
+ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine, std::filesystem::path kept_folder)
     : workspace_(workspace),
       session_(std::move(make_engine), [wake = workspace.main_thread.wake] { if (wake) wake(); }),
-      explorer_(session_), marks_(explorer_), panel_(workspace, session_, explorer_) {
+      explorer_(session_), marks_(explorer_), kept_(workspace, std::move(kept_folder)), panel_(workspace, session_, explorer_) {
   add_encoding_actions();
   add_choosing_actions();
   add_tools();
   add_panels();
+  add_exports();
   add_project_section();
   workspace_.every_frame.push_back([this] { return every_frame(); });
+  workspace_.running.push_back([this]() -> std::optional<RunningWork> {
+    const EncodeState state = session_.encoding();
+    if (!state.running) return std::nullopt;
+    return RunningWork{"Encoding", state.total > 0 ? static_cast<float>(state.done) / static_cast<float>(state.total) : 0};
+  });
+  workspace_.on_cancel.push_back([this] {
+    if (!session_.encoding().running) return false;
+    session_.cancel_encoding();
+    return true;
+  });
   workspace_.on_image_changed.push_back([this] {
+    awaited_.reset();
+    kept_.clear();
     explorer_.clear();
     noted_ = explorer_.view;
   });
@@ -68,7 +77,7 @@ void ExploreFeature::add_encoding_actions() {
                           .tip = "Exact everywhere; takes longer and more memory",
                           .run = [this] { encode_image(); },
                           .enabled = has_image});
-  workspace_.actions.add({.id = "attention.cancel", .title = "Cancel encoding", .group = kGroup, .shortcut = ImGuiKey_Escape,
+  workspace_.actions.add({.id = "attention.cancel", .title = "Cancel encoding", .group = kGroup,
                           .run = [this] { session_.cancel_encoding(); }, .enabled = [this] { return session_.encoding().running; }});
 }
 
@@ -105,6 +114,10 @@ void ExploreFeature::add_choosing_actions() {
              "What holds 50 % (white) and 90 % (blue) of the rollout from the chosen tokens", &View::field_contours);
   add_switch("attention.outliers", "High-norm tokens", ImGuiKey_N, "Tokens whose features have an unusual norm (Darcet et al. 2024)",
              &View::outliers);
+  workspace_.actions.add({.id = "attention.keep", .title = "Keep as a layer", .group = kGroup, .shortcut = ImGuiKey_K,
+                          .tip = "A copy of the map that is shown, to compare the next one with it",
+                          .run = [this] { kept_.keep(*explorer_.shown(), *explorer_.encoded(), *answer_layer()); },
+                          .enabled = [this] { return explorer_.shown() && explorer_.encoded() && answer_layer(); }});
   for (const MethodChoice& choice : method_choices()) {
     workspace_.actions.add({.id = std::string("attention.method.") + choice.method,
                             .title = choice.label,
@@ -152,13 +165,13 @@ void ExploreFeature::add_panels() {
               .shortcut = ImGuiKey_D, .tip = "The row of the chosen token under other windows, and what they keep of dense attention"});
 }
 
-void ExploreFeature::encode_view() { encode(visible_part(workspace_.camera)); }
+void ExploreFeature::encode_view() { encode(workspace_.camera.visible_pixels()); }
 
 void ExploreFeature::encode_image() { encode(std::nullopt); }
 
 void ExploreFeature::encode(std::optional<Rect> region) {
   if (!workspace_.image) return;
-  session_.encode({.image = workspace_.image->path, .model = panel_.model(), .region_level0 = region});
+  session_.encode({.image = workspace_.image->path, .model = workspace_.model.name, .device = workspace_.model.device, .region_level0 = region});
   workspace_.tools.activate("pick");   // the next click asks
   workspace_.panels.open("attention");
 }
@@ -166,9 +179,56 @@ void ExploreFeature::encode(std::optional<Rect> region) {
 void ExploreFeature::add_project_section() {
   workspace_.sections.add({.name = "attention", .save = [this] { return save_view(explorer_.view); },
                            .load = [this](const nlohmann::json& saved) {
+                             loaded_ = saved;
                              load_view(saved, explorer_.encoded().get(), explorer_.view);
                              noted_ = explorer_.view;
                            }});
+  // What was encoded is encoded again: tokens and layers mean nothing without it.
+  workspace_.sections.add({.name = "encoding", .use = SectionUse::kFileOnly,
+                           .save = [this]() -> nlohmann::json {
+                             const auto& encoded = explorer_.encoded();
+                             if (!encoded) return {};
+                             const auto& region = encoded->request.region_level0;
+                             return {{"model", encoded->request.model}, {"region", region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json()}};
+                           },
+                           .load = [this](const nlohmann::json& saved) {
+                             if (!saved.is_object() || !saved.value("model", nlohmann::json()).is_string() || !workspace_.image) return;
+                             const auto region = saved.value("region", nlohmann::json());
+                             const auto is_number = [](const nlohmann::json& v) { return v.is_number_integer(); };
+                             const bool has_region = region.is_array() && region.size() == 4 && std::ranges::all_of(region, is_number);
+                             if (!has_region && !region.is_null()) return;
+                             awaited_ = loaded_;   // the section before this one
+                             session_.encode({.image = workspace_.image->path, .model = saved["model"].get<std::string>(), .device = workspace_.model.device,
+                                              .region_level0 = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt});
+                           }});
+}
+
+void ExploreFeature::add_exports() {
+  workspace_.actions.add({.id = "export.attention", .title = "Attention map…", .group = "File/Save picture",
+                          .tip = "The values that are shown, one a token, as a georeferenced float32 TIFF",
+                          .run = [this] {
+                            workspace_.ask_file({.purpose = FilePurpose::kSave, .title = "Save attention map",
+                                                 .start = suggested_file(workspace_, "_" + explorer_.shown()->question.method + ".tif"), .extensions = {".tif"},
+                                                 .chosen = [this](const std::filesystem::path& file) { save_map(file); }});
+                          },
+                          .enabled = [this] { return explorer_.shown() && !explorer_.shown()->plane.empty() && !workspace_.exports.running(); }});
+  workspace_.commands.push_back([this](const Layer& layer) { return kept_.command(layer); });
+  workspace_.commands.push_back([this](const Layer& layer) -> std::optional<LayerCommand> {
+    const auto& reply = explorer_.shown();
+    if (!reply || !explorer_.encoded() || (layer.id != kHeatLayer && layer.id != kColourLayer)) return std::nullopt;
+    return attend_command(layer.id, *explorer_.encoded(), reply->question);
+  });
+}
+
+void ExploreFeature::save_map(const std::filesystem::path& file) {
+  const auto reply = explorer_.shown();
+  const auto encoded = explorer_.encoded();
+  if (!reply || !encoded || reply->plane.empty() || !workspace_.image) return;
+  const Sidecar sidecar{.what = "attention", .image = workspace_.image->path, .commands = {attend_command(kHeatLayer, *encoded, reply->question)},
+                        .more = {{"unit", reply->unit}, {"numbers", reply->numbers}}};
+  workspace_.exports.start(file, sidecar, [reply, encoded, file, georeference = workspace_.image->info.georeference](Progress&, const std::stop_token&) {
+    write_raw_map(file, *encoded, *reply, georeference);
+  });
 }
 
 // Panels, tools and keys change the view as they like; undo learns of it here.
@@ -179,10 +239,18 @@ void ExploreFeature::note_changes() {
   workspace_.history.touch(view.tokens != noted_.tokens ? "Choose tokens" : "Change attention view");
 }
 
+Layer* ExploreFeature::answer_layer() const {
+  return explorer_.shown() ? workspace_.layers.find(explorer_.shown()->plane.empty() ? kColourLayer : kHeatLayer) : nullptr;
+}
+
 bool ExploreFeature::every_frame() {
+  kept_.every_frame();
   was_busy_ = session_.busy();
   note_changes();
-  if (explorer_.update()) show_answer();
+  const auto before = explorer_.encoded();
+  const bool changed = explorer_.update();
+  if (awaited_ && explorer_.encoded() && explorer_.encoded() != before) load_view(*std::exchange(awaited_, std::nullopt), explorer_.encoded().get(), explorer_.view);
+  if (changed) show_answer();
   noted_ = explorer_.view;   // a new encoding changes it too: nothing to undo
   // Panels that are seen set these again in this frame.
   explorer_.view.wall = explorer_.view.windows = explorer_.view.statistics = false;
@@ -239,6 +307,8 @@ void ExploreFeature::show_values(const Reply& reply, const RectD& place) {
   heat.threshold = explorer_.threshold() > 0 ? explorer_.threshold() : -std::numeric_limits<float>::infinity();
 }
 
-std::unique_ptr<Feature> make_explore_feature(Workspace& workspace) { return std::make_unique<ExploreFeature>(workspace, load_engine); }
+std::unique_ptr<Feature> make_explore_feature(Workspace& workspace) {
+  return std::make_unique<ExploreFeature>(workspace, load_engine, user_cache_folder() / "maps");
+}
 
 }  // namespace fovea::explore

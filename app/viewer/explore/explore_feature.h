@@ -8,6 +8,7 @@
 #include "app/viewer/explore/attention_panel.h"
 #include "app/viewer/explore/canvas_marks.h"
 #include "app/viewer/explore/explorer.h"
+#include "app/viewer/explore/kept_maps.h"
 #include "app/viewer/explore/plots_panel.h"
 #include "app/viewer/explore/session.h"
 #include "app/viewer/explore/wall_panel.h"
@@ -21,17 +22,20 @@ inline constexpr const char* kColourLayer = "attention-colours";
 
 class ExploreFeature final : public Feature {
  public:
-  // workspace outlives it. make_engine: load_engine, or an engine of a test.
-  ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine);
+  // workspace outlives it. make_engine: load_engine, or an engine of a test. kept_folder: of maps that a person keeps.
+  ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine, std::filesystem::path kept_folder);
   bool busy() const override { return was_busy_ || session_.busy(); }
 
   Explorer& explorer() { return explorer_; }
   const Session& session() const { return session_; }
   void encode_view();
   void encode_image();
+  // The map that is shown, as fovea attend --raw writes it.
+  void save_map(const std::filesystem::path& file);
 
  private:
   void encode(std::optional<Rect> region_level0);
+  void add_exports();
   void add_encoding_actions();
   void add_choosing_actions();
   void add_tools();
@@ -43,16 +47,20 @@ class ExploreFeature final : public Feature {
   void show_values(const Reply& reply, const RectD& place);
   void tell_once(std::string& told, const std::string& error);
 
+  Layer* answer_layer() const;             // of the answer that is shown; nullptr: none
   Workspace& workspace_;
   Session session_;
   Explorer explorer_;
   CanvasMarks marks_;
+  KeptMaps kept_;
   AttentionPanel panel_;
   WallPanel wall_{explorer_};
   WindowsPanel windows_{explorer_};
   PlotsPanel plots_{explorer_};
   std::shared_ptr<const Reply> painted_;   // whose values the layer holds
   View noted_;                             // as undo knows it
+  std::optional<nlohmann::json> awaited_;  // a project's view, for when its region is encoded
+  nlohmann::json loaded_;                  // the view that was loaded last
   std::string told_encoding_, told_answer_;
   bool was_busy_ = false;                  // before answers were taken in this frame: they are on the screen in the next one
 };

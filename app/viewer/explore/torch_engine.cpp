@@ -23,12 +23,12 @@ constexpr std::int64_t kKeptForRollouts_bytes = std::int64_t{512} << 20;   // 36
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Models that some engine of this process still uses: the explorer's and the segmenter's are one.
-std::shared_ptr<SegmentationModel> shared_model(const std::string& name, const torch::Device& device, torch::Dtype dtype) {
+// hash: of its folder, because that may be written anew while the viewer runs.
+std::shared_ptr<SegmentationModel> shared_model(const std::filesystem::path& folder, const std::string& hash, const torch::Device& device,
+                                                torch::Dtype dtype) {
   static std::mutex mutex;
   static std::map<std::string, std::weak_ptr<SegmentationModel>> models;
-  const auto folder = find_model(name);
-  // The hash, because a model folder may be written anew while the viewer runs.
-  const std::string key = model_hash(folder) + device.str() + c10::toString(dtype);
+  const std::string key = hash + device.str() + c10::toString(dtype);
   const std::lock_guard lock(mutex);
   if (auto known = models[key].lock()) return known;
   auto model = load_model(folder, device, dtype);
@@ -36,11 +36,12 @@ std::shared_ptr<SegmentationModel> shared_model(const std::string& name, const t
   return model;
 }
 
-std::shared_ptr<const ModelSummary> summarise(const SegmentationModel& model, const std::string& name) {
+std::shared_ptr<const ModelSummary> summarise(const SegmentationModel& model, const std::string& name, const std::string& hash) {
   const EncoderConfig& encoder = model.config().encoder;
   const auto halo = analysis::halo_tokens(encoder);
   return std::make_shared<ModelSummary>(ModelSummary{
-      .name_or_path = name, .config = model.config(), .device = model.device().str(), .halo_rows = halo[0], .halo_columns = halo[1],
+      .name_or_path = name, .config = model.config(), .hash = hash, .device = model.device().str(),
+      .precision = model.dtype() == torch::kBFloat16 ? "bfloat16" : "float32", .halo_rows = halo[0], .halo_columns = halo[1],
       .region_caveat = analysis::region_caveat(encoder), .bytes_per_token = analysis::probe_bytes(encoder, 1, model.dtype())});
 }
 
@@ -132,24 +133,26 @@ analysis::Query to_query(const Question& question) {
   return query;
 }
 
-TorchEngine::TorchEngine(std::shared_ptr<SegmentationModel> model) { adopt(std::move(model), "given", "auto"); }
+TorchEngine::TorchEngine(std::shared_ptr<SegmentationModel> model) { adopt(std::move(model), "given", "auto", ""); }
 
-void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device) {
+void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device, const std::string& hash) {
   model_ = std::move(model);
-  summary_ = summarise(*model_, name);
+  summary_ = summarise(*model_, name, hash);
   device_name_ = device;
 }
 
 std::shared_ptr<const ModelSummary> TorchEngine::load(const std::string& model, const std::string& device) {
   if (summary_ && summary_->name_or_path == model && device_name_ == device) return summary_;
   const auto chosen = choose_device(device);
-  auto loaded = shared_model(model, chosen, chosen.is_cuda() ? torch::kBFloat16 : torch::kFloat32);
+  const auto folder = find_model(model);
+  const std::string hash = model_hash(folder);
+  auto loaded = shared_model(folder, hash, chosen, chosen.is_cuda() ? torch::kBFloat16 : torch::kFloat32);
   probe_.reset();
-  adopt(std::move(loaded), model, device);
+  adopt(std::move(loaded), model, device, hash);
   return summary_;
 }
 
-Encoded TorchEngine::encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) {
+Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) {
   const auto start = Clock::now();
   probe_.reset();   // first, so that its memory is free for the next one
   progress.report("model", 0, 1);
@@ -170,8 +173,9 @@ Encoded TorchEngine::encode(const EncodeRequest& request, Progress& progress, co
     probe->layer(layer);
   }
   probe_ = std::move(probe);
+  asked_ = plan.asked_tokens;
   return {.request = request, .model = summary_, .asked = plan.asked, .computed = plan.computed, .asked_tokens = plan.asked_tokens,
-          .rows = plan.rows, .columns = plan.columns, .caveat = plan.whole_image ? "" : summary_->region_caveat,
+          .rows = plan.rows, .columns = plan.columns, .whole_image = plan.whole_image, .caveat = plan.whole_image ? "" : summary_->region_caveat,
           .seconds = seconds_since(start), .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens())};
 }
 
@@ -223,7 +227,7 @@ Reply TorchEngine::kept_mass_around(const Question& question) {
   return to_reply(question, place, answer);
 }
 
-Reply TorchEngine::answer(const Question& question, Progress& progress, const std::stop_token& stop) {
+Reply TorchEngine::answer_question(const Question& question, Progress& progress, const std::stop_token& stop) {
   if (!probe_) throw Error(ErrorKind::kUsage, "nothing is encoded yet: press Encode first");
   const torch::NoGradGuard no_gradients;
   if (question.method == "prepare") {
@@ -232,11 +236,14 @@ Reply TorchEngine::answer(const Question& question, Progress& progress, const st
     done.question = question;
     return done;
   }
-  const auto query = to_query(question);
+  auto query = to_query(question);
+  query.focus = to_rect(asked_);
   if (query.method == analysis::Method::kKeptMass) return kept_mass_around(question);
   const TokenBox everywhere{0, 0, probe_->grid()[0], probe_->grid()[1]};
   const bool other_window = query.method == analysis::Method::kRow && question.window.has_value();
-  return to_reply(question, everywhere, other_window ? row_with_window(question, query) : analysis::answer(*probe_, query, progress, stop));
+  if (other_window) return to_reply(question, everywhere, row_with_window(question, query));
+  const auto answer = analysis::answer(*probe_, query, progress, stop);
+  return to_reply(question, {answer.rect.y, answer.rect.x, answer.rect.height, answer.rect.width}, answer);
 }
 
 }  // namespace fovea::explore

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "app/viewer/explore/engine.h"
+#include "app/viewer/explore/engine_errors.h"
 #include "core/attention/analysis/probe.h"
 #include "core/attention/analysis/query.h"
 #include "core/base/torch.h"
@@ -18,16 +19,25 @@ class TorchEngine : public Engine {
   explicit TorchEngine(std::shared_ptr<SegmentationModel> model);
 
   std::shared_ptr<const ModelSummary> load(const std::string& model, const std::string& device) override;
-  Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) override;
+  Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) override {
+    return with_device_errors("encode", [&] { return encode_region(request, progress, stop); });
+  }
   void forget() override { probe_.reset(); }
-  Reply answer(const Question& question, Progress& progress, const std::stop_token& stop) override;
-  SegmentSummary segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) override;
+  Reply answer(const Question& question, Progress& progress, const std::stop_token& stop) override {
+    return with_device_errors("encode", [&] { return answer_question(question, progress, stop); });
+  }
+  SegmentSummary segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) override {
+    return with_device_errors("segment", [&] { return segment_region(request, rows, progress, stop); });
+  }
 
   // What encode() made; nullptr before.
   analysis::AttentionProbe* probe() { return probe_.get(); }
 
  private:
-  void adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device);
+  Encoded encode_region(const EncodeRequest& request, Progress& progress, const std::stop_token& stop);
+  Reply answer_question(const Question& question, Progress& progress, const std::stop_token& stop);
+  SegmentSummary segment_region(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop);
+  void adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device, const std::string& hash);
   analysis::Answer row_with_window(const Question& question, const analysis::Query& query);
   Reply kept_mass_around(const Question& question);
 
@@ -35,6 +45,7 @@ class TorchEngine : public Engine {
   std::shared_ptr<const ModelSummary> summary_;
   std::string device_name_;                    // as asked for
   std::unique_ptr<analysis::AttentionProbe> probe_;
+  TokenBox asked_;                             // of the probe's grid: without the margin
 };
 
 // A question in the terms of core/attention/analysis.

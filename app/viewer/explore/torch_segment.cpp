@@ -1,9 +1,10 @@
 // Segmentation for the viewer: the pipeline of `fovea segment`, on an image or on a window of it.
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
 #include "app/viewer/explore/torch_engine.h"
-#include "core/base/model_folder.h"
+#include "core/image/image_views.h"
 #include "core/segment/label_output.h"
 #include "core/segment/outputs.h"
 #include "core/segment/segment.h"
@@ -11,34 +12,11 @@
 namespace fovea::explore {
 namespace {
 
-// A window of an image as an image of its own.
-class WindowSource final : public ImageSource {
- public:
-  WindowSource(std::unique_ptr<ImageSource> whole, const Rect& window) : whole_(std::move(whole)), window_(window), info_(whole_->info()) {
-    info_.width = window.width;
-    info_.height = window.height;
-    info_.levels = {{window.width, window.height}};
-    if (info_.georeference.geotransform) {
-      info_.georeference = scaled_georeference(info_.georeference, static_cast<double>(window.x), static_cast<double>(window.y), 1);
-    }
-  }
-  const ImageInfo& info() const override { return info_; }
-  ImageU8 read_rgb(Rect rect, int) override { return whole_->read_rgb({rect.x + window_.x, rect.y + window_.y, rect.width, rect.height}); }
-  ImageU8 read_valid(Rect rect, int) override {
-    return whole_->read_valid({rect.x + window_.x, rect.y + window_.y, rect.width, rect.height});
-  }
-
- private:
-  std::unique_ptr<ImageSource> whole_;
-  const Rect window_;
-  ImageInfo info_;
-};
-
 class RowsSink final : public LabelSink {
  public:
   RowsSink(const Engine::ClassRows& rows, ImageOutputs* files) : rows_(rows), files_(files) {}
   void append(LabelRows rows) override {
-    rows_(rows.classes);
+    if (rows_) rows_(rows.classes);
     if (files_ != nullptr) files_->append(std::move(rows));
   }
 
@@ -57,7 +35,7 @@ Rect cut_to(const Rect& rect, const ImageInfo& info) {
 
 }  // namespace
 
-Engine::SegmentSummary TorchEngine::segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress,
+Engine::SegmentSummary TorchEngine::segment_region(const SegmentRequest& request, const ClassRows& rows, Progress& progress,
                                             const std::stop_token& stop) {
   const auto start = std::chrono::steady_clock::now();
   progress.report("model", 0, 1);
@@ -66,21 +44,22 @@ Engine::SegmentSummary TorchEngine::segment(const SegmentRequest& request, const
   if (!model_->config().decoder)
     throw Error(ErrorKind::kModel, request.model + ": a backbone without a decoder cannot segment: choose another model");
   auto source = open_image(request.image);
-  SegmentSummary summary{
-      .model = summary_, .model_hash = {}, .area = {0, 0, source->info().width, source->info().height}, .class_pixels = {}, .files = {}};
+  SegmentSummary summary{.model = summary_, .area = {0, 0, source->info().width, source->info().height}, .class_pixels = {}, .files = {}};
   if (request.region_level0) {
     summary.area = cut_to(*request.region_level0, source->info());
-    source = std::make_unique<WindowSource>(std::move(source), summary.area);
+    source = window_of(std::move(source), summary.area);
   }
   std::unique_ptr<ImageOutputs> files;
-  if (!request.mask_stem.empty()) {
-    files = std::make_unique<ImageOutputs>(ImageOutputs::Subject{.image = request.image, .stem = request.mask_stem}, OutputChoice{},
-                                           *source, model_->config());
+  if (!request.outputs.empty()) {
+    files = std::make_unique<ImageOutputs>(ImageOutputs::Subject{.image = request.image, .stem = request.stem},
+                                           OutputChoice{.kinds = request.outputs}, *source, model_->config());
   }
+  const bool probabilities = std::ranges::find(request.outputs, OutputKind::kProbabilities) != request.outputs.end();
+  const SegmentOptions options{.probabilities = probabilities ? Probabilities::kEveryClass : Probabilities::kNone};
   RowsSink sink(rows, files.get());
   LabelOutput labels(*source, model_->config(), sink);
   try {
-    segment_image(*source, *model_, {}, labels, progress, stop);
+    segment_image(*source, *model_, options, labels, progress, stop);
     if (files) files->finish(), summary.files = files->files();
     const LabelCounts counts = labels.counts();
     summary.class_pixels = counts.class_pixels;
@@ -91,7 +70,6 @@ Engine::SegmentSummary TorchEngine::segment(const SegmentRequest& request, const
     if (error.kind() == ErrorKind::kInput && what.find(name) == std::string::npos) throw Error(error.kind(), name + ": " + what);
     throw;
   }
-  if (request.model != "given") summary.model_hash = model_hash(find_model(request.model));
   summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return summary;
 }

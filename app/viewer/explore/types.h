@@ -21,7 +21,8 @@ namespace fovea::explore {
 struct ModelSummary {
   std::string name_or_path;                // as it was asked for
   ModelConfig config;
-  std::string device;                      // "cpu", "cuda:0"
+  std::string hash;                        // of the model's folder; empty for a model that has none
+  std::string device, precision;           // "cpu", "cuda:0"; "float32", "bfloat16"
   std::int64_t halo_rows = 0, halo_columns = 0;   // tokens: what all layers together look past a token
   std::string region_caveat;               // why a region, halo included, differs from the whole image; empty: it does not
   std::int64_t bytes_per_token = 0;        // of an encoding in memory
@@ -57,6 +58,7 @@ struct Encoded {
   Rect asked, computed;                    // pixels of level 0; computed: with the margin, patch-aligned, clipped to the image
   TokenBox asked_tokens;                   // in the grid of computed
   std::int64_t rows = 0, columns = 0;      // grid of computed
+  bool whole_image = false;
   std::string caveat;                      // why numbers are approximate; empty: they are those of the whole image
   double seconds = 0;
   std::int64_t bytes = 0;                  // kept in memory

@@ -14,6 +14,7 @@ class ColourLayer final : public Layer {
   void set_colours(ImageU8 colours, const RectD& rect_level0);
 
   LayerProgress draw(const LayerFrame& frame) override;
+  std::unique_ptr<LayerRows> rows() const override;
   std::string describe(Point image_point) const override;
   RectD bounds() const override { return rect_; }
 

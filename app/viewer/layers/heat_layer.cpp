@@ -11,7 +11,6 @@ namespace fovea {
 namespace {
 
 constexpr std::int64_t kMaxSide = 16384;
-constexpr float kAlphaByValue = 0.75f;   // the rest of the opacity stays where values are low: seen where the map ends, and the image through it
 
 }  // namespace
 

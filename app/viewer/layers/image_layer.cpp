@@ -23,9 +23,10 @@ int sample_of(const LoadedTile& tile, std::size_t index) {
 
 struct ImageLayer::Opened {
   std::shared_ptr<PyramidImage> image;
+  std::filesystem::path path;
   std::string name;
-  Opened(const std::filesystem::path& path, const std::filesystem::path& cache_file, std::int64_t max_kept_bytes)
-      : image(std::make_shared<PyramidImage>(path, cache_file, ImageLimits{.max_kept_bytes = max_kept_bytes})), name(path.filename().string()) {}
+  Opened(const std::filesystem::path& file, const std::filesystem::path& cache_file, std::int64_t max_kept_bytes)
+      : image(std::make_shared<PyramidImage>(file, cache_file, ImageLimits{.max_kept_bytes = max_kept_bytes})), path(file), name(file.filename().string()) {}
 };
 
 ImageLayer::ImageLayer(const std::filesystem::path& path, const std::filesystem::path& cache_file, const TileServices& services)
@@ -36,7 +37,7 @@ ImageLayer::ImageLayer(Opened opened, const TileServices& services)
                   .source = [image = opened.image] { return std::make_unique<ImageTileSource>(image); },
                   .shape = {opened.image->info().width, opened.image->info().height, opened.image->levels()}, .fragment_shader = "tile",
                   .version = [image = opened.image] { return image->version(); }}, services),
-      info_(opened.image->info()), image_(opened.image), builder_(std::make_shared<PyramidBuilder>(image_, services.wake)) {
+      path_(opened.path), info_(opened.image->info()), image_(opened.image), builder_(std::make_shared<PyramidBuilder>(image_, services.wake)) {
   style.colours = ColourTable::kGrey;
 }
 

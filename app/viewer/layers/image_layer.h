@@ -32,6 +32,7 @@ class ImageLayer final : public TiledLayer {
   RectD bounds() const override { return {0, 0, static_cast<double>(info_.width), static_cast<double>(info_.height)}; }
   bool show_controls() override;
   // The samples as stored: "12 140 7", of 1:1 pixels whatever the zoom.
+  std::unique_ptr<LayerRows> rows() const override;
   std::string describe(Point image_point) const override;
   bool complete() const override { return TiledLayer::complete() && build_progress() < 0; }
   std::int64_t held_bytes() const override { return TiledLayer::held_bytes() + image_->kept_bytes(); }
@@ -58,6 +59,7 @@ class ImageLayer final : public TiledLayer {
  private:
   struct Opened;
   ImageLayer(Opened opened, const TileServices& services);
+  std::filesystem::path path_;
   ImageInfo info_;
   std::shared_ptr<PyramidImage> image_;
   std::shared_ptr<PyramidBuilder> builder_;

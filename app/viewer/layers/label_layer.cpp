@@ -2,16 +2,23 @@
 
 #include <imgui.h>
 
-#include "app/viewer/canvas/label_tile_source.h"
+#include <cstdio>
+
+#include "app/viewer/layers/layer_painter.h"
+#include "app/viewer/panels/widgets.h"
 
 namespace fovea {
+namespace {
 
-LabelLayer::LabelLayer(std::string layer_id, std::string layer_name, std::shared_ptr<const LabelMap> map, std::vector<LabelClass> classes, TileServices services)
-    : TiledLayer({.kind = LayerKind::kLabels, .id = std::move(layer_id), .name = std::move(layer_name),
-                  .source = [map] { return std::make_unique<LabelTileSource>(std::shared_ptr<const ImageU8>(map, &map->classes)); },
-                  .shape = LabelTileSource(std::shared_ptr<const ImageU8>(map, &map->classes)).shape(), .fragment_shader = "label"}, services),
+constexpr float kOpacity = 0.45f;        // as overlays of fovea segment
+
+}  // namespace
+
+LabelLayer::LabelLayer(std::string layer_id, std::string layer_name, ValueMap map, std::vector<LabelClass> classes, const TileServices& services)
+    : TiledLayer({.kind = LayerKind::kLabels, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source, .shape = map.shape,
+                  .fragment_shader = "label"}, services),
       entries(std::move(classes)), map_(std::move(map)), palette_(gl::create_texture()) {
-  style.opacity = 0.5f;
+  style.opacity = kOpacity;
 }
 
 void LabelLayer::bind(const LayerFrame&) {
@@ -29,20 +36,19 @@ void LabelLayer::bind(const LayerFrame&) {
 }
 
 std::string LabelLayer::describe(Point p) const {
-  const RectD& rect = map_->rect_level0;
-  if (!rect.contains(p)) return {};
-  const auto x = static_cast<std::int64_t>((p.x - rect.x) / rect.width * static_cast<double>(map_->classes.width()));
-  const auto y = static_cast<std::int64_t>((p.y - rect.y) / rect.height * static_cast<double>(map_->classes.height()));
-  const std::size_t index = map_->classes.row(y)[x];
-  return index < entries.size() ? entries[index].name : "no class";
+  if (!bounds().contains(p)) return {};
+  const auto index = stored_value(p);
+  if (!index) return "…";
+  return *index < entries.size() ? entries[*index].name : "no class";
 }
 
 bool LabelLayer::show_controls() {
   bool changed = false;
-  for (std::size_t i = 0; i < entries.size(); ++i) {
+  for (std::size_t i = 0; !classes_elsewhere && i < entries.size(); ++i) {
     ImGui::PushID(static_cast<int>(i));
     LabelClass& entry = entries[i];
-    changed |= ImGui::Checkbox("##visible", &entry.visible);
+    changed |= eye_button("##visible", entry.visible);
+    ImGui::SetItemTooltip("Show or hide this class");
     ImGui::SameLine();
     float colour[3] = {static_cast<float>(entry.colour[0]) / 255, static_cast<float>(entry.colour[1]) / 255, static_cast<float>(entry.colour[2]) / 255};
     if (ImGui::ColorEdit3(entry.name.c_str(), colour, ImGuiColorEditFlags_NoInputs)) {
@@ -52,6 +58,30 @@ bool LabelLayer::show_controls() {
     ImGui::PopID();
   }
   return changed;
+}
+
+ProbabilityLayer::ProbabilityLayer(std::string layer_id, std::string layer_name, ValueMap map, const TileServices& services)
+    : TiledLayer({.kind = LayerKind::kHeat, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source, .shape = map.shape,
+                  .fragment_shader = "value"}, services),
+      map_(std::move(map)) {
+  style.opacity = 0.7f;
+}
+
+void ProbabilityLayer::bind(const LayerFrame& frame) {
+  glUniform1i(gl::uniform(program(), "tables"), 1);
+  glUniform1i(gl::uniform(program(), "table"), static_cast<int>(style.colours));
+  glUniform2f(gl::uniform(program(), "range"), style.low, style.high);
+  glActiveTexture(GL_TEXTURE1);
+  glBindTexture(GL_TEXTURE_2D, frame.painter.colour_tables());
+}
+
+std::string ProbabilityLayer::describe(Point p) const {
+  if (!bounds().contains(p)) return {};
+  const auto value = stored_value(p);
+  if (!value) return "…";
+  char text[16];
+  std::snprintf(text, sizeof text, "%.2f", *value / 255.0);
+  return text;
 }
 
 }  // namespace fovea

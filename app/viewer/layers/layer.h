@@ -4,10 +4,12 @@
 // the cursor for the status line; then LayerList::add() it. Ready-made: ImageLayer, LabelLayer (class maps), HeatLayer (float values).
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "app/viewer/canvas/camera.h"
 #include "app/viewer/layers/colour_table.h"
+#include "app/viewer/layers/layer_rows.h"
 
 namespace fovea {
 
@@ -21,8 +23,6 @@ struct RectD {
 };
 
 enum class LayerKind { kImage, kLabels, kHeat, kColours, kAnnotation };   // kAnnotation is reserved for labelling
-enum class Blend { kNormal, kMultiply, kScreen, kAdd };
-
 // What the layers panel shows and the project file keeps.
 struct LayerStyle {
   bool visible = true;
@@ -54,6 +54,7 @@ class Layer {
   std::string id;
   std::string name;
   LayerStyle style;
+  bool removable = false;                // a person may remove it; the image and what features keep up to date stay
 
   // Draws into the current framebuffer, whose viewport is the camera's canvas. Only called while visible.
   virtual LayerProgress draw(const LayerFrame& frame) = 0;
@@ -63,6 +64,8 @@ class Layer {
   virtual bool complete() const { return true; }
   // The value at a place, for the status line: "12 140 7", "road", "0.031"; "" where there is none.
   virtual std::string describe(Point image_point) const { return {}; }
+  // What it shows now as rows of pixels, for exports; nullptr: nothing. Errors: of opening its file again.
+  virtual std::unique_ptr<LayerRows> rows() const { return nullptr; }
   // What the layer covers, for Zoom to layer.
   virtual RectD bounds() const = 0;
   // More controls in the layers panel, below the common ones. Returns whether something changed.

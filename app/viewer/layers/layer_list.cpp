@@ -12,6 +12,7 @@ void LayerList::insert(std::unique_ptr<Layer> layer) {
   if (same == layers_.end()) {
     if (selected_.empty() || !selected()) selected_ = layer->id;
     layers_.push_back(std::move(layer));
+    if (on_added) on_added(*layers_.back());
     return;
   }
   layer->style = (*same)->style;

@@ -1,6 +1,7 @@
 // The layers of the open image, bottom first.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -33,6 +34,8 @@ class LayerList {
   // The layer that the panels edit; nullptr: none.
   Layer* selected() const { return find(selected_); }
   void select(std::string_view id) { selected_ = id; }
+  // Told of every layer that is added, not of one that takes another's place.
+  std::function<void(Layer&)> on_added;
 
  private:
   void insert(std::unique_ptr<Layer> layer);

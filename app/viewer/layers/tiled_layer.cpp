@@ -1,6 +1,7 @@
 #include "app/viewer/layers/tiled_layer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cstddef>
 #include <map>
 #include <utility>
@@ -46,6 +47,15 @@ const LoadedTile* TiledLayer::probe(const TileKey& key) const {
   const LoadedTile* tile = services_.cache->find(owner_, key);
   if (!tile && probed_ != key) probe_ = key;
   return tile;
+}
+
+std::optional<std::uint8_t> TiledLayer::stored_value(Point p) const {
+  const RectD rect = bounds();
+  const auto x = static_cast<std::int64_t>((p.x - rect.x) / rect.width * static_cast<double>(shape().width));
+  const auto y = static_cast<std::int64_t>((p.y - rect.y) / rect.height * static_cast<double>(shape().height));
+  const LoadedTile* tile = probe({0, static_cast<std::int32_t>(x / kTileSide), static_cast<std::int32_t>(y / kTileSide)});
+  if (!tile) return std::nullopt;
+  return tile->bytes[static_cast<std::size_t>(2 * ((y % kTileSide + kTileBorder) * kTileTexture + x % kTileSide + kTileBorder))];
 }
 
 // What is in sight and provisional, once something better can be read.
@@ -116,11 +126,13 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   return fading ? LayerProgress::kMoving : LayerProgress::kSettled;
 }
 
-// First what the workers have read, then what main memory still holds, both out of one budget of uploads.
+// First what the workers have read, then what main memory still holds, both out of one budget of time: some drivers take half a
+// millisecond a tile.
 void TiledLayer::upload(std::vector<TileKey>& wanted, double now_s) {
-  std::size_t left = services_.uploads_a_frame;
-  for (LoadedTile& tile : loader_->take(left)) {
-    --left;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double, std::milli>(services_.upload_ms_a_frame);
+  const auto has_time = [&] { return std::chrono::steady_clock::now() < end; };
+  for (auto taken = loader_->take(1); !taken.empty(); taken = has_time() ? loader_->take(1) : std::vector<LoadedTile>()) {
+    LoadedTile& tile = taken.front();
     place(tile, now_s);
     std::erase(wanted, tile.key);
     if (probe_ == tile.key) probed_ = std::exchange(probe_, std::nullopt);
@@ -133,9 +145,8 @@ void TiledLayer::upload(std::vector<TileKey>& wanted, double now_s) {
     }
   }
   std::erase_if(wanted, [&](const TileKey& key) {
-    const LoadedTile* tile = left > 0 ? services_.cache->find(owner_, key) : nullptr;
+    const LoadedTile* tile = has_time() ? services_.cache->find(owner_, key) : nullptr;
     if (!tile) return false;
-    --left;
     place(*tile, now_s);
     return true;
   });
@@ -161,8 +172,9 @@ void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame
   // Image y grows downwards, clip y upwards.
   const auto clip_x = [&](double x) { return static_cast<float>(2 * camera.to_canvas({rect.x + x * scale_x, 0}).x / canvas.width - 1); };
   const auto clip_y = [&](double y) { return static_cast<float>(1 - 2 * camera.to_canvas({0, rect.y + y * scale_y}).y / canvas.height); };
-  // From 1:1 on: there, filtering would blur an image that lies between the screen's pixels.
-  const GLint filter = camera.zoom() * scale_x >= 1 ? magnification() : GL_LINEAR;
+  // From 1:1 on: there, filtering would blur an image that lies between the screen's pixels. Indices are never filtered.
+  const bool exact = kind() == LayerKind::kLabels || camera.zoom() * scale_x >= 1;
+  const GLint filter = exact ? magnification() : GL_LINEAR;
   // Opaque ones first; within each kind one draw call a texture array.
   for (const bool fading : {false, true}) {
     std::map<GLuint, std::vector<Instance>> by_texture;
@@ -175,11 +187,9 @@ void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame
     }
     for (const auto& [texture, instances] : by_texture) {
       glBindTexture(GL_TEXTURE_2D_ARRAY, texture);
-      if (kind() != LayerKind::kLabels) {
-        // Both: at 1:1 rounding decides which of them OpenGL takes.
-        glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MIN_FILTER, filter);
-        glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MAG_FILTER, filter);
-      }
+      // Both, always: at 1:1 rounding decides which of them OpenGL takes, and layers share texture arrays.
+      glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MIN_FILTER, filter);
+      glTexParameteri(GL_TEXTURE_2D_ARRAY, GL_TEXTURE_MAG_FILTER, filter);
       glBufferData(GL_ARRAY_BUFFER, static_cast<GLsizeiptr>(instances.size() * sizeof(Instance)), instances.data(), GL_STREAM_DRAW);
       glDrawArraysInstanced(GL_TRIANGLE_STRIP, 0, 4, static_cast<GLsizei>(instances.size()));
     }

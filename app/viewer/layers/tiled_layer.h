@@ -26,7 +26,7 @@ struct TileServices {
   std::function<void()> wake;                // makes the program draw again; from any thread
   std::function<void(std::shared_ptr<void>)> bury = {};   // destroys it elsewhere: readers end when they have read their tile
   int threads = 2;
-  std::size_t uploads_a_frame = 12;          // tiles: 3 MB at 8 bits, well under a millisecond of bus time
+  double upload_ms_a_frame = 4;              // of a layer; a tile at least
 };
 
 class TiledLayer : public Layer {
@@ -67,6 +67,8 @@ class TiledLayer : public Layer {
   // A tile's pixels out of main memory; nullptr: not there. It is then read with the next frames, after what is seen.
   const LoadedTile* probe(const TileKey& key) const;
   const TileServices& services() const { return services_; }
+  // Of layers of kLabel tiles: the value of the map's pixel at a place inside bounds(), as soon as its tile is read.
+  std::optional<std::uint8_t> stored_value(Point image_point) const;
 
  private:
   struct Instance {

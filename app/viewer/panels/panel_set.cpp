@@ -11,6 +11,17 @@ namespace {
 
 std::string window_name(const Panel& panel) { return panel.title + "###" + panel.id; }
 
+// Without taking the keyboard away from the canvas.
+void select_tab(Panel& panel) {
+  const ImGuiWindow& window = *ImGui::GetCurrentWindow();
+  if (!window.DockNode || !window.DockNode->TabBar) {
+    panel.to_front = panel.place != DockPlace::kFloating && !window.DockNode;   // it finds its place in the first frames
+    return;
+  }
+  window.DockNode->TabBar->NextSelectedTabId = window.TabId;
+  panel.to_front = false;
+}
+
 // Shares of the window's width and height.
 constexpr float kSide = 0.24f, kBottom = 0.24f, kBelow = 0.5f;
 
@@ -22,7 +33,7 @@ void PanelSet::add(Panel panel) {
   Panel& added = panels_.back();
   added.open_at_start = added.open;
   actions_.add({.id = "panel." + added.id, .title = added.title, .group = "View/Panels", .shortcut = added.shortcut, .tip = added.tip,
-                .run = [&added] { added.open = !added.open; }, .checked = [&added] { return added.open; }});
+                .run = [&added] { added.open = added.to_front = !added.open; }, .checked = [&added] { return added.open; }});
 }
 
 Panel* PanelSet::find(std::string_view id) {
@@ -31,7 +42,7 @@ Panel* PanelSet::find(std::string_view id) {
 }
 
 void PanelSet::open(std::string_view id) {
-  if (Panel* panel = find(id)) panel->open = true;
+  if (Panel* panel = find(id)) panel->open = panel->to_front = true;
 }
 
 void PanelSet::reset_layout() {
@@ -56,7 +67,9 @@ void PanelSet::show(ImVec2 origin, ImVec2 size, const char* central_window) {
     if (panel.place == DockPlace::kFloating) {
       ImGui::SetNextWindowSize({ImGui::GetFontSize() * 28, ImGui::GetFontSize() * 20}, ImGuiCond_FirstUseEver);
     }
-    if (ImGui::Begin(window_name(panel).c_str(), &panel.open, ImGuiWindowFlags_NoFocusOnAppearing)) panel.show();
+    const bool visible = ImGui::Begin(window_name(panel).c_str(), &panel.open, ImGuiWindowFlags_NoFocusOnAppearing);
+    if (panel.to_front) select_tab(panel);
+    if (visible) panel.show();
     ImGui::End();
   }
 }

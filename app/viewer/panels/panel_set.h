@@ -23,6 +23,7 @@ struct Panel {
   ImGuiKeyChord shortcut = 0;            // opens and closes
   std::string tip = {};
   bool open_at_start = true;             // set by PanelSet::add()
+  bool to_front = false;                 // with the next frame
 };
 
 class PanelSet {
@@ -32,6 +33,7 @@ class PanelSet {
   // Adds the action "panel.ID" to the menu View/Panels.
   void add(Panel panel);
   Panel* find(std::string_view id);
+  // Also brings it to the front of its tabs.
   void open(std::string_view id);
   const std::list<Panel>& all() const { return panels_; }
   std::list<Panel>& all() { return panels_; }

@@ -31,11 +31,12 @@ void show_pixel(const Workspace& workspace, Point p) {
 }
 
 void show_contents(Workspace& workspace, const CanvasState& state) {
-  if (const std::string error = workspace.messages.last_error(); !error.empty()) {
-    ImGui::TextColored(theme_colours().error, "%s", error.c_str());
-    ImGui::SameLine();
-    if (ImGui::SmallButton("Dismiss")) workspace.messages.clear();
-    return;
+  for (const auto& running : workspace.running) {
+    const auto work = running();
+    if (!work) continue;
+    ImGui::TextColored(theme_colours().accent, "%s %.0f %%", work->what.c_str(), 100.0 * static_cast<double>(work->share));
+    ImGui::SetItemTooltip("Escape cancels");
+    ImGui::SameLine(0, ImGui::GetFontSize());
   }
   if (!workspace.image) {
     ImGui::TextColored(theme_colours().muted, "No image");

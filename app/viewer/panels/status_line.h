@@ -1,4 +1,4 @@
-// The line below the canvas: the last error, or what is open, the tool and what is under the mouse.
+// The line below the canvas: what is being saved, what is open, the tool and what is under the mouse.
 #pragma once
 
 #include "app/viewer/canvas/canvas_panel.h"

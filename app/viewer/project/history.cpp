@@ -10,6 +10,14 @@ nlohmann::json ProjectSections::save() const {
   return all;
 }
 
+nlohmann::json ProjectSections::save_for_undo() const {
+  nlohmann::json all = nlohmann::json::object();
+  for (const auto& section : sections_) {
+    if (section.use == SectionUse::kFileAndUndo) all[section.name] = section.save();
+  }
+  return all;
+}
+
 void ProjectSections::load(const nlohmann::json& json) const {
   if (!json.is_object()) return;
   for (const auto& section : sections_) {
@@ -25,7 +33,7 @@ void History::touch(std::string title) {
 void History::settle(Hands hands) {
   if (!touched_ || hands == Hands::kBusy) return;
   touched_ = false;
-  nlohmann::json now = sections_.save();
+  nlohmann::json now = sections_.save_for_undo();
   if (now == present_) return;
   undo_.push_back({pending_title_, std::move(present_), now});
   if (undo_.size() > kSteps) undo_.erase(undo_.begin());
@@ -41,7 +49,7 @@ void History::undo() {
   redo_.push_back(std::move(undo_.back()));
   undo_.pop_back();
   sections_.load(redo_.back().before);
-  present_ = sections_.save();
+  present_ = sections_.save_for_undo();
   modified_ = true;
   ++revision_;
 }
@@ -52,7 +60,7 @@ void History::redo() {
   undo_.push_back(std::move(redo_.back()));
   redo_.pop_back();
   sections_.load(undo_.back().after);
-  present_ = sections_.save();
+  present_ = sections_.save_for_undo();
   modified_ = true;
   ++revision_;
 }
@@ -60,7 +68,7 @@ void History::redo() {
 void History::reset() {
   undo_.clear();
   redo_.clear();
-  present_ = sections_.save();
+  present_ = sections_.save_for_undo();
   touched_ = modified_ = false;
   ++revision_;
 }

@@ -12,8 +12,11 @@
 
 namespace fovea {
 
+enum class SectionUse { kFileAndUndo, kFileOnly };     // kFileOnly: where one looks, which nobody expects undo to change
+
 struct ProjectSection {
   std::string name;                                    // key in the project file
+  SectionUse use = SectionUse::kFileAndUndo;
   std::function<nlohmann::json()> save;
   // Must take what save() made and must survive anything else (a person's edit): ignore what is not understood.
   std::function<void(const nlohmann::json&)> load;
@@ -23,7 +26,8 @@ class ProjectSections {
  public:
   void add(ProjectSection section) { sections_.push_back(std::move(section)); }
   nlohmann::json save() const;
-  // Sections that json lacks are left alone.
+  nlohmann::json save_for_undo() const;
+  // In the order in which they were added. Sections that json lacks are left alone.
   void load(const nlohmann::json& json) const;
 
  private:

@@ -1,9 +1,12 @@
 #include "app/viewer/project/layer_section.h"
 
 #include <algorithm>
-#include <cmath>
+#include <map>
+#include <memory>
 
+#include "app/viewer/layers/heat_layer.h"
 #include "app/viewer/layers/image_layer.h"
+#include "app/viewer/layers/label_layer.h"
 
 namespace fovea {
 namespace {
@@ -18,6 +21,13 @@ json save_layer(const Layer& layer) {
     const ImageAppearance& look = image->appearance;
     saved["appearance"] = {{"gamma", look.gamma}, {"red", look.red}, {"green", look.green}, {"blue", look.blue}, {"false_colour", look.false_colour},
                            {"smooth", look.magnification == Magnification::kSmooth}};
+  }
+  if (const auto* heat = dynamic_cast<const HeatLayer*>(&layer)) {
+    saved["smooth"] = heat->smooth;
+    saved["low_transparent"] = heat->alpha == HeatAlpha::kByValue;
+  }
+  if (const auto* labels = dynamic_cast<const LabelLayer*>(&layer)) {
+    for (const LabelClass& entry : labels->entries) saved["classes"].push_back({{"visible", entry.visible}, {"colour", entry.colour}});
   }
   return saved;
 }
@@ -36,6 +46,20 @@ void take(const json& from, const char* key, T& value) {
   }
 }
 
+void load_classes(const json& saved, LabelLayer& labels) {
+  const auto classes = saved.find("classes");
+  if (classes == saved.end() || !classes->is_array()) return;
+  for (std::size_t i = 0; i < std::min(classes->size(), labels.entries.size()); ++i) {
+    const json& entry = (*classes)[i];
+    if (!entry.is_object()) continue;
+    take(entry, "visible", labels.entries[i].visible);
+    const auto colour = entry.find("colour");
+    const auto is_sample = [](const json& v) { return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() <= 255; };
+    if (colour == entry.end() || !colour->is_array() || colour->size() != 3 || !std::ranges::all_of(*colour, is_sample)) continue;
+    for (std::size_t c = 0; c < 3; ++c) labels.entries[i].colour[c] = (*colour)[c].get<std::uint8_t>();
+  }
+}
+
 void load_layer(const json& saved, Layer& layer) {
   LayerStyle& style = layer.style;
   int blend = static_cast<int>(style.blend);
@@ -50,6 +74,13 @@ void load_layer(const json& saved, Layer& layer) {
   style.blend = static_cast<Blend>(std::clamp(blend, 0, static_cast<int>(Blend::kAdd)));
   style.colours = parse_colour_table(colours);
   auto* image = dynamic_cast<ImageLayer*>(&layer);
+  if (auto* labels = dynamic_cast<LabelLayer*>(&layer)) load_classes(saved, *labels);
+  if (auto* heat = dynamic_cast<HeatLayer*>(&layer)) {
+    bool low_transparent = heat->alpha == HeatAlpha::kByValue;
+    take(saved, "smooth", heat->smooth);
+    take(saved, "low_transparent", low_transparent);
+    heat->alpha = low_transparent ? HeatAlpha::kByValue : HeatAlpha::kFlat;
+  }
   const auto look = saved.find("appearance");
   if (!image || look == saved.end() || !look->is_object()) return;
   bool smooth = image->appearance.magnification == Magnification::kSmooth;
@@ -66,20 +97,30 @@ void load_layer(const json& saved, Layer& layer) {
 }  // namespace
 
 ProjectSection layer_section(Workspace& workspace) {
+  // Styles of layers that are not there yet: a map that the model has still to make looks as it was saved.
+  auto awaited = std::make_shared<std::map<std::string, json>>();
+  workspace.layers.on_added = [awaited](Layer& layer) {
+    if (const auto style = awaited->extract(layer.id)) load_layer(style.mapped(), layer);
+  };
+  workspace.on_image_changed.push_back([awaited] { awaited->clear(); });
   return {.name = "layers",
           .save = [&workspace] {
             json all = json::array();
             for (const auto& layer : workspace.layers.all()) all.push_back(save_layer(*layer));
             return all;
           },
-          .load = [&workspace](const json& all) {
+          .load = [&workspace, awaited](const json& all) {
             if (!all.is_array()) return;
+            awaited->clear();
             std::size_t place = 0;
             for (const json& saved : all) {
               if (!saved.is_object() || !saved.contains("id") || !saved["id"].is_string()) continue;
               const auto layers = workspace.layers.all();
               const auto found = std::ranges::find(layers, saved["id"].get<std::string>(), [](const auto& layer) { return layer->id; });
-              if (found == layers.end()) continue;
+              if (found == layers.end()) {
+                (*awaited)[saved["id"].get<std::string>()] = saved;
+                continue;
+              }
               load_layer(saved, **found);
               workspace.layers.move(static_cast<std::size_t>(found - layers.begin()), std::min(place, layers.size() - 1));
               ++place;

@@ -1,0 +1,90 @@
+// Pictures of the main views, for documentation and for looking at them; no test of anything, and not played by ctest.
+//
+//   FOVEA_TOUR=FOLDER FOVEA_IMAGE=photo.png [FOVEA_SIZE=1280x720] [FOVEA_SCALE=1] [FOVEA_THEME=light] test_viewer_flows tour/
+#include <cstdio>
+#include <cstdlib>
+
+#include "app/viewer/layers/heat_layer.h"
+#include "core/image/writers.h"
+#include "tests/gui/flow.h"
+
+namespace fovea::gui {
+namespace {
+
+class Tour {
+ public:
+  explicit Tour(Flow& flow) : flow_(flow), folder_(std::getenv("FOVEA_TOUR")) {}
+
+  void begin() {
+    int width = 1280, height = 720;
+    if (const char* size = std::getenv("FOVEA_SIZE")) std::sscanf(size, "%dx%d", &width, &height);
+    const char* theme = std::getenv("FOVEA_THEME");
+    if (theme && std::string_view(theme) == "light") flow_.run("view.light");
+    flow_.resize(width, height);
+    keep("start", [this] { flow_.run("file.close"); });
+    flow_.open(std::getenv("FOVEA_IMAGE"));
+  }
+  // A picture after the steps; beside its name goes what the size and theme were, by the folder that the caller chose.
+  void keep(const std::string& name, const std::function<void()>& steps) {
+    steps();
+    flow_.settle();
+    flow_.ui.Yield(3);
+    flow_.on_main([&] { write_png(folder_ / (name + ".png"), flow_.stage().picture()); });
+  }
+
+ private:
+  Flow& flow_;
+  std::filesystem::path folder_;
+};
+
+// 1:1 around a place given as shares of the image.
+void look_closer(Flow& flow, double x, double y) {
+  flow.on_main([&] {
+    flow.camera().look_at({x * flow.camera().image().width, y * flow.camera().image().height}, 1);
+    flow.camera().jump_to_target();
+  });
+  flow.settle();
+}
+
+}  // namespace
+
+FLOW(tour, pictures_of_the_main_views) {
+  if (!std::getenv("FOVEA_TOUR") || !std::getenv("FOVEA_IMAGE")) return;
+  Tour tour(flow);
+  tour.begin();
+  tour.keep("image", [] {});
+  tour.keep("histogram", [&] { flow.run("panel.histogram"), look_closer(flow, 0.4, 0.4); });
+  flow.run("panel.histogram");
+  tour.keep("palette", [&] { flow.key(ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P), flow.ui.KeyChars("lay"); });
+  flow.ui.PopupCloseAll();
+  tour.keep("help", [&] { flow.run("help.keys"); });
+  flow.run("help.keys");
+  tour.keep("dialog", [&] { flow.run("file.open"); });
+  flow.ui.PopupCloseAll();
+
+  look_closer(flow, 0.4, 0.4);
+  tour.keep("encoding", [&] { flow.run("attention.encode_view"); });
+  const Point middle = flow.camera().centre();
+  const auto click = [&](ImGuiKeyChord modifiers = 0) { return [&flow, middle, modifiers] { flow.click(middle, modifiers); }; };
+  tour.keep("row", click());
+  tour.keep("column", click(ImGuiMod_Shift));
+  tour.keep("rollout", [&] { click(ImGuiMod_Ctrl)(), flow.run("attention.contours"), flow.run("attention.outliers"); });
+  flow.run("attention.contours"), flow.run("attention.outliers");
+  tour.keep("heads", [&] { click()(), flow.run("panel.heads"); });
+  flow.run("panel.heads");
+  tour.keep("statistics", [&] { flow.run("panel.head_statistics"); });
+  flow.run("panel.head_statistics");
+  tour.keep("windows", [&] { flow.run("panel.windows"); });
+  flow.run("panel.windows");
+  tour.keep("features", [&] { flow.run("attention.method.pca"); });
+  flow.run("attention.method.row");
+  tour.keep("four-views", [&] { flow.run("view.quad"); });
+  flow.run("view.quad");
+  tour.keep("curtain", [&] { flow.run("attention.method.entropy"), flow.settle(), flow.run("view.curtain"); });
+  flow.run("view.curtain");
+  tour.keep("memory-and-log", [&] { flow.run("panel.statistics"), flow.run("panel.log"); });
+  tour.keep("error", [&] { flow.drop({flow.file("garbage.png")}); });
+  flow.expect_error("garbage.png");
+}
+
+}  // namespace fovea::gui

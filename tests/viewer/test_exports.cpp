@@ -1,0 +1,155 @@
+// What the window saves, against what the command in the sidecar makes: the same bytes.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "app/viewer/explore/attend_command.h"
+#include "app/viewer/explore/session.h"
+#include "app/viewer/export/picture.h"
+#include "app/viewer/segment/segmentation.h"
+#include "core/base/files.h"
+#include "core/image/writers.h"
+#include "tests/viewer/scratch_folder.h"
+
+namespace fovea {
+namespace {
+
+ImageU8 waves(std::int64_t width, std::int64_t height) {
+  ImageU8 image(width, height, 3);
+  for (std::int64_t y = 0; y < height; ++y) {
+    for (std::int64_t x = 0; x < width; ++x) {
+      for (int c = 0; c < 3; ++c) {
+        const double wave = std::sin(static_cast<double>(x + 40 * c) / 23.0) * std::cos(static_cast<double>(y) / 17.0);
+        image.row(y)[3 * x + c] = static_cast<std::uint8_t>(128 + 100 * wave);
+      }
+    }
+  }
+  return image;
+}
+
+std::string bytes_of(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Runs the commands of a file's sidecar in its folder; returns the paths that they wrote.
+std::vector<std::filesystem::path> run_sidecar(const std::filesystem::path& file) {
+  const auto sidecar = nlohmann::json::parse(read_text_file(sidecar_path(file)));
+  std::vector<std::filesystem::path> written;
+  for (const auto& entry : sidecar["commands"]) {
+    if (!entry.contains("shell")) continue;
+    std::string line = entry["shell"].get<std::string>();
+    line.replace(0, std::string_view("fovea").size(), FOVEA_PROGRAM);
+    const std::string command = "cd '" + file.parent_path().string() + "' && " + line + " --quiet";
+    EXPECT_EQ(std::system(command.c_str()), 0) << command;
+    written.push_back(file.parent_path() / entry["writes"].get<std::string>());
+  }
+  return written;
+}
+
+class ExportTest : public testing::Test {
+ protected:
+  static void SetUpTestSuite() { engine = explore::load_engine(); }
+  static void TearDownTestSuite() { engine.reset(); }
+  void SetUp() override { write_png(image, waves(203, 150)); }
+
+  Segmentation segment(std::optional<Rect> region) {
+    return segment_or_find({.image = image, .image_key = "ab12", .model = "aerial", .region_level0 = region}, folder / "kept", *engine, progress, {});
+  }
+  void write(const std::filesystem::path& file, Sidecar sidecar, const BackgroundJob::Work& work) {
+    Messages messages;
+    Exporter exporter(messages, {});
+    exporter.start(file, std::move(sidecar), work);
+    for (int i = 0; i < 60000 && exporter.running(); ++i) {
+      exporter.poll();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ASSERT_EQ(messages.last_error(), "");
+    ASSERT_FALSE(exporter.running());
+  }
+
+  static inline std::unique_ptr<explore::Engine> engine;
+  test::ScratchFolder folder;
+  std::filesystem::path image = folder / "a scene's.png";
+  NoProgress progress;
+};
+
+// One command for all formats: starting it and the model take longer than the work.
+TEST_F(ExportTest, EveryKindOfClassMapIsThatOfFoveaSegment) {
+  for (const auto& region : {std::optional<Rect>(), std::optional(Rect{40, 20, 121, 64})}) {
+    const Segmentation made = segment(region);
+    const std::filesystem::path first = folder / "map.png";
+    const std::string stem = (folder / "again" / image.stem()).string();
+    const Sidecar sidecar{.what = "mask", .image = image,
+                          .commands = {{.layer = "segmentation", .command = segment_command(made, image, "again", {"png", "geojson", "coco", "probs"}),
+                                        .writes = "again/" + image.stem().string() + "_mask.png"}}};
+    write(first, sidecar, [&](Progress& p, const std::stop_token& stop) { save_mask(made, image, first, p, stop); });
+    const auto again = run_sidecar(first);
+    ASSERT_EQ(again.size(), 1u);
+    EXPECT_GT(bytes_of(first).size(), 100u);
+    EXPECT_EQ(bytes_of(first), bytes_of(again[0]));
+    for (const char* extension : {".geojson", ".json"}) {
+      const std::filesystem::path file = folder / (std::string("map") + extension);
+      save_mask(made, image, file, progress, {});
+      EXPECT_EQ(bytes_of(file), bytes_of(stem + mask_file_kind(file).suffix)) << extension;
+    }
+    save_mask(made, image, folder / "map.tif", progress, {});
+    EXPECT_EQ(bytes_of(folder / "map.tif"), bytes_of(made.mask));   // as its own pipeline wrote it
+    EXPECT_EQ(bytes_of(made.probabilities), bytes_of(stem + "_probs.tif"));
+  }
+}
+
+TEST_F(ExportTest, WhatIsKnownIsNotComputedAgain) {
+  const Segmentation made = segment(std::nullopt);
+  const auto time = std::filesystem::last_write_time(folder / "kept" / (made.key + ".json"));
+  const Segmentation again = segment(std::nullopt);
+  EXPECT_EQ(again.key, made.key);
+  EXPECT_EQ(std::filesystem::last_write_time(folder / "kept" / (made.key + ".json")), time);
+  EXPECT_EQ(to_json(again), to_json(made));
+  EXPECT_NE(segment(Rect{0, 0, 100, 100}).key, made.key);
+  std::filesystem::remove(made.mask);
+  EXPECT_FALSE(find_segmentation(folder / "kept", made.key));
+  EXPECT_FALSE(find_segmentation(folder / "kept", "../" + made.key));
+  EXPECT_EQ(bytes_of(segment(std::nullopt).mask).empty(), false);
+}
+
+TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
+  for (const auto& region : {std::optional<Rect>(), std::optional(Rect{100, 60, 40, 30})}) {
+    const auto encoded = engine->encode({.image = image, .model = "aerial", .region_level0 = region, .margin = region ? explore::Margin::kNone : explore::Margin::kAuto}, progress, {});
+    ASSERT_EQ(encoded.whole_image, !region.has_value());
+    const explore::TokenBox token{encoded.asked_tokens.row + 1, encoded.asked_tokens.column + 2, 1, 1};
+    const explore::TokenBox box{encoded.asked_tokens.row, encoded.asked_tokens.column, 2, 3};
+    const explore::Selection brush{.brush = {{token.row, token.column, 1}, {token.row + 1, token.column + 1, 1}, {token.row + 1, token.column, 1}}};
+    std::vector<explore::Question> questions{
+        {.method = "rollout", .tokens = {.box = token}, .layer = 5, .attention_share = 0.3}, {.method = "entropy", .layer = 4}};
+    if (region) {
+      questions = {{.method = "row", .tokens = brush, .layer = 11, .heads = {explore::Fusion::kOne, 2}},
+                   {.method = "column", .tokens = {.box = box}, .layer = 0, .heads = {explore::Fusion::kMax}},
+                   {.method = "similarity", .tokens = {.box = token}, .layer = 11}};
+    }
+    for (const auto& question : questions) {
+      const auto reply = engine->answer(question, progress, {});
+      const std::filesystem::path file = folder / "attention.tif";
+      write(file, {.what = "attention", .image = image, .commands = {explore::attend_command("attention", encoded, question)}},
+            [&](Progress&, const std::stop_token&) { explore::write_raw_map(file, encoded, reply, {}); });
+      const auto again = run_sidecar(file);
+      ASSERT_EQ(again.size(), 1u) << question.method;
+      EXPECT_TRUE(bytes_of(file) == bytes_of(again[0])) << question.method << (region ? " region" : "");
+    }
+  }
+}
+
+TEST(Sidecar, NamesTheImageFromWhereItLies) {
+  const Sidecar sidecar{.what = "view", .image = "/data/scenes/scene 1.tif", .commands = {{.layer = "attention", .command = {}, .writes = {}, .note = "why"}}};
+  const auto json = to_json(sidecar, "/data/out/view.png");
+  EXPECT_EQ(json["image_from_here"], "../scenes/scene 1.tif");
+  EXPECT_FALSE(json["commands"][0].contains("command"));
+  EXPECT_EQ(json["commands"][0]["note"], "why");
+  EXPECT_EQ(shell_line({"fovea", "a b", "it's", "", "--x=1,2"}), "fovea 'a b' 'it'\\''s' '' --x=1,2");
+}
+
+}  // namespace
+}  // namespace fovea
