@@ -91,7 +91,7 @@ class PixelsTest : public testing::Test {
     folder = new test::ScratchFolder;
     ::setenv("XDG_CONFIG_HOME", (*folder / "").c_str(), 1);
     ::setenv("XDG_CACHE_HOME", (*folder / "").c_str(), 1);
-    window = new Window({.width = 800, .height = 620, .visibility = Visibility::kHidden, .scale = 1});
+    window = new Window({.width = 600, .height = 440, .visibility = Visibility::kHidden, .scale = 1});
     viewer = new Viewer(*window, [] { return frames / 60.0; });
     for (Panel& panel : viewer->workspace().panels.all()) panel.open = false;
   }

@@ -10,7 +10,7 @@
 namespace fovea::gui {
 namespace {
 
-constexpr int kSequences = 200, kSteps = 8;
+constexpr int kSequences = 200, kSteps = 6;
 constexpr const char* kPictures[] = {"waves.png", "blocks.png", "map.tif", "grey16.tif", "garbage.png"};
 
 class Person {
@@ -32,7 +32,7 @@ class Person {
       case 8: flow_.key(keys_[below(std::size(keys_))]); break;
       case 9: style(); break;
       case 10: if (below(4) == 0) flow_.on_main([this] { flow_.viewer().open(flow_.file(kPictures[below(std::size(kPictures))])); }); break;
-      default: if (below(6) == 0) flow_.resize(100 + static_cast<int>(below(900)), 80 + static_cast<int>(below(600)));
+      default: if (below(6) == 0) flow_.resize(100 + static_cast<int>(below(500)), 80 + static_cast<int>(below(300)));
     }
     flow_.ui.Yield();
   }
@@ -64,7 +64,7 @@ FLOW(random, two_hundred_sequences_without_a_crash_or_an_opengl_error) {
   const char* chosen = std::getenv("FOVEA_SEED");
   const auto first = static_cast<unsigned>(chosen ? std::strtoul(chosen, nullptr, 10) : 20261128);
   std::printf("random actions: FOVEA_SEED=%u\n", first);
-  flow.resize(700, 460);
+  flow.resize(500, 320);
   for (int sequence = 0; sequence < kSequences; ++sequence) {
     Person person(flow, first + static_cast<unsigned>(sequence));
     for (int step = 0; step < kSteps; ++step) person.step();
@@ -75,7 +75,7 @@ FLOW(random, two_hundred_sequences_without_a_crash_or_an_opengl_error) {
   // Then the window still does its work.
   flow.ui.PopupCloseAll();
   flow.run("attention.cancel");
-  flow.resize(1000, 640);
+  flow.resize(800, 480);
   flow.on_main([&] {
     flow.workspace().comparison = {};
     flow.workspace().messages.clear();

@@ -18,7 +18,7 @@ namespace {
 constexpr double kFrame_s = 1.0 / 60;
 constexpr double kIdle_s = 0.05;               // a worker's wake ends it sooner
 constexpr auto kPatience = std::chrono::minutes(2);
-constexpr int kWidth = 1024, kHeight = 640;      // a software renderer pays by the pixel
+constexpr int kWidth = 800, kHeight = 480;       // a software renderer pays by the pixel
 
 // A person's settings are neither read nor written.
 void leave_home(const std::filesystem::path& folder) {
