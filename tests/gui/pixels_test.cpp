@@ -14,7 +14,7 @@
 #include "app/viewer/viewer.h"
 #include "core/image/writers.h"
 #include "tests/image/sample_files.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -88,7 +88,7 @@ ImageU8 noise(std::int64_t width, std::int64_t height) {
 class PixelsTest : public testing::Test {
  protected:
   static void SetUpTestSuite() {
-    folder = new test::ScratchFolder;
+    folder = new test::TemporaryFolder;
     ::setenv("XDG_CONFIG_HOME", (*folder / "").c_str(), 1);
     ::setenv("XDG_CACHE_HOME", (*folder / "").c_str(), 1);
     window = new Window({.width = 600, .height = 440, .visibility = Visibility::kHidden, .scale = 1});
@@ -168,7 +168,7 @@ class PixelsTest : public testing::Test {
     EXPECT_GE(difference.compared, at_least) << "zoom " << camera().zoom();   // a comparison of nothing proves nothing
   }
 
-  static inline test::ScratchFolder* folder = nullptr;
+  static inline test::TemporaryFolder* folder = nullptr;
   static inline Window* window = nullptr;
   static inline Viewer* viewer = nullptr;
   static inline int frames = 0;

@@ -12,7 +12,7 @@
 #include "app/viewer/window.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -79,7 +79,7 @@ TEST_F(ShadersTest, EveryShaderLinksWithAPartner) {
 }
 
 TEST_F(ShadersTest, ABrokenShaderIsNamedInOneLine) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   fs::copy(shader_folder(), folder / "shaders");
   std::ofstream(folder / "shaders" / "heat.frag") << "#version 330 core\nout vec4 colour;\nvoid main() { colour = nonsense; }\n";
   try {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "app/viewer/viewer.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 struct ImGuiTestContext;
 struct ImGuiTestEngine;
@@ -40,7 +40,7 @@ class Stage {
 
   Window& window() { return *window_; }
   Viewer& viewer() { return *viewer_; }
-  const test::ScratchFolder& folder() const { return folder_; }
+  const test::TemporaryFolder& folder() const { return folder_; }
 
   // From a flow: done before this returns, in the next frame of the main thread.
   void on_main(ImGuiTestContext& imgui, std::function<void()> work);
@@ -57,7 +57,7 @@ class Stage {
   void start(Flow& flow);
   void finish(const FlowEntry& entry, Flow& flow);
 
-  test::ScratchFolder folder_;
+  test::TemporaryFolder folder_;
   ImGuiTestEngine* engine_ = nullptr;
   std::unique_ptr<Window> window_;
   std::unique_ptr<Viewer> viewer_;

@@ -8,6 +8,7 @@
 #include "core/image/pyramid.h"
 #include "core/image/pyramid_file.h"
 #include "core/image/writers.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -19,12 +20,6 @@ const ImageLimits kNothingKept{.max_kept_bytes = 0};
 
 class PyramidTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::temp_directory_path() / ("fovea-pyramid-" + std::to_string(::getpid()) + "-" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   // Smooth along x and y, so that averaging and sampling give nearly the same.
   fs::path write_gradient(std::int64_t width, std::int64_t height) {
     ImageU8 image(width, height, 3);
@@ -54,7 +49,8 @@ class PyramidTest : public ::testing::Test {
     }
   }
 
-  fs::path folder_;
+  const test::TemporaryFolder temporary_;
+  const fs::path folder_ = temporary_.path();
 };
 
 TEST_F(PyramidTest, LevelsHalveUntilTheyAreSmall) {

@@ -2,7 +2,6 @@
 
 #include <gdal_priv.h>
 #include <ogr_spatialref.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <fstream>
@@ -30,24 +29,6 @@ void check(bool condition, const char* what) {
 }
 
 }  // namespace
-
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "fovea-image-XXXXXX").string();
-  check(::mkdtemp(name.data()) != nullptr, "no temporary folder");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
-std::vector<std::string> TemporaryFolder::names() const {
-  std::vector<std::string> result;
-  for (const auto& entry : std::filesystem::directory_iterator(path_)) result.push_back(entry.path().filename().string());
-  std::ranges::sort(result);
-  return result;
-}
 
 ImageU16 make_pattern(std::int64_t width, std::int64_t height, int bands, int bits) {
   ImageU16 image(width, height, bands);

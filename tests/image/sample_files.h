@@ -8,21 +8,9 @@
 
 #include "core/image/image.h"
 #include "core/image/image_source.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::test {
-
-// A folder that disappears with the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::vector<std::string> names() const;   // of everything inside, sorted
-
- private:
-  std::filesystem::path path_;
-};
 
 // A pattern without symmetry, so that every turn, shift and swap of bands shows: [height, width, bands].
 ImageU16 make_pattern(std::int64_t width, std::int64_t height, int bands, int bits);

@@ -4,7 +4,7 @@
 
 #include "core/base/error.h"
 #include "core/image/probability_writer.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -25,7 +25,7 @@ void write_mask(const std::filesystem::path& path, MaskFormat format, const Imag
 }
 
 TEST(StoredBands, MasksKeepTheirIndicesColoursAndNames) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const ImageU8 classes = ramp(700, 530, 1, 3);
   for (const auto& [name, format] : {std::pair{"m.png", MaskFormat::kPng}, {"m.tif", MaskFormat::kTiff}}) {
     write_mask(folder / name, format, classes);
@@ -45,7 +45,7 @@ TEST(StoredBands, MasksKeepTheirIndicesColoursAndNames) {
 }
 
 TEST(StoredBands, OneClassOfProbabilitiesAtATime) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const ImageU8 values = ramp(300, 200, 5, 251);
   const auto writer = create_probability_writer({.path = folder / "p.tif", .width = 300, .height = 200, .class_names = {"a", "b", "c", "d", "e"}});
   writer->append(values);
@@ -62,7 +62,7 @@ TEST(StoredBands, OneClassOfProbabilitiesAtATime) {
 }
 
 TEST(StoredBands, OtherFilesAreRefusedByName) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   write_jpeg(folder / "photo.jpg", ramp(32, 32, 3, 200));
   write_png(folder / "photo.png", ramp(32, 32, 3, 200));
   for (const char* name : {"photo.jpg", "photo.png", "missing.png"}) {

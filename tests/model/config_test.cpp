@@ -9,6 +9,7 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -139,8 +140,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& test) { return test.param.rule; });
 
 std::string complaint_about_file(const std::string& content) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / "config_files";
-  std::filesystem::create_directories(folder);
+  const test::TemporaryFolder temporary;
+  const auto& folder = temporary.path();
   write_file_atomically(folder / "config.json", content);
   try {
     read_model_config(folder);
@@ -161,8 +162,8 @@ TEST(ModelConfigFile, IsReadOrRefusedWithItsName) {
 }
 
 TEST(ModelConfigFile, MissingFolderAndFileAreNamed) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / "config_absent";
-  std::filesystem::remove_all(folder);
+  const test::TemporaryFolder temporary;
+  const auto folder = temporary / "absent";
   const auto complaint = [&] {
     try { read_model_config(folder); } catch (const Error& error) { return std::string(error.what()); }
     return std::string();

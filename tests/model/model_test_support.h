@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include "core/model/segmentation_model.h"
 #include "core/model/weights.h"
 #include "tests/support/comparator.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::test {
 
@@ -71,21 +71,6 @@ inline void randomise(torch::nn::Module& module) {
     if (scales_a_norm) parameter.add_(1);
   }
 }
-
-// A folder of one test, removed with it.
-class TemporaryFolder {
- public:
-  TemporaryFolder() : path_(std::filesystem::path(testing::TempDir()) / ("fovea_model_" + std::to_string(::getpid()))) {
-    std::filesystem::create_directories(path_);
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // The message of the Error that the call throws; fails the test if it throws none or another kind.
 template <typename Call>

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-#include <unistd.h>
 
 #include <array>
 #include <cstring>
@@ -13,18 +12,13 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
 
 class SafetensorsTest : public testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::path(testing::TempDir()) / ("safetensors_" + std::to_string(::getpid()));
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path path() const { return folder_ / "weights.safetensors"; }
 
   void write_raw(const std::string& bytes) const { std::ofstream(path(), std::ios::binary) << bytes; }
@@ -48,7 +42,8 @@ class SafetensorsTest : public testing::Test {
   }
 
  private:
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
 };
 
 TEST_F(SafetensorsTest, ReadsWhatTheFormatAllows) {

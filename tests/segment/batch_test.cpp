@@ -7,6 +7,7 @@
 #include "core/segment/less_memory.h"
 #include "core/segment/memory_plan.h"
 #include "tests/segment/segment_test_support.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -62,15 +63,11 @@ class OutOfMemorySource final : public ImageSource {
 class Batches : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "fovea_batch_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     options_.folder = folder_ / "out";
     options_.segment.context = SegmentContext::kTiles;
     options_.segment.tile_pixels = 1024;
     options_.open = [](const auto&) { return std::make_unique<MemorySource>(test::sample_image(60, 50)); };
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // Names of files that exist, as the journal's key asks for their time.
   void add_inputs(int count) {
@@ -91,7 +88,8 @@ class Batches : public ::testing::Test {
   }
   void run() { run_batch(options_, *model_, observer_, observer_.stop.get_token(), report_); }
 
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path folder_ = temporary_.path();
   std::shared_ptr<SegmentationModel> model_ = test::small_model({.global_tokens = 0, .window = 1});
   BatchOptions options_;
   RecordingObserver observer_;

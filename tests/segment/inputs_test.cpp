@@ -1,8 +1,8 @@
 #include "core/segment/inputs.h"
+#include "tests/support/temporary_folder.h"
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <fstream>
 
@@ -13,11 +13,6 @@ namespace fs = std::filesystem;
 
 class Inputs : public ::testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("fovea_inputs_" + std::to_string(::getpid()) + "_" + ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
   fs::path file(const std::string& name) const {
     fs::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name) << "x";
@@ -25,7 +20,8 @@ class Inputs : public ::testing::Test {
   }
   InputList expand(const std::vector<std::string>& inputs) const { return expand_inputs(inputs, root_ / "out"); }
 
-  fs::path root_;
+  const test::TemporaryFolder temporary_;
+  const fs::path root_ = temporary_.path();
 };
 
 TEST_F(Inputs, FolderIsSearchedInOrderWithoutHiddenFilesAndTheOutputFolder) {

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstdint>
 #include <filesystem>
@@ -14,22 +13,9 @@
 #include "core/model/config.h"
 #include "core/model/weights.h"
 #include "core/train/training_config.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::test {
-
-// A folder of its own for one test, removed at its end.
-class TemporaryFolder {
- public:
-  TemporaryFolder() {
-    auto pattern = (std::filesystem::temp_directory_path() / "fovea-train-XXXXXX").string();
-    path_ = ::mkdtemp(pattern.data());
-  }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-};
 
 // Message of the Error that the action throws; fails the test if it throws none.
 template <typename Action>

@@ -9,7 +9,7 @@
 #include "core/attention/analysis/rows.h"
 #include "core/image/writers.h"
 #include "tests/segment/segment_test_support.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::explore {
 namespace {
@@ -51,7 +51,7 @@ class ExploreFeatureTest : public testing::Test {
   }
 
   ImGuiContext* context = ImGui::CreateContext();   // key names
-  test::ScratchFolder folder;
+  test::TemporaryFolder folder;
   std::filesystem::path path = folder / "waves.png";
   std::shared_ptr<SegmentationModel> model = test::small_model({.global_tokens = 2});
   Workspace workspace{TileServices{}};

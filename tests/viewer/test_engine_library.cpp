@@ -9,7 +9,7 @@
 
 #include "app/viewer/explore/session.h"
 #include "core/image/writers.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::explore {
 namespace {
@@ -39,7 +39,7 @@ void run_fovea_segment(const std::filesystem::path& image, const std::filesystem
 }
 
 TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const auto image = folder / "scene.png";
   write_png(image, picture(203, 150));
   run_fovea_segment(image, folder / "cli");
@@ -59,7 +59,7 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
 }
 
 TEST(EngineLibrary, ARegionIsSegmentedAsTheCutOutImage) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const auto image = folder / "scene.png", cut_file = folder / "cut.png";
   const ImageU8 whole = picture(203, 150);
   write_png(image, whole);
@@ -93,7 +93,7 @@ TEST(EngineLibrary, TorchMultipliesWithItsOwnBlas) {
 }
 
 TEST(EngineLibrary, ASessionOnTheShippedModel) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const auto image = folder / "scene.png";
   write_png(image, picture(160, 120));
   Session session(load_engine, [] {});

@@ -12,7 +12,7 @@
 #include "app/viewer/segment/segmentation.h"
 #include "core/base/files.h"
 #include "core/image/writers.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
@@ -72,7 +72,7 @@ class ExportTest : public testing::Test {
   }
 
   static inline std::unique_ptr<explore::Engine> engine;
-  test::ScratchFolder folder;
+  test::TemporaryFolder folder;
   std::filesystem::path image = folder / "a scene's.png";
   NoProgress progress;
 };

@@ -7,13 +7,13 @@
 
 #include "core/base/error.h"
 #include "core/base/files.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea {
 namespace {
 
 TEST(ProjectFile, ComesBackAsItWasSavedAndMovesWithItsFolder) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   std::filesystem::create_directories(folder / "a/images");
   const ProjectFile project{folder / "a/images/scene.tif", "0123abcd", {{"layers", nlohmann::json::array()}, {"view", {{"zoom", 2.5}}}}};
   save_project(folder / "a/work.fovea", project);
@@ -27,7 +27,7 @@ TEST(ProjectFile, ComesBackAsItWasSavedAndMovesWithItsFolder) {
 }
 
 TEST(ProjectFile, GarbageIsRefusedInOneLineThatNamesTheFile) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   const std::filesystem::path path = folder / "spoilt.fovea";
   const std::string deep(100000, '[');
   for (const std::string& text : {std::string(), std::string("{"), std::string("[]"), std::string("\x00\xff\xfe", 3), deep, std::string(R"({"format":"fovea-project/2","image":"a.png"})"),
@@ -46,7 +46,7 @@ TEST(ProjectFile, GarbageIsRefusedInOneLineThatNamesTheFile) {
 }
 
 TEST(ProjectFile, ACrashedProcessLeavesItsAutosave) {
-  const test::ScratchFolder folder;
+  const test::TemporaryFolder folder;
   EXPECT_TRUE(find_abandoned_autosave(folder / "nothing").empty());
   const std::filesystem::path autosaves = folder / "autosaves";
   save_autosave(own_autosave(autosaves), {folder / "scene.tif", "ff", {{"a", 1}}}, folder / "work.fovea");

@@ -9,7 +9,7 @@
 #include "core/attention/analysis/rows.h"
 #include "core/image/writers.h"
 #include "tests/segment/segment_test_support.h"
-#include "tests/viewer/scratch_folder.h"
+#include "tests/support/temporary_folder.h"
 
 namespace fovea::explore {
 namespace {
@@ -35,7 +35,7 @@ class TorchEngineTest : public testing::Test {
   }
   Reply ask(Question question) { return engine.answer(question, progress, {}); }
 
-  test::ScratchFolder folder;
+  test::TemporaryFolder folder;
   std::filesystem::path path = folder / "waves.png";
   std::shared_ptr<SegmentationModel> model = test::small_model({.global_tokens = 2});
   TorchEngine engine{model};
