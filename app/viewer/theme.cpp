@@ -27,6 +27,7 @@ void set_dark(ImVec4* colours) {
   colours[ImGuiCol_Border] = {1, 1, 1, 0.075f};
   colours[ImGuiCol_Separator] = {1, 1, 1, 0.10f};
   colours[ImGuiCol_Text] = {0.90f, 0.91f, 0.93f, 1};
+  colours[ImGuiCol_ModalWindowDimBg] = {0, 0, 0, 0.5f};
 }
 
 void set_light(ImVec4* colours) {
@@ -39,6 +40,7 @@ void set_light(ImVec4* colours) {
   colours[ImGuiCol_FrameBgHovered] = {0.82f, 0.84f, 0.87f, 1};
   colours[ImGuiCol_Text] = {0.11f, 0.12f, 0.14f, 1};
   colours[ImGuiCol_Border] = {0, 0, 0, 0.14f};
+  colours[ImGuiCol_ModalWindowDimBg] = {0.1f, 0.1f, 0.1f, 0.4f};
 }
 
 // Selected and pressed things in one accent, tabs quiet.

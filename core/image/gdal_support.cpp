@@ -58,6 +58,7 @@ void initialise() {
     GDALRegister_WEBP();
     GDALRegister_MEM();
     GDALSetCacheMax64(kBlockCacheBytes);
+    CPLSetErrorHandler(CPLQuietErrorHandler);   // GDAL's own threads, which no ErrorScope reaches, do not write to the terminal
   });
 }
 

@@ -121,9 +121,11 @@ bool Stage::wait(ImGuiTestContext& imgui, const std::function<bool()>& condition
 
 std::string Stage::take_gl_error() { return std::exchange(gl_error_, {}); }
 
-ImageU8 Stage::picture() {
-  window_->draw_collected();
-  return window_->read();
+ImageU8 Stage::picture(ImGuiTestContext& imgui) {
+  ImageU8 picture;
+  on_main(imgui, [&] { window_->capture({0, 0, 1 << 16, 1 << 16}, [&](ImageU8 taken) { picture = std::move(taken); }); });
+  while (picture.empty()) imgui.Yield();
+  return picture;
 }
 
 // The same beginning for every flow, whatever the one before left behind: the default image in a window as after the start. An image that is
@@ -158,7 +160,7 @@ void Stage::finish(const FlowEntry& entry, Flow& flow) {
   IM_CHECK_STR_EQ_NO_RET(gl_error.c_str(), "");
   if (const char* screenshots = std::getenv("FOVEA_SCREENSHOTS")) {
     const auto path = std::filesystem::path(screenshots) / (std::string(entry.group) + "-" + entry.name + ".png");
-    on_main(flow.ui, [&] { write_png(path, picture()); });
+    write_png(path, picture(flow.ui));
   }
 }
 

@@ -49,8 +49,8 @@ class Stage {
   bool wait(ImGuiTestContext& imgui, const std::function<bool()>& condition);
   // First OpenGL error since the last call, with the frame's number; "" if none.
   std::string take_gl_error();
-  // The window looks like this; main thread.
-  ImageU8 picture();
+  // From a flow: what the whole window looks like.
+  ImageU8 picture(ImGuiTestContext& imgui);
 
  private:
   void frame();

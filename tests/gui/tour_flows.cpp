@@ -21,6 +21,7 @@ class Tour {
     const char* theme = std::getenv("FOVEA_THEME");
     if (theme && std::string_view(theme) == "light") flow_.run("view.light");
     flow_.resize(width, height);
+    flow_.on_main([this] { flow_.workspace().panels.reset_layout(); });   // of this size
     keep("start", [this] { flow_.run("file.close"); });
     flow_.open(std::getenv("FOVEA_IMAGE"));
   }
@@ -29,7 +30,7 @@ class Tour {
     steps();
     flow_.settle();
     flow_.ui.Yield(3);
-    flow_.on_main([&] { write_png(folder_ / (name + ".png"), flow_.stage().picture()); });
+    write_png(folder_ / (name + ".png"), flow_.stage().picture(flow_.ui));
   }
 
  private:
@@ -37,10 +38,10 @@ class Tour {
   std::filesystem::path folder_;
 };
 
-// 1:1 around a place given as shares of the image.
-void look_closer(Flow& flow, double x, double y) {
+// Around a place given as shares of the image.
+void look_closer(Flow& flow, double x, double y, double zoom = 1) {
   flow.on_main([&] {
-    flow.camera().look_at({x * flow.camera().image().width, y * flow.camera().image().height}, 1);
+    flow.camera().look_at({x * flow.camera().image().width, y * flow.camera().image().height}, zoom);
     flow.camera().jump_to_target();
   });
   flow.settle();
@@ -62,7 +63,13 @@ FLOW(tour, pictures_of_the_main_views) {
   tour.keep("dialog", [&] { flow.run("file.open"); });
   flow.ui.PopupCloseAll();
 
-  look_closer(flow, 0.4, 0.4);
+  tour.keep("folder", [&] { flow.run("panel.folder"); });
+  flow.run("panel.folder");
+
+  look_closer(flow, 0.4, 0.4, 2);
+  tour.keep("segmentation", [&] { flow.run("segment.view"); });
+  flow.on_main([&] { flow.workspace().panels.open("attention"); });
+  flow.on_main([&] { flow.workspace().layers.remove("segmentation"); });
   tour.keep("encoding", [&] { flow.run("attention.encode_view"); });
   const Point middle = flow.camera().centre();
   const auto click = [&](ImGuiKeyChord modifiers = 0) { return [&flow, middle, modifiers] { flow.click(middle, modifiers); }; };

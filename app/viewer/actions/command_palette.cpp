@@ -29,6 +29,7 @@ std::vector<CommandPalette::Match> CommandPalette::matches() const {
     if (typed_.empty() || ImCmd::FuzzySearch(typed_.c_str(), text.c_str(), score)) result.push_back({&action, score});
   }
   std::ranges::stable_sort(result, std::ranges::greater{}, &Match::score);
+  std::ranges::stable_partition(result, [](const Match& match) { return match.action->is_enabled(); });   // what can be done now comes first
   return result;
 }
 

@@ -29,7 +29,9 @@ void HelpWindow::show() {
       ImGui::TableNextColumn();
       ImGui::TextUnformatted(what);
       ImGui::TableNextColumn();
-      ImGui::TextColored(theme_colours().accent, "%s", how);
+      ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().accent);
+      ImGui::TextWrapped("%s", how);
+      ImGui::PopStyleColor();
     };
     const auto table = [&](const char* title, const auto& rows) {
       ImGui::SeparatorText(title);

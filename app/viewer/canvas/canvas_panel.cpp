@@ -85,14 +85,14 @@ void CanvasPanel::decorate(const View& view, int index, float density) {
                                 return ImVec2(view.origin.x + static_cast<float>(c.x) / density, view.origin.y + static_cast<float>(c.y) / density);
                               },
                               .points_an_image_pixel = camera.zoom() / density, .scale = ImGui::GetStyle().FontScaleDpi,
-                              .visible_level0 = {low.x, low.y, high.x - low.x, high.y - low.y}};
+                              .visible_level0 = {low.x, low.y, high.x - low.x, high.y - low.y}, .view = index};
   const ImVec2 end{view.origin.x + view.size.x, view.origin.y + view.size.y};
   const float margin = 10 * painter.scale;
   list.PushClipRect(view.origin, end, true);
   for (const auto& decoration : workspace_.decorations) decoration(painter);
   if (Tool* tool = workspace_.tools.active().tool.get()) tool->paint(painter);
   if (const std::string caption = workspace_.comparison.caption(workspace_.layers, index); !caption.empty()) {
-    const ImVec2 text = ImGui::CalcTextSize(caption.c_str()), at{view.origin.x + margin, view.origin.y + margin};
+    const ImVec2 text = ImGui::CalcTextSize(caption.c_str()), at{std::floor(view.origin.x + (view.size.x - text.x - margin) / 2), end.y - text.y - 2 * margin};
     list.AddRectFilled(at, {at.x + text.x + margin, at.y + text.y + margin / 2}, IM_COL32(0, 0, 0, 150), 4 * painter.scale);
     list.AddText({at.x + margin / 2, at.y + margin / 4}, IM_COL32(255, 255, 255, 235), caption.c_str());
   }

@@ -37,6 +37,7 @@ struct CanvasPainter {
   double points_an_image_pixel = 1;
   float scale = 1;                       // of the user interface: line widths are multiplied with it
   RectD visible_level0;
+  int view = 0;                          // of the canvas: 0 ... 3 where four are side by side
 
   void outline(const RectD& rect_level0, ImU32 colour, float width = 1.5f) const;   // with a dark edge, seen on every background
   void cross(Point image_point, ImU32 colour, float radius = 6) const;

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "app/viewer/explore/region.h"
+#include "core/image/heatmap.h"
 
 namespace fovea::explore {
 namespace {
@@ -13,6 +14,7 @@ namespace {
 constexpr ImU32 kRegion = IM_COL32(255, 255, 255, 110), kChosen = IM_COL32(255, 255, 255, 255), kWindow = IM_COL32(255, 205, 60, 255),
                 kField50 = IM_COL32(255, 255, 255, 255), kField90 = IM_COL32(120, 220, 255, 255), kOutlier = IM_COL32(255, 90, 160, 255);
 constexpr double kPatience_s = 0.3;
+constexpr std::int64_t kSmallestPart = 25;   // tokens; the panel's numbers count all
 constexpr std::size_t kMostLines = 20000, kMostMarkers = 2000;
 
 RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
@@ -44,6 +46,18 @@ void draw_lines(const CanvasPainter& painter, const Encoded& encoded, const Toke
       painter.list.AddLine(a, b, line_colour, line_width * painter.scale);
     }
   }
+}
+
+// Where a threshold cuts through tokens that hardly differ, thousands of outlines of one token say nothing.
+std::vector<GridLine> field_outline(const ImageF32& plane, float threshold) {
+  ImageU8 inside(plane.width(), plane.height(), 1);
+  for (std::int64_t row = 0; row < plane.height(); ++row) {
+    for (std::int64_t column = 0; column < plane.width(); ++column) inside.row(row)[column] = plane.row(row)[column] >= threshold;
+  }
+  inside = without_specks(inside, kSmallestPart);
+  ImageF32 shown(plane.width(), plane.height(), 1);
+  std::ranges::copy(inside.samples(), shown.samples().begin());
+  return outline(shown, 0.5f);
 }
 
 void number_text(char (&text)[24], double value) { std::snprintf(text, sizeof text, "%.3g", value); }
@@ -130,7 +144,7 @@ void CanvasMarks::paint_field(const CanvasPainter& painter, const Encoded& encod
     Contour& contour = contours_[i];
     const auto threshold = static_cast<float>(reply->contours[i].threshold);
     if (contour.reply != reply.get() || contour.threshold != threshold)
-      contour = {reply.get(), threshold, outline(reply->plane, threshold)};
+      contour = {reply.get(), threshold, field_outline(reply->plane, threshold)};
     draw_lines(painter, encoded, reply->place, contour.lines, reply->contours[i].share < 0.7 ? kField50 : kField90, 1.5f);
   }
 }

@@ -51,8 +51,14 @@ ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_en
     noted_ = explorer_.view;
   });
   workspace_.decorations.push_back([this](const CanvasPainter& painter) {
-    const Layer* heat = workspace_.layers.find(kHeatLayer);
-    marks_.paint(painter, heat && heat->style.visible ? dynamic_cast<const HeatLayer*>(heat) : nullptr);
+    const HeatLayer* heat = nullptr;   // where it is shown
+    for (std::size_t i = 0; i < workspace_.layers.size(); ++i) {
+      const Layer& layer = workspace_.layers.at(i);
+      if (layer.id == kHeatLayer && layer.style.visible && !workspace_.comparison.span(workspace_.layers, i, painter.view).empty()) {
+        heat = dynamic_cast<const HeatLayer*>(&layer);
+      }
+    }
+    marks_.paint(painter, heat);
   });
   workspace_.status.push_back([this](Point p) -> std::string {
     const auto& encoded = explorer_.encoded();

@@ -7,6 +7,7 @@
 
 #include "app/viewer/canvas/image_tile_source.h"
 #include "app/viewer/layers/layer_painter.h"
+#include "app/viewer/panels/widgets.h"
 
 namespace fovea {
 
@@ -109,7 +110,7 @@ bool ImageLayer::show_controls() {
   ImGui::SameLine();
   changed |= ImGui::Checkbox("Blue", &appearance.blue);
   changed |= ImGui::Checkbox("False colour", &appearance.false_colour);
-  ImGui::SetItemTooltip("Show the mean of the channels in the colours chosen above");
+  ImGui::SetItemTooltip("Show the mean of the channels in other colours");
   bool smooth = appearance.magnification == Magnification::kSmooth;
   ImGui::SameLine();
   if (ImGui::Checkbox("Smooth", &smooth)) {
@@ -117,6 +118,7 @@ bool ImageLayer::show_controls() {
     changed = true;
   }
   ImGui::SetItemTooltip("Interpolate between pixels beyond 1:1");
+  if (appearance.false_colour) changed |= colour_combo("Colours", style.colours);
   return changed;
 }
 

@@ -25,14 +25,10 @@ void show_style(Workspace& workspace, Layer& layer) {
     layer.style.blend = static_cast<Blend>(blend);
     changed = true;
   }
-  if (layer.kind() == LayerKind::kHeat || layer.kind() == LayerKind::kImage) {
-    int table = static_cast<int>(layer.style.colours);
-    if (ImGui::Combo("Colours", &table, [](void*, int i) { return colour_table_name(static_cast<ColourTable>(i)); }, nullptr, kColourTables)) {
-      layer.style.colours = static_cast<ColourTable>(table);
-      changed = true;
-    }
+  if (layer.kind() == LayerKind::kHeat) {
+    changed |= colour_combo("Colours", layer.style.colours);
     const auto [low, high] = layer.value_limits();
-    if (high > low) changed |= ImGui::DragFloatRange2("Range", &layer.style.low, &layer.style.high, (high - low) / 200, low, high, "%.4g", "%.4g");
+    if (high > low) changed |= ImGui::DragFloatRange2("Range", &layer.style.low, &layer.style.high, (high - low) / 200, low, high, "%.3g", "%.3g");
   }
   changed |= layer.show_controls();
   if (changed) workspace.history.touch("Change " + layer.name);

@@ -22,8 +22,8 @@ void select_tab(Panel& panel) {
   panel.to_front = false;
 }
 
-// Shares of the window's width and height.
-constexpr float kSide = 0.24f, kBottom = 0.24f, kBelow = 0.5f;
+// What panels need, in heights of the font, and how much of the window they may take; kBelow is a share.
+constexpr float kSide = 20, kBottom = 13, kBelow = 0.58f, kMaxShare = 0.36f;
 
 }  // namespace
 
@@ -33,7 +33,7 @@ void PanelSet::add(Panel panel) {
   Panel& added = panels_.back();
   added.open_at_start = added.open;
   actions_.add({.id = "panel." + added.id, .title = added.title, .group = "View/Panels", .shortcut = added.shortcut, .tip = added.tip,
-                .run = [&added] { added.open = added.to_front = !added.open; }, .checked = [&added] { return added.open; }});
+                .run = [&added] { added.open = added.to_front = !added.open || !added.seen; }, .checked = [&added] { return added.open; }});
 }
 
 Panel* PanelSet::find(std::string_view id) {
@@ -63,13 +63,16 @@ void PanelSet::show(ImVec2 origin, ImVec2 size, const char* central_window) {
   ImGui::End();
   ImGui::PopStyleVar(2);
   for (Panel& panel : panels_) {
-    if (!panel.open) continue;
+    if (!panel.open) {
+      panel.seen = false;
+      continue;
+    }
     if (panel.place == DockPlace::kFloating) {
       ImGui::SetNextWindowSize({ImGui::GetFontSize() * 28, ImGui::GetFontSize() * 20}, ImGuiCond_FirstUseEver);
     }
-    const bool visible = ImGui::Begin(window_name(panel).c_str(), &panel.open, ImGuiWindowFlags_NoFocusOnAppearing);
+    panel.seen = ImGui::Begin(window_name(panel).c_str(), &panel.open, ImGuiWindowFlags_NoFocusOnAppearing);
     if (panel.to_front) select_tab(panel);
-    if (visible) panel.show();
+    if (panel.seen) panel.show();
     ImGui::End();
   }
 }
@@ -81,10 +84,12 @@ void PanelSet::make_layout(ImGuiID dock_space, ImVec2 size, const char* central_
   ImGui::DockBuilderAddNode(dock_space, static_cast<ImGuiDockNodeFlags>(ImGuiDockNodeFlags_DockSpace));
   ImGui::DockBuilderSetNodeSize(dock_space, size);
   const auto any = [&](DockPlace place) { return std::ranges::any_of(panels_, [&](const Panel& panel) { return panel.place == place; }); };
+  const auto share = [&](float lines, float all) { return std::min(kMaxShare, lines * ImGui::GetFontSize() / std::max(1.0f, all)); };
+  const float side = share(kSide, size.x);
   ImGuiID centre = dock_space, left = 0, right = 0, below = 0, bottom = 0;
-  if (any(DockPlace::kRight) || any(DockPlace::kRightBelow)) right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, kSide, nullptr, &centre);
-  if (any(DockPlace::kLeft)) left = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, kSide, nullptr, &centre);
-  if (any(DockPlace::kBottom)) bottom = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, kBottom, nullptr, &centre);
+  if (any(DockPlace::kRight) || any(DockPlace::kRightBelow)) right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, side, nullptr, &centre);
+  if (any(DockPlace::kLeft)) left = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, side, nullptr, &centre);
+  if (any(DockPlace::kBottom)) bottom = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, share(kBottom, size.y), nullptr, &centre);
   if (any(DockPlace::kRightBelow) && any(DockPlace::kRight)) below = ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, kBelow, nullptr, &right);
   else below = right;
   ImGui::DockBuilderDockWindow(central_window, centre);

@@ -20,10 +20,11 @@ struct Panel {
   DockPlace place = DockPlace::kRight;
   std::function<void()> show;            // the contents; called between Begin and End, only while they can be seen
   bool open = true;
-  ImGuiKeyChord shortcut = 0;            // opens and closes
+  ImGuiKeyChord shortcut = 0;            // opens it, brings it to the front of its tabs, closes it
   std::string tip = {};
   bool open_at_start = true;             // set by PanelSet::add()
   bool to_front = false;                 // with the next frame
+  bool seen = false;                     // in the last frame: not behind another tab
 };
 
 class PanelSet {

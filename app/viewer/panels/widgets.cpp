@@ -20,6 +20,13 @@ void muted_text(const std::string& text) {
   ImGui::PopStyleColor();
 }
 
+bool colour_combo(const char* label, ColourTable& table) {
+  int chosen = static_cast<int>(table);
+  if (!ImGui::Combo(label, &chosen, [](void*, int i) { return colour_table_name(static_cast<ColourTable>(i)); }, nullptr, kColourTables)) return false;
+  table = static_cast<ColourTable>(chosen);
+  return true;
+}
+
 bool action_button(const ActionTable& actions, const char* id, const char* label) {
   const Action* action = actions.find(id);
   ImGui::BeginDisabled(!action->is_enabled());

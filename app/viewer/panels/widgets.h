@@ -5,11 +5,15 @@
 
 #include "app/viewer/actions/action_table.h"
 #include "app/viewer/background_job.h"
+#include "app/viewer/layers/colour_table.h"
 
 namespace fovea {
 
 // Explanations: wrapped, quieter than the rest.
 void muted_text(const std::string& text);
+
+// True if another table was chosen.
+bool colour_combo(const char* label, ColourTable& table);
 
 // A button of the action, greyed out where that is not possible; its tip and key are shown by the mouse. True if it was pressed (and run).
 bool action_button(const ActionTable& actions, const char* id, const char* label);
