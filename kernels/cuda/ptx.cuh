@@ -41,6 +41,10 @@ __device__ __forceinline__ void barrier_wait(std::uint32_t barrier, std::uint32_
 // Ordinary stores to shared memory before this fence are seen by wgmma and the copy engine after the next barrier.
 __device__ __forceinline__ void fence_async_proxy() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
+// Programmatic dependent launch: the next kernel may start once all thread blocks have said so; what this one writes it sees after its wait.
+__device__ __forceinline__ void launch_dependents() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); }
+__device__ __forceinline__ void wait_for_dependencies() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
+
 __device__ __forceinline__ float exp2_approximate(float x) {
   float y;
   asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
@@ -51,6 +55,13 @@ __device__ __forceinline__ float minus_infinity() { return __int_as_float(0xff80
 
 // A zero that the compiler may not hoist out of a rarely taken branch.
 __device__ __forceinline__ void zero_here(std::uint32_t& x) { asm volatile("mov.b32 %0, 0;" : "=r"(x)); }
+__device__ __forceinline__ void zero_here(float& x) { asm volatile("mov.b32 %0, 0f00000000;" : "=f"(x)); }
+
+// What a rarely taken branch computes from x stays in it: the compiler may not prepare it outside and keep registers for it.
+__device__ __forceinline__ int known_here(int x) {
+  asm volatile("" : "+r"(x));
+  return x;
+}
 
 // Tells the compiler that all lanes have the same value, so that descriptors and loops are computed in uniform registers.
 __device__ __forceinline__ int uniform(int x) { return __shfl_sync(~0u, x, 0); }

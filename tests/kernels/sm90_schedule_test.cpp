@@ -104,7 +104,7 @@ TEST_P(Strips, NoCtaNeedsMoreSlotsThanPromised) {
 }
 
 // What a thread's masks let through is the definition of the window; and the first stage that a warp looks at shows each of its queries
-// a key, on which the one-maximum softmax relies.
+// a key, whose score is the first shift of the softmax.
 TEST_P(Strips, MasksAreTheWindow) {
   for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
     const int ry = group.y.radius, rx = group.x.radius;

@@ -53,6 +53,7 @@ class Consumer {
       wait_for_consumers<typename Pass::Tuning>();
       if (part != place_.part) continue;
       if (part > 0) pass.add_partial(gathered, work_, tile);
+      __syncwarp();                             // all lanes of a row have read what one of them replaces
       pass.store_partial(part + 1 < place_.parts ? gathered : partials, work_, tile);
     }
   }

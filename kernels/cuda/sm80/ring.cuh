@@ -13,7 +13,7 @@ class RingBarriers {
   __device__ explicit RingBarriers(std::uint32_t address) : address_(address) {}
 
   __device__ void initialise(int consumers, int producers) const {                // by one thread; a barrier of the thread block follows
-    for (int slot = 0; slot < kMaxStages; ++slot) initialise(full(slot), 32 * producers), initialise(empty(slot), consumers);
+    for (int slot = 0; slot < kMaxStages; ++slot) initialise(full(slot), 32 * producers), initialise(empty(slot), 32 * consumers);
     initialise(globals(), 32 * producers);
   }
   __device__ std::uint32_t full(int slot) const { return address_ + 8 * slot; }
@@ -60,10 +60,11 @@ class RingPlace {
     RingBarriers::arrive_after_copies(full_);
     advance();
   }
-  // By a whole warp.
+  // By a whole warp. Whoever read the stage takes leave of it: one lane for all after __syncwarp() would do, but racecheck does not follow
+  // that.
   __device__ void release() {
     __syncwarp();
-    if (threadIdx.x % 32 == 0) RingBarriers::arrive(full_ + RingBarriers::kToEmpty);
+    RingBarriers::arrive(full_ + RingBarriers::kToEmpty);
     advance();
   }
   // A warp waits also for stages that it does not use, or phases of the barriers would mix.

@@ -3,7 +3,7 @@
 
 #include "kernels/attention_cuda.h"
 #include "kernels/cuda/sm90/backward_arguments.h"
-#include "kernels/cuda/sm90/finish_arguments.h"
+#include "kernels/cuda/sm90/global_arguments.h"
 #include "kernels/cuda/sm90/forward_plan.h"
 #include "kernels/cuda/sm90/kernel_set.h"
 #include "kernels/cuda/sm90/requirements.h"
@@ -20,10 +20,6 @@ PartialResults partial_results(const ForwardPlan& plan, void* workspace) {
   auto* bytes = static_cast<unsigned char*>(workspace);
   return {reinterpret_cast<float*>(bytes + plan.partials_offset), reinterpret_cast<std::int32_t*>(bytes + plan.directory_offset),
           plan.slots, plan.compiled_head_dim};
-}
-
-std::int32_t* damage_flags(const ForwardPlan& plan, void* workspace) {
-  return reinterpret_cast<std::int32_t*>(static_cast<unsigned char*>(workspace) + plan.damage_offset);
 }
 
 OutputView output_view(const AttentionForward& p) {
@@ -55,7 +51,6 @@ cudaError_t launch_grid(const AttentionForward& p, const ForwardPlan& plan, void
   arguments.schedule = plan.schedule;
   arguments.output = output_view(p);
   arguments.partials = partial_results(plan, workspace);
-  arguments.damage = damage_flags(plan, workspace);
   arguments.tokens = p.shape.tokens();
   arguments.scale_log2 = p.scale * kLog2E;
   arguments.grid_width = static_cast<int>(p.shape.grid_width);
@@ -86,29 +81,15 @@ cudaError_t launch_global_queries(const AttentionForward& p, const ForwardPlan& 
   return kernels_of(p, plan).global_queries(arguments, static_cast<int>(shape.batch * shape.heads), stream);
 }
 
-cudaError_t launch_finish(const AttentionForward& p, const ForwardPlan& plan, void* workspace, cudaStream_t stream) {
-  const Schedule& schedule = plan.schedule;
-  const bool may_repair = p.dtype == DataType::kBFloat16;
-  FinishArguments arguments{};
+cudaError_t launch_merge(const AttentionForward& p, const ForwardPlan& plan, void* workspace, cudaStream_t stream) {
+  MergeArguments arguments{};
   arguments.partials = partial_results(plan, workspace);
-  arguments.query = p.query, arguments.key = p.key, arguments.value = p.value;
   arguments.output = output_view(p);
-  arguments.damage = damage_flags(plan, workspace);
-  arguments.damage_count = may_repair ? schedule.ctas * 4 * kWarpgroups : 0;
-  arguments.planes = p.shape.batch * p.shape.heads;
   arguments.tokens = p.shape.tokens();
-  arguments.scale_log2 = p.scale * kLog2E;
   arguments.heads = p.shape.heads, arguments.head_dim = p.shape.head_dim;
-  arguments.grid_height = static_cast<int>(p.shape.grid_height), arguments.grid_width = static_cast<int>(p.shape.grid_width);
   arguments.global_tokens = p.shape.global_tokens;
-  arguments.merge_blocks = static_cast<int>(arguments.planes * p.shape.global_tokens);
-  for (int g = 0; g < schedule.group_count; ++g) {
-    arguments.y[g] = schedule.groups[g].y, arguments.x[g] = schedule.groups[g].x;
-    for (int i = 0; i < schedule.groups[g].heads; ++i)
-      arguments.head_group[schedule.head_order[schedule.groups[g].first_head + i]] = static_cast<std::uint8_t>(g);
-  }
-  const int blocks = arguments.merge_blocks + (may_repair ? schedule.ctas : 0);
-  return blocks == 0 ? cudaSuccess : kernels_of(p, plan).finish(arguments, blocks, stream);
+  const std::int64_t rows = p.shape.batch * p.shape.heads * p.shape.global_tokens;
+  return rows == 0 ? cudaSuccess : kernels_of(p, plan).merge(arguments, static_cast<int>(rows), stream);
 }
 
 }  // namespace
@@ -135,7 +116,7 @@ cudaError_t attention_forward(const AttentionForward& p, void* workspace, cudaSt
   if (!make_plan(p, multiprocessors(), plan)) return cudaErrorInvalidValue;
   cudaError_t error = launch_grid(p, plan, workspace, stream);
   if (error == cudaSuccess && plan.splits > 0) error = launch_global_queries(p, plan, workspace, stream);
-  if (error == cudaSuccess) error = launch_finish(p, plan, workspace, stream);
+  if (error == cudaSuccess) error = launch_merge(p, plan, workspace, stream);
   return error;
 }
 

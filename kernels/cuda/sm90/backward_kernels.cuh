@@ -37,7 +37,7 @@ cudaError_t launch_delta(const DeltaArguments& arguments, cudaStream_t stream) {
 
 template <class Element>
 cudaError_t launch_merge_gradients(const GlobalMergeArguments& arguments, int planes, cudaStream_t stream) {
-  merge_gradients_kernel<Element><<<planes * arguments.global_tokens, kFinishThreads, 0, stream>>>(arguments);
+  merge_gradients_kernel<Element><<<planes * arguments.global_tokens, kMergeThreads, 0, stream>>>(arguments);
   return cudaGetLastError();
 }
 

@@ -1,4 +1,4 @@
-// A finished tile: its rows by way of shared memory and TMA, log-sum-exp, and a mark on rows that the repair must compute again.
+// A finished tile: its rows by way of shared memory and TMA, and their log-sum-exp.
 #pragma once
 
 #include "kernels/cuda/sm90/copies.cuh"
@@ -9,7 +9,6 @@ namespace fovea::kernels::sm90 {
 
 constexpr float kLn2 = 0.6931471805599453f;
 constexpr int kWarpRows = kQueryRows / 4;       // of a tile
-constexpr std::uint32_t kRepairMark = 0x7fffdeadu;            // a quiet NaN in the place of a row's log-sum-exp
 
 // Accumulator rows of a warp, scaled, to 16 rows of 128 bytes in the 128-byte swizzle; rows start at a multiple of 1024 bytes.
 template <class Element>
@@ -65,19 +64,12 @@ struct TileRows {
     }
   }
 
-  // Log-sum-exp, or a mark. Returns whether this thread left a row to the repair.
-  __device__ __forceinline__ bool store_statistics() const {
+  __device__ __forceinline__ void store_statistics() const {
     const std::int64_t plane = static_cast<std::int64_t>(segment.batch) * arguments.schedule.heads + segment.head;
-    bool damaged = false;
 #pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      if (token[row] < 0 || threadIdx.x % 4 != 0) continue;
-      const bool spoilt = Element::kWideRange && !(sum[row] < kLargestSum);
-      damaged |= spoilt;
-      arguments.output.lse[plane * arguments.tokens + token[row]] =
-          spoilt ? __uint_as_float(kRepairMark) : kLn2 * (__log2f(sum[row]) - shift[row]);
-    }
-    return damaged;
+    for (int row = 0; row < 2; ++row)
+      if (token[row] >= 0 && threadIdx.x % 4 == 0)
+        arguments.output.lse[plane * arguments.tokens + token[row]] = kLn2 * (__log2f(sum[row]) - shift[row]);
   }
 };
 

@@ -86,7 +86,6 @@ struct ForwardArguments {
   Schedule schedule;
   OutputView output;
   PartialResults partials;                      // of the riding global queries
-  std::int32_t* damage;                         // [ctas * 12] a consumer warp each: it left rows to the repair
   std::int64_t tokens;
   float scale_log2;                             // scale * log2(e)
   int grid_width, global_tokens, head_dim;

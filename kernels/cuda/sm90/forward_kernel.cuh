@@ -26,6 +26,7 @@ __global__ __launch_bounds__(ForwardConfig<kHeadDim>::kThreads, 1) void forward_
   if (threadIdx.x == 0) shared.init_barriers(arguments.rider_rows > 0 ? Config::kRiders : 0);
   if (arguments.global_tokens == 0) clear_globals(shared);
   __syncthreads();
+  ptx::launch_dependents();                     // the merge finds its place on multiprocessors that are done, and waits there
 
   if (warpgroup < kWarpgroups) {
     raise_registers<Config::kConsumerRegisters>();

@@ -14,7 +14,7 @@ struct ForwardPlan {
   int slots_per_cta, rider_rows;                // > 0: the global queries ride along, 8 or 16 rows of them
   int splits, stages_per_split;                 // > 0: the global queries have a launch of their own
   int slots;                                    // of partial results
-  std::size_t damage_offset, directory_offset, partials_offset, workspace_bytes;
+  std::size_t directory_offset, partials_offset, workspace_bytes;
 };
 
 // false if there is no schedule (schedule.h); then the plan is not valid.

@@ -2,7 +2,7 @@
 // workspace). Reads every key and value once more, so it is bound by memory.
 #pragma once
 
-#include "kernels/cuda/sm90/finish_arguments.h"
+#include "kernels/cuda/sm90/global_arguments.h"
 #include "kernels/cuda/sm90/global_queries.cuh"
 
 namespace fovea::kernels::sm90 {

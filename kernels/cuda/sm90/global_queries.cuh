@@ -87,7 +87,7 @@ class GlobalAccumulator {
   }
 
  private:
-  RowSoftmax<Maximum::kOnline> softmax_;
+  RowSoftmax softmax_;
   float output_[kHalves][32];
 };
 

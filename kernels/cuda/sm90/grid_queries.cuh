@@ -16,7 +16,6 @@ class GridQueries {
 
   __device__ __forceinline__ void run() {
     int tiles_before = 0;
-    bool damaged = false;
     for (int n = 0;; ++n) {
       const int slot = n % kSegmentSlots;
       ptx::barrier_wait(shared_.segment_full(slot), n / kSegmentSlots % 2);
@@ -29,17 +28,13 @@ class GridQueries {
 #pragma unroll 1
       for (int tile = first; tile < end; tile += kWarpgroups) {
         attend(segment, slot, tile, tiles_before + tile - begin);
-        damaged |= finish_tile(segment, tile, tiles_before + tile - begin);
+        finish_tile(segment, tile, tiles_before + tile - begin);
       }
       pass_until(ptx::uniform((segment.band_end - segment.band_begin) * segment.panels));
       tiles_before += end - begin;
       ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if (lane_ == 0) stores_wait();
-    if constexpr (Element::kWideRange) {
-      const bool any = __any_sync(~0u, damaged);
-      if (lane_ == 0) arguments_.damage[blockIdx.x * 4 * kWarpgroups + warpgroup_ * 4 + warp_] = any;
-    }
   }
 
  private:
@@ -76,8 +71,8 @@ class GridQueries {
     ptx::barrier_arrive(shared_.query_empty(stored_));
   }
 
-  // Output, log-sum-exp. Returns whether this thread left a row to the repair.
-  __device__ __forceinline__ bool finish_tile(const Segment& segment, int tile, int tile_number) {
+  // Output, log-sum-exp.
+  __device__ __forceinline__ void finish_tile(const Segment& segment, int tile, int tile_number) {
     const TileRows<Element> rows(arguments_, segment, tile, softmax_.rows());
     stored_ = tile_number % Config::kQueryBuffers;
     const std::uint32_t box = shared_.query(stored_) + warp_ * kWarpRows * kSwizzleBytes;
@@ -88,14 +83,14 @@ class GridQueries {
       stage_rows<Element>(products_.output()[half], rows.factor, box + half * Config::kQueryHalfBytes);
     send_rows<Config::kHalves>(arguments_.results[segment.group], box, Config::kQueryHalfBytes,
                                grid_coordinates(segment, group(segment), segment.x0, tile * kTile + warp_ * kPairRows));
-    return rows.store_statistics();
+    rows.store_statistics();
   }
 
   // Weighs a block of 16 global keys and starts its product with their values, which for the tile's first block overwrites the output.
   __device__ __forceinline__ void add_globals(float (&s)[8], int slot, int block, int accumulate) {
     float alpha[2];
     std::uint32_t p[1][4];
-    if (softmax_.weigh_globals(s, block, alpha).rescale && accumulate) products_.rescale_output(alpha);
+    if (softmax_.weigh_globals(s, block, !accumulate, alpha)) products_.rescale_output(alpha);
     pack_weights<Element, 1>(s, p);
     products_begin();
     products_.add_global_values(p, slot, block, accumulate);
@@ -112,6 +107,25 @@ class GridQueries {
       add_globals(s, slot, block, block < blocks - 1);
       products_wait<0>();
     }
+  }
+
+  __device__ __forceinline__ static RowWindow known_here(RowWindow window) {
+    for (int* x : {&window.last, &window.whole_begin, &window.whole_end, &window.origin, &window.rows}) *x = ptx::known_here(*x);
+    return window;
+  }
+
+  // The weights of the stage as operands, with nothing in flight; first a second look at its scores, if the shift does not fit them.
+  __device__ __forceinline__ void take_weights(Weighed weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
+                                               typename TileProducts<Element, kHeadDim>::Weights& p, std::uint32_t keys,
+                                               const RowWindow& window, int offset) {
+    if (__builtin_expect(weighed.too_large, false)) {
+      float alpha[2];
+      products_.score_again(s, keys);
+      softmax_.weigh_again(s, known_here(window), ptx::known_here(offset), weighed.before, alpha);
+      products_.rescale_output(alpha);
+      weighed.pairs = StageSoftmax<Element, Config::kStagePairs>::kAllPairs;
+    }
+    products_.take_weights(weighed.pairs, s, p);
   }
 
   __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);
@@ -138,7 +152,7 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   const int end = (end_band(tile, radius, rows, kRows) - band_begin) * panels;
   const RowWindow window(tile * kTile + warp_ * kPairRows, radius, rows);
   int offset = band_row(band, radius, kRows) - window.origin, panel = 0;
-  float globals[8], alpha[2];
+  float globals[8];
   typename TileProducts<Element, kHeadDim>::Scores s;
   typename TileProducts<Element, kHeadDim>::Weights p;
   softmax_.begin_tile();
@@ -159,9 +173,9 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   products_wait<1>();
   products_settle(s);
   softmax_.begin_stages();
-  Weighed weighed = softmax_.weigh_stage(s, window, offset, alpha);
+  Weighed weighed = softmax_.weigh_stage(s, window, offset);
   products_wait<0>();
-  products_.take_weights(weighed, s, alpha, p);
+  take_weights(weighed, s, p, keys, window, offset);
   if (Config::kStoresLinger) release_stored();
   ring_.advance(arguments_.stages);
 #pragma unroll 1
@@ -178,13 +192,13 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     if (panels > 1) softmax_.select_panel(segment, group(segment).x.radius, panel);
     products_wait<1>();
     products_settle(s);
-    weighed = softmax_.weigh_stage(s, window, offset, alpha);
+    weighed = softmax_.weigh_stage(s, window, offset);
     products_wait<0>();
     release(stage);
     stage = ring_.stage;
     keys = next;
     ring_.advance(arguments_.stages);
-    products_.take_weights(weighed, s, alpha, p);
+    take_weights(weighed, s, p, keys, window, offset);
   }
   products_begin();
   products_.add_stage_values(p, keys);

@@ -1,10 +1,10 @@
 // Launches behind KernelSet; included by one .cu file for each element type.
 #pragma once
 
-#include "kernels/cuda/sm90/finish.cuh"
 #include "kernels/cuda/sm90/forward_kernel.cuh"
 #include "kernels/cuda/sm90/global_kernel.cuh"
 #include "kernels/cuda/sm90/kernel_set.h"
+#include "kernels/cuda/sm90/merge.cuh"
 
 namespace fovea::kernels::sm90 {
 
@@ -29,23 +29,23 @@ cudaError_t launch_global_queries(const SplitArguments& arguments, int planes, c
 
 // May start while the kernel before it drains (programmatic dependent launch); it waits before it reads.
 template <class Element>
-cudaError_t launch_finish(const FinishArguments& arguments, int blocks, cudaStream_t stream) {
+cudaError_t launch_merge(const MergeArguments& arguments, int blocks, cudaStream_t stream) {
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = dim3(blocks);
-  config.blockDim = dim3(kFinishThreads);
+  config.blockDim = dim3(kMergeThreads);
   config.stream = stream;
   config.attrs = &early;
   config.numAttrs = 1;
-  return cudaLaunchKernelEx(&config, finish_kernel<Element>, arguments);
+  return cudaLaunchKernelEx(&config, merge_kernel<Element>, arguments);
 }
 
 template <class Element>
 const KernelSet& kernel_set(int compiled_head_dim) {
-  static constexpr KernelSet k64{launch_forward<Element, 64>, launch_global_queries<Element, 64>, launch_finish<Element>};
-  static constexpr KernelSet k128{launch_forward<Element, 128>, launch_global_queries<Element, 128>, launch_finish<Element>};
+  static constexpr KernelSet k64{launch_forward<Element, 64>, launch_global_queries<Element, 64>, launch_merge<Element>};
+  static constexpr KernelSet k128{launch_forward<Element, 128>, launch_global_queries<Element, 128>, launch_merge<Element>};
   return compiled_head_dim == 64 ? k64 : k128;
 }
 

@@ -8,12 +8,12 @@
 namespace fovea::kernels::sm90 {
 
 struct SplitArguments;
-struct FinishArguments;
+struct MergeArguments;
 
 struct KernelSet {
   cudaError_t (*forward)(const ForwardArguments&, cudaStream_t);
   cudaError_t (*global_queries)(const SplitArguments&, int planes, cudaStream_t);
-  cudaError_t (*finish)(const FinishArguments&, int blocks, cudaStream_t);
+  cudaError_t (*merge)(const MergeArguments&, int blocks, cudaStream_t);
 };
 
 // compiled_head_dim: 64 or 128.

@@ -15,7 +15,7 @@ class GlobalMerge {
   __device__ __forceinline__ explicit GlobalMerge(const GlobalMergeArguments& arguments)
       : a_(arguments), plane_(blockIdx.x / arguments.global_tokens), token_(blockIdx.x % arguments.global_tokens) {}
 
-  // Thread: numbers threadIdx.x and, of wide rows, threadIdx.x + kFinishThreads of a slot's row.
+  // Thread: numbers threadIdx.x and, of wide rows, threadIdx.x + kMergeThreads of a slot's row.
   __device__ __forceinline__ void run() {
     __shared__ int found[kRoundSlots];
     __shared__ float pairs[3][kMaxGlobalTokens];
@@ -25,7 +25,7 @@ class GlobalMerge {
       const int count = find_slots({nullptr, a_.partials.directory, a_.partials.slots, 0}, plane_, first, found);
 #pragma unroll
       for (int part = 0; part < 2; ++part) {
-        const int number = threadIdx.x + part * kFinishThreads;
+        const int number = threadIdx.x + part * kMergeThreads;
         if (number < 3 * columns)
 #pragma unroll 8
           for (int i = 0; i < count; ++i) sums[part] += a_.partials.row(found[i], token_, a_.global_tokens)[number];
@@ -36,7 +36,7 @@ class GlobalMerge {
     __syncthreads();
 #pragma unroll
     for (int part = 0; part < 2; ++part) {
-      const int number = threadIdx.x + part * kFinishThreads, which = number / columns, column = number % columns;
+      const int number = threadIdx.x + part * kMergeThreads, which = number / columns, column = number % columns;
       if (which < 3 && column < a_.head_dim) finish(which, column, sums[part], pairs[which]);
     }
   }
@@ -54,7 +54,7 @@ class GlobalMerge {
   __device__ __forceinline__ void weigh_pairs(float (&pairs)[3][kMaxGlobalTokens]) const {
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const std::int64_t first = plane_ * a_.tokens;
-    for (int i = warp; i < a_.global_tokens; i += kFinishWarps) {
+    for (int i = warp; i < a_.global_tokens; i += kMergeWarps) {
       float score[2] = {}, grad[2] = {};
       for (int d = lane; d < a_.head_dim; d += 32) {
         score[0] = fmaf(float(row(a_.query, token_)[d]), float(row(a_.key, i)[d]), score[0]);
@@ -90,7 +90,7 @@ class GlobalMerge {
 };
 
 template <class Element>
-__global__ __launch_bounds__(kFinishThreads) void merge_gradients_kernel(const __grid_constant__ GlobalMergeArguments arguments) {
+__global__ __launch_bounds__(kMergeThreads) void merge_gradients_kernel(const __grid_constant__ GlobalMergeArguments arguments) {
   GlobalMerge<Element>(arguments).run();
 }
 

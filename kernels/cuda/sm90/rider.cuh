@@ -211,7 +211,7 @@ class Rider {
   const int lane_, half_;
   Ring ring_;
   std::uint32_t query_parity_ = 0;
-  RowSoftmax<Maximum::kOnline> softmax_;
+  RowSoftmax softmax_;
   float output_[32];
 };
 

@@ -1,9 +1,8 @@
 // Softmax of accumulator rows, in powers of two: weight = exp2(score * scale_log2 + shift), shift = -maximum * scale_log2.
 //
-// kOnline: the running maximum of Milakov and Gimelshein (2018); rescaling waits until the maximum grew by 2^8 (Flash Attention 4).
-// kOnce: the maximum of the first keys met is the shift for the whole row. Any shift gives the same quotient, so this is exact unless a
-// later score is larger by some 41 nats; then the row's sum passes kLargestSum and the row is computed again (finish.cuh). It needs weights
-// with float32's range (bfloat16) and saves the maximum, its shuffles and the rescaling of every stage but one.
+// Any shift gives the same quotient, so it need not be that of the row's maximum; weights must only stay in range. Two ways to see to that:
+// the running maximum of Milakov and Gimelshein (2018), whose rescaling waits until the maximum grew by 2^8 (Flash Attention 4); or the
+// maximum of the first keys met as the shift until weights turn out too large, and then a second look at the scores (stage_softmax.cuh).
 #pragma once
 
 #include <cstdint>
@@ -13,15 +12,11 @@
 
 namespace fovea::kernels::sm90 {
 
-enum class Maximum { kOnce, kOnline };
-
 constexpr float kUnseenShift = 1e30f;           // of a row that has met no key
 constexpr float kSlackLog2 = 8.0f;
-constexpr float kLargestSum = 1.152921504606847e18f;          // 2^60: leaves the values 2^67
 
 // A thread's two accumulator rows. Scores are laid out [key rows][blocks of 8 keys][row][2]; mask bit 2 * block + j, the same for both
 // rows and every key row, says whether the pair's key j counts.
-template <Maximum kMaximum>
 struct RowSoftmax {
   float shift[2], sum[2];
 
@@ -30,28 +25,38 @@ struct RowSoftmax {
     sum[0] = sum[1] = 0.0f;
   }
 
+  // A row of the warp has met no key. (Rows outside the grid may never do.)
+  __device__ __forceinline__ bool any_unseen() const { return __any_sync(~0u, fmaxf(shift[0], shift[1]) == kUnseenShift); }
+
+  // The first keys a row meets: their maximum is its shift.
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ void meet_first(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2) {
+    float maximum[2];
+    row_maxima<kKeyRows, kBlocks>(s, mask, maximum);
+#pragma unroll
+    for (int row = 0; row < 2; ++row)
+      if (shift[row] == kUnseenShift && maximum[row] != ptx::minus_infinity()) shift[row] = -maximum[row] * scale_log2;
+  }
+
   // Takes note of new scores before they are weighed. True: the shift changed, and what was accumulated before must be multiplied by
-  // alpha (unless nothing was: kOnce, which calls this once).
+  // alpha.
   template <int kKeyRows, int kBlocks>
   __device__ __forceinline__ bool meet(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2, float (&alpha)[2]) {
     float maximum[2];
     row_maxima<kKeyRows, kBlocks>(s, mask, maximum);
-    if constexpr (kMaximum == Maximum::kOnce) {
-#pragma unroll
-      for (int row = 0; row < 2; ++row) shift[row] = maximum[row] == ptx::minus_infinity() ? kUnseenShift : -maximum[row] * scale_log2;
-      return true;
-    } else {
-      const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
-      if (!__any_sync(~0u, above > kSlackLog2)) return false;
-#pragma unroll
-      for (int row = 0; row < 2; ++row) {
-        const float to = fminf(shift[row], -maximum[row] * scale_log2);
-        alpha[row] = ptx::exp2_approximate(to - shift[row]);
-        shift[row] = to;
-        sum[row] *= alpha[row];
-      }
-      return true;
-    }
+    const float above = fmaxf(fmaf(maximum[0], scale_log2, shift[0]), fmaf(maximum[1], scale_log2, shift[1]));
+    if (!__any_sync(~0u, above > kSlackLog2)) return false;
+    change_shift(maximum, scale_log2, alpha);
+    return true;
+  }
+
+  // Likewise, whatever the scores are.
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ void meet_again(const float (&s)[kKeyRows * kBlocks * 4], std::uint32_t mask, float scale_log2,
+                                             float (&alpha)[2]) {
+    float maximum[2];
+    row_maxima<kKeyRows, kBlocks>(s, mask, maximum);
+    change_shift(maximum, scale_log2, alpha);
   }
 
   // The shift of each of a lane's columns, -infinity for those that do not count: the mask costs nothing per score.
@@ -90,6 +95,16 @@ struct RowSoftmax {
   }
 
  private:
+  __device__ __forceinline__ void change_shift(const float (&maximum)[2], float scale_log2, float (&alpha)[2]) {
+#pragma unroll
+    for (int row = 0; row < 2; ++row) {
+      const float to = fminf(shift[row], -maximum[row] * scale_log2);
+      alpha[row] = ptx::exp2_approximate(to - shift[row]);
+      shift[row] = to;
+      sum[row] *= alpha[row];
+    }
+  }
+
   template <int kBlocks>
   __device__ static constexpr int index(int key_row, int i, int row) {
     return (key_row * kBlocks + i / 2) * 4 + row * 2 + (i & 1);

@@ -1,4 +1,4 @@
-// The softmax of a tile of grid queries, stage by stage: masks of window and grid, one maximum or a running one, weights.
+// The softmax of a tile of grid queries, stage by stage: masks of window and grid, weights, and a second look where they turn out too large.
 #pragma once
 
 #include "kernels/cuda/sm90/element.cuh"
@@ -15,17 +15,21 @@ __device__ __forceinline__ float (&scores_of_pair(float (&s)[kCount], int pair))
   return *reinterpret_cast<float (*)[kPairScores]>(s + pair * kPairScores);
 }
 
-// What weighing a stage came to. Bit j of `pairs`: pair j has weights, else no key of it concerns the warp. rescale: what was accumulated
-// before must be multiplied by alpha.
+struct Sums {
+  float of[2];
+};
+
+// What weighing a stage came to. Bit j of `pairs`: pair j has weights, else no key of it concerns the warp. too_large: the weights are of
+// no use, the shift does not fit these scores.
 struct Weighed {
   unsigned pairs;
-  bool rescale;
+  bool too_large;
+  Sums before;                                  // this stage
 };
 
 template <class Element, int kPairs>
 class StageSoftmax {
  public:
-  static constexpr Maximum kMaximum = Element::kWideRange ? Maximum::kOnce : Maximum::kOnline;
   static constexpr unsigned kAllPairs = (1u << kPairs) - 1;
   using Scores = float[kPairs * kPairScores];
 
@@ -42,22 +46,21 @@ class StageSoftmax {
   __device__ __forceinline__ void begin_tile() {
     rows_.reset();
     columns_ = kept_columns_;
-    met_ = false;
   }
 
-  // Block of 16 global keys; they are every query's.
-  __device__ __forceinline__ Weighed weigh_globals(float (&s)[8], int block, float (&alpha)[2]) {
+  // Block of 16 global keys; they are every query's. True: what was accumulated before must be multiplied by alpha.
+  __device__ __forceinline__ bool weigh_globals(float (&s)[8], int block, bool first, float (&alpha)[2]) {
     std::uint32_t mask = 0;
     float bias[2][4];
 #pragma unroll
     for (int i = 0; i < 4; ++i)
       if (block * kGlobalBlock + i / 2 * 8 + threadIdx.x % 4 * 2 + (i & 1) < global_tokens_) mask |= 1u << i;
     bool changed = false;
-    if (kMaximum == Maximum::kOnline || !met_) changed = rows_.template meet<1, 2>(s, mask, scale_log2_, alpha);
-    met_ = global_tokens_ > 0;
+    if (first) rows_.template meet_first<1, 2>(s, mask, scale_log2_);
+    else changed = rows_.template meet<1, 2>(s, mask, scale_log2_, alpha);
     rows_.template bias<2>(mask, bias);
     rows_.template weigh<1, 2>(s, bias, scale_log2_);
-    return {1, changed && kMaximum == Maximum::kOnline};
+    return changed;
   }
 
   // Between the global keys and the first stage.
@@ -69,56 +72,66 @@ class StageSoftmax {
   }
 
   // The warp's rows see a pair of key rows not at all, whole, or cut by the window's or the grid's edge; offset as in RowWindow.
-  __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowWindow& window, int offset, float (&alpha)[2]) {
+  __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowWindow& window, int offset) {
     unsigned pairs = kAllPairs;
     const bool whole = window.whole(offset, kPairs);
-    if (!whole) pairs = cut(s, window, offset);
-    if constexpr (kMaximum == Maximum::kOnline) {
-      if (pairs == 0) return {0, false};
-      const bool changed = rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
-      if (changed) rows_.template bias<3>(columns_, bias_);
+    if (!whole) pairs = cut<false>(s, window, offset);
+    if (global_tokens_ == 0 && pairs != 0 && rows_.any_unseen()) meet_first(s, pairs);
+    const Sums before{rows_.sum[0], rows_.sum[1]};
+    if (whole) {
       rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
-      return {kAllPairs, changed};
     } else {
-      if (!met_ && pairs != 0) meet_first(s, pairs);
-      if (whole) {
-        rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
-      } else {
 #pragma unroll
-        for (int pair = 0; pair < kPairs; ++pair)
-          if (pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
-      }
-      return {pairs, false};
+      for (int pair = 0; pair < kPairs; ++pair)
+        if (pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
     }
+    // Wide windows may add up to more than float16 holds, where every weight is small.
+    const float largest = Element::kWideRange ? fmaxf(rows_.sum[0], rows_.sum[1])
+                                              : fmaxf(rows_.sum[0] - before.of[0], rows_.sum[1] - before.of[1]);
+    return {pairs, __any_sync(~0u, largest > kLargestSum) != 0, before};
   }
 
-  __device__ __forceinline__ const RowSoftmax<kMaximum>& rows() const { return rows_; }
+  // A second look at the scores of a stage whose weights were too large; what was accumulated before must be multiplied by alpha. All its
+  // pairs have weights then.
+  __device__ __forceinline__ void weigh_again(Scores& s, const RowWindow& window, int offset, const Sums& before,
+                                              float (&alpha)[2]) {
+#pragma unroll
+    for (int row = 0; row < 2; ++row) rows_.sum[row] = before.of[row];
+    if (!window.whole(offset, kPairs)) cut<true>(s, window, offset);
+    rows_.template meet_again<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
+    rows_.template bias<3>(columns_, bias_);
+    rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+  }
+
+  __device__ __forceinline__ const RowSoftmax& rows() const { return rows_; }
 
  private:
   static constexpr int kKeptPanels = 5;
+  // Of the weights of a stage that a thread may add up: 2^90, of what bfloat16 and float32 hold, leaves values of 2^36; half of what float16
+  // holds.
+  static constexpr float kLargestSum = Element::kWideRange ? 1.2379400392853803e27f : 32768.0f;
 
-  // The one maximum, where no global key has given it; of the pairs that are visible.
+  // The first shift, where no global key has given it; of the pairs that are visible.
   __device__ __forceinline__ void meet_first(Scores& s, unsigned pairs) {
-    float alpha[2];
 #pragma unroll
     for (int pair = 0; pair < kPairs; ++pair)
       if (!(pairs >> pair & 1)) {
 #pragma unroll
         for (float& x : scores_of_pair(s, pair)) x = ptx::minus_infinity();
       }
-    rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
+    rows_.template meet_first<kPairs * kPairRows, 3>(s, columns_, scale_log2_);
     rows_.template bias<3>(columns_, bias_);
-    met_ = true;
   }
 
-  // Returns which pairs are visible. A running maximum looks at all of them, so that those that are not must not count.
+  // Returns which pairs are visible; those that are not are cut off only if asked for.
+  template <bool kAll>
   __device__ __forceinline__ static unsigned cut(Scores& s, const RowWindow& window, int offset) {
     unsigned pairs = 0;
 #pragma unroll
     for (int pair = 0; pair < kPairs; ++pair) {
       const int at = offset + pair * kPairRows;
       if (window.visible(at)) pairs |= 1u << pair;
-      if (!window.whole(at) && (kMaximum == Maximum::kOnline || window.visible(at))) cut_rows(scores_of_pair(s, pair), window, at);
+      if (!window.whole(at) && (kAll || window.visible(at))) cut_rows(scores_of_pair(s, pair), window, at);
     }
     return pairs;
   }
@@ -127,9 +140,8 @@ class StageSoftmax {
   const int global_tokens_;
   std::uint32_t kept_columns_ = 0;
   std::uint32_t columns_ = 0;                   // column_mask of the panel at hand in the lowest bits
-  bool met_ = false;                            // kOnce: the maximum is known
   float bias_[2][6];
-  RowSoftmax<kMaximum> rows_;
+  RowSoftmax rows_;
 };
 
 }  // namespace fovea::kernels::sm90

@@ -4,6 +4,7 @@
 
 #include "kernels/cuda/sm90/shared_memory.cuh"
 #include "kernels/cuda/sm90/stage_softmax.cuh"
+#include "kernels/cuda/sm90/warp_mma.cuh"
 #include "kernels/cuda/sm90/weights.cuh"
 #include "kernels/cuda/sm90/wgmma.cuh"
 
@@ -51,18 +52,20 @@ class TileProducts {
     products_commit();
   }
 
+  // The stage's scores once more, by each warp on its own and with nothing in flight.
+  __device__ __forceinline__ void score_again(Scores& s, std::uint32_t keys) const;
+
   // A stage's weights as operands of its values, once the products that read the last ones have completed.
-  __device__ __forceinline__ void take_weights(Weighed weighed, Scores& s, const float (&alpha)[2], Weights& p) {
-    if (weighed.pairs == StageSoftmax<Element, kPairs>::kAllPairs) {
+  __device__ __forceinline__ void take_weights(unsigned pairs, Scores& s, Weights& p) {
+    if (pairs == StageSoftmax<Element, kPairs>::kAllPairs) {
       pack_weights<Element, kSteps>(s, p);
     } else {
 #pragma unroll
       for (int pair = 0; pair < kPairs; ++pair) {
         auto& of_pair = *reinterpret_cast<std::uint32_t (*)[kSteps / kPairs][4]>(p + pair * (kSteps / kPairs));
-        if (weighed.pairs >> pair & 1) pack_weights<Element, kSteps / kPairs>(scores_of_pair(s, pair), of_pair); else no_weights(of_pair);
+        if (pairs >> pair & 1) pack_weights<Element, kSteps / kPairs>(scores_of_pair(s, pair), of_pair); else no_weights(of_pair);
       }
     }
-    if (weighed.rescale) rescale(output_, alpha);
   }
 
   __device__ __forceinline__ void rescale_output(const float (&alpha)[2]) { rescale(output_, alpha); }
@@ -91,5 +94,29 @@ class TileProducts {
   std::uint32_t query_ = 0;                     // descriptor of the tile's queries
   float output_[kHalves][32];
 };
+
+// A warp's accumulators of wgmma are those of mma.sync: rows 16 w + lane / 4 and 8 further down, of each block of 8 keys two.
+template <class Element, int kHeadDim>
+__device__ __forceinline__ void TileProducts<Element, kHeadDim>::score_again(Scores& s, std::uint32_t keys) const {
+  const int thread = ptx::known_here(threadIdx.x), lane = thread % 32, warp = thread / 32 % 4;
+#pragma unroll
+  for (float& x : s) ptx::zero_here(x);
+#pragma unroll 1
+  for (int step = 0; step < 4 * kHalves; ++step) {
+    const std::uint32_t rows = described(query_) + step / 4 * Config::kQueryHalfBytes + warp * (kQueryRows / 4) * kSwizzleBytes;
+    const std::uint32_t half = described(keys) + step / 4 * Config::kOperandHalfBytes;
+    const int chunk = step % 4 * 2;
+    std::uint32_t q[4];
+    load_matrices<false>(q, swizzled(rows, lane % 16, chunk + lane / 16));
+#pragma unroll
+    for (int block = 0; block < 2 * kSteps; block += 2) {
+      std::uint32_t k[4];                       // of two blocks, 16 columns each
+      load_matrices<false>(k, swizzled(half, block * 8 + lane / 16 * 8 + lane % 8, chunk + lane / 8 % 2));
+      warp_product<Element>(s + block * 4, q, k[0], k[1]);
+      warp_product<Element>(s + block * 4 + 4, q, k[2], k[3]);
+    }
+  }
+  __syncwarp();
+}
 
 }  // namespace fovea::kernels::sm90

@@ -12,6 +12,7 @@
 namespace fovea::kernels::sm90 {
 
 __device__ __forceinline__ std::uint32_t descriptor(std::uint32_t shared_address) { return shared_address >> 4 | 0x10000u; }
+__device__ __forceinline__ std::uint32_t described(std::uint32_t descriptor) { return (descriptor & 0xffffu) << 4; }
 FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_distance(int bytes) { return static_cast<std::uint32_t>(bytes) >> 4; }
 FOVEA_HOST_DEVICE constexpr std::uint32_t descriptor_high(int group_stride_bytes) {
   return 0x40000000u | static_cast<std::uint32_t>(group_stride_bytes) >> 4;

@@ -14,6 +14,10 @@ namespace {
 
 using kernels::DataType;
 
+// Queries so large that the largest score in a window exceeds the global keys' by some 100 nats, as in many a head of a trained model. A
+// softmax that takes its shift from the first keys it meets is put to the test.
+constexpr float kTrainedGain = 60.f;
+
 struct Options {
   const char* backend = "sm80";
   int samples = 300;
@@ -67,6 +71,14 @@ std::vector<Case> awkward_cases() {
       cases.push_back(make_case({30, 33, 17, 17, 8, 2, 64, {1}}, dtype));
       cases.back().query_gain = gain;
     }
+  const std::vector<Sizes> spread = {              // scores far above those of the keys that come first
+      {30, 33, 17, 17, 0, 2, 64, {1}},  {40, 24, 9, 17, 33, 1, 64, {2}},  {26, 41, 17, 17, 8, 2, 128, {1}}, {41, 43, 33, 33, 8, 1, 64, {1}},
+      {33, 17, 7, 5, 16, 2, 32, {1, 3}}, {24, 40, 17, 17, 64, 1, 128, {1}}, {20, 90, 3, 65, 1, 1, 64, {1}}};
+  for (const Sizes& s : spread)
+    for (const DataType dtype : {DataType::kBFloat16, DataType::kFloat16, DataType::kFloat32}) {
+      cases.push_back(make_case(s, dtype));
+      cases.back().query_gain = kTrainedGain;
+    }
   for (const float scale : {0.f, -0.125f}) {
     cases.push_back(make_case({30, 33, 9, 17, 3, 2, 64, {1}}, DataType::kBFloat16));
     cases.back().scale = scale;
@@ -91,7 +103,7 @@ class Sampler {
     const Order order[] = {Order::kTokens, Order::kPacked, Order::kHeads, Order::kPadded};
     c.order = pick(order);
     c.with_grad_lse = random_() % 2 == 0;
-    const float gain[] = {1.f, 1.f, 1.f, 0.1f, 3.f};
+    const float gain[] = {1.f, 1.f, 1.f, 0.1f, 3.f, 15.f, kTrainedGain};
     c.query_gain = pick(gain);
     const float scale[] = {1.f, 1.f, 1.f, -1.f, 2.f};
     c.scale *= pick(scale);
@@ -125,7 +137,10 @@ int check_all(const Options& options, const Backend& backend, int capability) {
              make_case({10, 9, 3, 3, 0, 1, 128, {1}}, DataType::kFloat16),
              make_case({26, 27, 19, 21, 20, 1, 64, {1}}, DataType::kBFloat16),
              make_case({18, 17, 5, 5, 8, 1, 128, {1}}, DataType::kBFloat16),
-             make_case({40, 24, 17, 17, 8, 1, 32, {1}}, DataType::kFloat16)};
+             make_case({40, 24, 17, 17, 8, 1, 32, {1}}, DataType::kFloat16),
+             make_case({20, 19, 17, 9, 8, 1, 64, {1}}, DataType::kBFloat16),
+             make_case({17, 26, 9, 17, 1, 1, 128, {1}}, DataType::kFloat16)};
+    for (std::size_t i = cases.size() - 2; i < cases.size(); ++i) cases[i].query_gain = kTrainedGain;
   } else {
     cases = awkward_cases();
   }
@@ -155,6 +170,9 @@ void time_all(const Options& options, const Backend& backend, int capability) {
   std::vector<Case> cases;
   for (const Sizes& s : sizes) cases.push_back(make_case(s, DataType::kBFloat16));
   for (const DataType dtype : {DataType::kFloat16, DataType::kFloat32}) cases.push_back(make_case(sizes[0], dtype));
+  cases.push_back(make_case(sizes[0], DataType::kBFloat16));
+  cases.push_back(make_case(sizes[0], DataType::kFloat16));
+  for (std::size_t i = cases.size() - 2; i < cases.size(); ++i) cases[i].query_gain = kTrainedGain;
   for (int i = 0; i < int(cases.size()); ++i)
     if (options.only < 0 || options.only == i) time_case(cases[std::size_t(i)], backend, capability);
 }

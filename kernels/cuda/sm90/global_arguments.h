@@ -1,25 +1,19 @@
-// What the launches after the forward kernel are given. Host and device.
+// What the launches after the forward kernel are given, which are about the global queries. Host and device.
 #pragma once
 
 #include "kernels/cuda/sm90/forward_arguments.h"
 
 namespace fovea::kernels::sm90 {
 
-constexpr int kFinishThreads = 256;
+constexpr int kMergeThreads = 256;
 constexpr int kSplitKeys = 48;                  // keys of a stage
 
-struct FinishArguments {
+// The sum of their partial results.
+struct MergeArguments {
   PartialResults partials;
-  ConstView query, key, value;
   OutputView output;
-  const std::int32_t* damage;
-  std::int64_t planes, tokens;                  // planes: batch * heads
-  float scale_log2;
-  int heads, head_dim, grid_height, grid_width, global_tokens;
-  int merge_blocks;                             // planes * global_tokens; the blocks after them repair
-  int damage_count;
-  Axis y[kMaxGroups], x[kMaxGroups];
-  std::uint8_t head_group[kMaxHeads];
+  std::int64_t tokens;
+  int heads, head_dim, global_tokens;
 };
 
 // The global queries on their own.
