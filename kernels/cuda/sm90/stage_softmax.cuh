@@ -1,4 +1,4 @@
-// The softmax of a tile of grid queries, stage by stage: masks of window and grid, weights, and a second look where they turn out too large.
+// The softmax of a tile of grid queries, stage by stage: masks of window and grid, weights, a second look where they turn out too large.
 #pragma once
 
 #include "kernels/cuda/sm90/element.cuh"
@@ -107,8 +107,8 @@ class StageSoftmax {
 
  private:
   static constexpr int kKeptPanels = 5;
-  // Of the weights of a stage that a thread may add up: 2^90, of what bfloat16 and float32 hold, leaves values of 2^36; half of what float16
-  // holds.
+  // Of the weights of a stage that a thread may add up: 2^90, which leaves values of 2^36 in what bfloat16 and float32 hold; half of what
+  // float16 holds.
   static constexpr float kLargestSum = Element::kWideRange ? 1.2379400392853803e27f : 32768.0f;
 
   // The first shift, where no global key has given it; of the pairs that are visible.
