@@ -7,5 +7,6 @@ namespace fovea::kernels::cpu {
 
 void rotate_packed(const PackedRotation& rotation, const ParallelFor& parallel_for);
 void add_residual_and_normalise(const ResidualNorm& step, const ParallelFor& parallel_for);
+void attend_from_globals(const GlobalSlices& part, const ParallelFor& parallel_for);
 
 }  // namespace fovea::kernels::cpu

@@ -1,11 +1,11 @@
 #include "app/cli/run.h"
 
 #include <cstdio>
-#include <new>
 
 #include "app/cli/commands.h"
 #include "app/cli/session.h"
 #include "core/base/error.h"
+#include "core/base/memory_shortage.h"
 
 namespace fovea::cli {
 namespace {
@@ -64,9 +64,10 @@ extern "C" __attribute__((visibility("default"))) int fovea_cli_run(const fovea:
     if (error.kind() == ErrorKind::kCancelled) return kExitInterrupted;
     const std::string prefix = error.kind() == ErrorKind::kContract ? "fovea: internal error: " : "";
     return report((prefix + error.what()).c_str(), exit_code_of(error.kind()));
-  } catch (const std::bad_alloc&) {
-    return report("fovea: not enough memory", kExitEnvironment);
   } catch (const std::exception& error) {
+    if (const auto shortage = memory_shortage()) {
+      return report(("fovea: " + shortage->text + (shortage->on_device ? "; --device cpu does without it" : "")).c_str(), kExitEnvironment);
+    }
     return report(("fovea: " + first_line(error.what())).c_str(), kExitEnvironment);
   }
 }

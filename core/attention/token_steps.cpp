@@ -107,7 +107,7 @@ void add_residual_and_normalise(const Residual& residual, const Normalisation& n
 }
 
 GlobalParts attend_from_globals(const torch::Tensor& query, const torch::Tensor& key, const torch::Tensor& value) {
-  if (!key.is_cuda() || !kernels_take(key)) return attend_by_torch(query, key, value);
+  if (!kernels_take(key)) return attend_by_torch(query, key, value);
   const std::int64_t heads = query.size(0), globals = query.size(1), dim = query.size(2);
   kernels::GlobalSlices part{.dtype = kernel_data_type(key.scalar_type()), .heads = static_cast<int>(heads),
                              .head_dim = static_cast<int>(dim), .global_tokens = static_cast<int>(globals), .query = query.const_data_ptr<float>(), .key = view_of(key),
@@ -116,6 +116,10 @@ GlobalParts attend_from_globals(const torch::Tensor& query, const torch::Tensor&
                           .values = torch::empty({part.slices(), heads, globals, dim}, query.options())};
   part.lse = parts.lse.mutable_data_ptr<float>();
   part.values = parts.values.mutable_data_ptr<float>();
+  if (key.is_cpu()) {
+    kernels::cpu::attend_from_globals(part, run_on_torch_threads);
+    return parts;
+  }
   return cuda_steps::attend_from_globals(part, key.device()) ? parts : attend_by_torch(query, key, value);
 }
 

@@ -1,7 +1,5 @@
 #include "core/model/block.h"
 
-#include <algorithm>
-
 #include "core/attention/local_global_attention.h"
 #include "core/base/error.h"
 
@@ -12,11 +10,6 @@ constexpr double kInitialDeviation = 0.02;
 constexpr double kInitialLayerScale = 1e-1;     // small beside the residual, large enough that 12 layers from scratch still learn
 
 }  // namespace
-
-BlockScratch block_scratch(const EncoderConfig& config, std::int64_t tokens, const torch::TensorOptions& options) {
-  const auto memory = [&](std::int64_t width) { return torch::empty({tokens, width}, options); };
-  return {.normalised = memory(config.width), .branch = memory(config.width), .hidden = memory(config.mlp_width)};
-}
 
 Block::Block(const EncoderConfig& config, std::size_t layer) : config_(config), attention_(config.attention.at(layer)) {
   const auto width = config.width;
@@ -70,10 +63,14 @@ torch::Tensor Block::finish(const torch::Tensor& x, const torch::Tensor& attende
   return y + branch(mlp_->fc2->forward(torch::gelu(mlp_->fc1->forward(norm2_->forward(y)))), scale2_);
 }
 
+void Block::prepare() {
+  for (const auto& linear : {project_->qkv, project_->out, mlp_->fc1, mlp_->fc2}) linear->prepare();
+}
+
 void Block::project_unrotated(const torch::Tensor& x, const BlockScratch& scratch, const torch::Tensor& packed) const {
   const auto normalised = scratch.normalised.narrow(0, 0, x.size(0));
   add_residual_and_normalise({.stream = x, .branch = {}, .scale = {}}, norm1_->normalisation(), normalised);
-  project_->qkv->forward_into(normalised, packed.flatten(1));
+  project_->qkv->into(normalised, packed.flatten(1));
 }
 
 void Block::project_into(const torch::Tensor& x, const GridPiece& piece, const BlockScratch& scratch, const torch::Tensor& packed) const {
@@ -81,34 +78,29 @@ void Block::project_into(const torch::Tensor& x, const GridPiece& piece, const B
   if (config_.positions == Positions::kRope) rotate_packed(packed, piece.first, piece.tables);
 }
 
-void Block::forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const BlockScratch& scratch,
-                             const torch::Tensor& packed) const {
+void Block::forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
+                             const torch::Tensor& packed) {
+  prepare();
   const auto all = x.flatten(0, 1), all_packed = packed.flatten(0, 1);
-  const auto for_pieces = [&](const auto& body) {
-    for (std::int64_t first = 0, end = all.size(0); first < end; first += scratch.tokens()) body(first, std::min(scratch.tokens(), end - first));
-  };
-  for_pieces([&](std::int64_t first, std::int64_t count) {
+  pieces.run(0, all.size(0), [&](std::int64_t first, std::int64_t count, const BlockScratch& scratch) {
     project_unrotated(all.narrow(0, first, count), scratch, all_packed.narrow(0, first, count));
   });
   for (std::int64_t image = 0; config_.positions == Positions::kRope && image < x.size(0); ++image) {
     rotate_packed(packed[image].narrow(0, tokens.global_tokens, tokens.count() - tokens.global_tokens), piece.first, piece.tables);
   }
   const auto attended = attend({packed.select(2, 0), packed.select(2, 1), packed.select(2, 2)}, tokens).reshape(all.sizes());
-  for_pieces([&](std::int64_t first, std::int64_t count) {
+  pieces.run(0, all.size(0), [&](std::int64_t first, std::int64_t count, const BlockScratch& scratch) {
     finish_in_place(all.narrow(0, first, count), attended.narrow(0, first, count), scratch);
   });
 }
 
 void Block::finish_in_place(const torch::Tensor& x, const torch::Tensor& attended, const BlockScratch& scratch) const {
   const auto part = [&](const torch::Tensor& memory) { return memory.narrow(0, 0, x.size(0)); };
-  const auto normalised = part(scratch.normalised), branch = part(scratch.branch);
-  auto hidden = part(scratch.hidden);
-  project_->out->forward_into(attended, branch);
-  add_residual_and_normalise({.stream = x, .branch = branch, .scale = scale1_}, norm2_->normalisation(), normalised);
-  mlp_->fc1->forward_into(normalised, hidden);
-  at::gelu_(hidden);
-  mlp_->fc2->forward_into(hidden, branch);
-  add_residual({.stream = x, .branch = branch, .scale = scale2_});
+  const auto normalised = part(scratch.normalised);
+  add_residual_and_normalise({.stream = x, .branch = project_->out->apply(attended, part(scratch.branch)), .scale = scale1_},
+                             norm2_->normalisation(), normalised);
+  const auto hidden = mlp_->fc1->apply(normalised, part(scratch.hidden), Activation::kGelu);
+  add_residual({.stream = x, .branch = mlp_->fc2->apply(hidden, part(scratch.branch)), .scale = scale2_});
 }
 
 // LayerScale and stochastic depth of one residual branch.

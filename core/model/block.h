@@ -9,24 +9,13 @@
 #include "core/model/config.h"
 #include "core/model/layers.h"
 #include "core/model/positions.h"
+#include "core/model/token_pieces.h"
 
 namespace fovea {
 
 struct Qkv {
   torch::Tensor query, key, value;              // [B, N, heads, D], D contiguous; rotated where the model has rotary positions
 };
-
-// Memory for the steps of one piece of tokens.
-struct BlockScratch {
-  torch::Tensor normalised, branch, hidden;     // [tokens, C], [tokens, C], [tokens, MLP width]
-  std::int64_t tokens() const { return normalised.size(0); }
-};
-BlockScratch block_scratch(const EncoderConfig& config, std::int64_t tokens, const torch::TensorOptions& options);
-
-// Tokens that go through a chain of steps together: on the CPU few enough that what one step leaves is still in the cache for the next. A
-// GPU gains nothing from that (measured: 4k tokens take a third longer than 256k), and much from large steps.
-constexpr std::int64_t kHostPieceTokens = 1024, kDevicePieceTokens = 131072;
-inline std::int64_t piece_tokens(torch::Device device) { return device.is_cpu() ? kHostPieceTokens : kDevicePieceTokens; }
 
 // Where a piece of the grid's tokens lies: from token `first` on, row-major.
 struct GridPiece {
@@ -50,13 +39,14 @@ class Block : public torch::nn::Module {
   // Attention of the whole sequence: [B, N, heads, D].
   torch::Tensor attend(const Qkv& qkv, const TokenRows& tokens) const;
 
-  // The same without gradients, in given memory and in fewer passes over it. Per token, for at most scratch.tokens() tokens x [n, C],
+  // The same without gradients, in given memory and in fewer passes over it; prepare() before. Per token, for a piece of tokens x [n, C],
   // contiguous: packed [n, 3, heads, D] takes queries, keys and values; x takes the block's result, attended is [n, C].
+  void prepare();
   void project_into(const torch::Tensor& x, const GridPiece& piece, const BlockScratch& scratch, const torch::Tensor& packed) const;
   void finish_in_place(const torch::Tensor& x, const torch::Tensor& attended, const BlockScratch& scratch) const;
   // The whole sequence: x [B, N, C] takes the result; packed [B, N, 3, heads, D]. piece: of the grid's tokens.
-  void forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const BlockScratch& scratch,
-                        const torch::Tensor& packed) const;
+  void forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
+                        const torch::Tensor& packed);
 
   const LayerAttention& attention() const { return attention_; }
   void set_drop_rate(double rate) { drop_rate_ = rate; }

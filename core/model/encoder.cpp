@@ -69,11 +69,11 @@ std::vector<torch::Tensor> Encoder::infer(const torch::Tensor& images, std::span
                             .dtype = x.scalar_type(), .device = x.device()});
   }
   const auto packed = torch::empty({x.size(0), x.size(1), 3, config_.heads, config_.head_dim()}, x.options());
-  const BlockScratch scratch = block_scratch(config_, std::min(x.size(0) * x.size(1), piece_tokens(x.device())), x.options());
+  const TokenPieces pieces(config_, x.size(0) * x.size(1), x.options());
   std::vector<torch::Tensor> features;
   std::int64_t done = 0;
   for (const auto layer : layers) {
-    for (; done < layer; ++done) block(done).forward_in_place(x, tokens, {.first = 0, .tables = tables}, scratch, packed);
+    for (; done < layer; ++done) block(done).forward_in_place(x, tokens, {.first = 0, .tables = tables}, pieces, packed);
     features.push_back(norm(x));
   }
   return features;

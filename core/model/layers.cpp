@@ -13,6 +13,18 @@ void Linear::initialise(double deviation) {
   bias.zero_();
 }
 
+torch::Tensor Linear::apply(const torch::Tensor& x, const torch::Tensor& memory, Activation activation) const {
+  if (packed_.holds()) return packed_.multiply(x, bias, activation);
+  auto y = memory;
+  at::addmm_out(y, bias, x, weight.t());
+  return activation == Activation::kGelu ? at::gelu_(y) : y;
+}
+
+void Linear::into(const torch::Tensor& x, const torch::Tensor& memory) const {
+  const auto y = apply(x, memory);
+  if (y.const_data_ptr() != memory.const_data_ptr()) memory.copy_(y);
+}
+
 LayerNorm::LayerNorm(std::int64_t width, double eps)
     : weight(register_parameter("weight", torch::empty({width}))), bias(register_parameter("bias", torch::empty({width}))),
       width_(width), eps_(eps) {}

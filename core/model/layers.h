@@ -6,6 +6,7 @@
 
 #include "core/attention/token_steps.h"
 #include "core/base/torch.h"
+#include "core/model/packed_weight.h"
 
 namespace fovea {
 
@@ -15,10 +16,17 @@ class Linear : public torch::nn::Module {
   Linear(std::int64_t in, std::int64_t out);
   void initialise(double deviation = 0.02);                 // truncated normal, zero bias
   torch::Tensor forward(const torch::Tensor& x) { return at::linear(x, weight, bias); }
-  // x [n, in] -> y [n, out], which is given; without gradients.
-  void forward_into(const torch::Tensor& x, torch::Tensor y) const { torch::addmm_out(y, bias, x, weight.t()); }
+
+  // Without gradients, on the threads of TokenPieces: prepare() before, and after weights changed. x [n, in] -> [n, out], in given memory of
+  // that shape or in new one; into(): in the given one.
+  void prepare() { packed_.refresh(weight); }
+  torch::Tensor apply(const torch::Tensor& x, const torch::Tensor& memory, Activation activation = Activation::kNone) const;
+  void into(const torch::Tensor& x, const torch::Tensor& memory) const;
 
   torch::Tensor weight, bias;
+
+ private:
+  PackedWeight packed_;
 };
 
 // Over the last dimension, in the dtype of the weights (torch computes mean and variance in float32 also for 16-bit types).

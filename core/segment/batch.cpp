@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <new>
 
+#include "core/base/memory_shortage.h"
 #include "core/segment/batch_report.h"
 #include "core/segment/image_opener.h"
 #include "core/segment/less_memory.h"
@@ -34,11 +34,8 @@ std::string failure_message(const std::filesystem::path& input) {
     if (error.kind() == ErrorKind::kInput) return message.starts_with(input.string()) ? message : input.string() + ": " + message;
     if (error.kind() == ErrorKind::kContract) return input.string() + ": internal error: " + message;
     throw;
-  } catch (const std::bad_alloc&) {
-    return input.string() + ": not enough memory for this image";
-  } catch (const c10::OutOfMemoryError&) {
-    return input.string() + ": not enough memory on the device for this image";
   } catch (const std::exception& error) {
+    if (const auto shortage = memory_shortage()) return input.string() + ": " + shortage->text;
     return input.string() + ": " + first_line(error.what());
   }
 }

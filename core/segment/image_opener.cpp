@@ -11,7 +11,6 @@
 namespace fovea {
 namespace {
 
-constexpr std::int64_t kSmallPixels = 4 << 20;        // images up to this size are read whole, so that the model never waits for them
 constexpr std::int64_t kImagesWaiting = 16;           // at most, however small: more would only take memory
 
 // An image whose pixels were read before they were asked for.
@@ -102,8 +101,10 @@ void ImageOpener::prepare(OpenedImage& image) const {
   image.open_seconds = seconds_since(start);
   start = std::chrono::steady_clock::now();
   const ImageInfo& info = file->info();
-  if (info.width * info.height <= kSmallPixels) file = std::make_unique<ReadImage>(*file);
-  else if (decodes_ahead(info)) file->read_rgb({0, 0, 1, 1});   // the first read decodes all of it
+  if (decodes_ahead(info)) {
+    if (info.windowed) file = std::make_unique<ReadImage>(*file);
+    else file->read_rgb({0, 0, 1, 1});   // the first read decodes all of it
+  }
   image.decode_seconds = seconds_since(start);
   image.source = std::make_shared<SharedSource>(std::move(file));
   image.for_model = image.source;
@@ -115,14 +116,14 @@ void ImageOpener::prepare(OpenedImage& image) const {
                                                  [source = image.source](ImageSource* scaled) { delete scaled; });
 }
 
-// Formats without windows, as long as what they decode to may wait. A window of such a file needs all of it, too.
-bool ImageOpener::decodes_ahead(const ImageInfo& info) const { return !info.windowed && info.width * info.height * 3 <= waiting_bytes_; }
+// Images are read whole while others are labelled, as long as their pixels may wait: the model never waits for them then, and a file that
+// could be read by windows is decoded once, not once for the tokens and once for the decoder.
+bool ImageOpener::decodes_ahead(const ImageInfo& info) const { return info.width * info.height * 3 <= waiting_bytes_; }
 
 std::int64_t ImageOpener::weight_of(const OpenedImage& image) const {
   if (!image.source) return least_weight_;
   const ImageInfo& info = image.source->info();
-  const bool in_memory = decodes_ahead(info) || info.width * info.height <= kSmallPixels;
-  return std::max(least_weight_, in_memory ? info.width * info.height * 3 : 0);
+  return std::max(least_weight_, decodes_ahead(info) ? info.width * info.height * 3 : 0);
 }
 
 }  // namespace fovea

@@ -1,9 +1,9 @@
 #include "core/segment/less_memory.h"
 
 #include <algorithm>
-#include <new>
 #include <optional>
 
+#include "core/base/memory_shortage.h"
 #include "core/segment/device_work.h"
 #include "core/segment/memory_plan.h"
 
@@ -12,20 +12,29 @@ namespace {
 
 constexpr std::int64_t kSmallestTile = 64;   // pixels
 
-// None if memory ran out; other exceptions pass. By the time it returns all that the attempt held is free.
-std::optional<StageSeconds> attempt_once(const std::function<StageSeconds(const SegmentOptions&)>& attempt, const SegmentOptions& options) {
+// What an attempt gave, or how memory ran out.
+struct Attempt {
+  std::optional<StageSeconds> seconds;
+  std::string shortage;
+};
+
+// Other exceptions pass. By the time it returns all that the attempt held is free.
+Attempt attempt_once(const std::function<StageSeconds(const SegmentOptions&)>& attempt, const SegmentOptions& options) {
   try {
-    return attempt(options);
-  } catch (const c10::OutOfMemoryError&) {
-    return std::nullopt;
-  } catch (const std::bad_alloc&) {
-    return std::nullopt;
-  } catch (const c10::Error& error) {
-    // The allocators of the host, pinned or not, throw the general class.
-    const std::string_view text = error.what_without_backtrace();
-    if (text.find("can't allocate memory") != text.npos || text.find("out of memory") != text.npos) return std::nullopt;
+    return {.seconds = attempt(options), .shortage = {}};
+  } catch (...) {
+    if (auto shortage = memory_shortage()) return {.seconds = {}, .shortage = std::move(shortage->text)};
     throw;
   }
+}
+
+// What takes less. device: that computes.
+std::string remedies(const SegmentOptions& options, torch::Device device, torch::Dtype dtype) {
+  std::string text = options.context == SegmentContext::kImage ? "--context tiles --tile 256 needs least"
+                                                               : "--tile " + std::to_string(kSmallestTile) + " needs least";
+  if (dtype != torch::kBFloat16) text += ", --precision bfloat16 half";
+  if (!device.is_cpu()) return text + "; or close other programs on the device, or compute with --device cpu";
+  return text + (options.max_memory_bytes > 0 ? "; or raise --max-memory" : "; --max-memory plans with less from the start");
 }
 
 }  // namespace
@@ -44,15 +53,16 @@ StageSeconds attempt_twice(const SegmentOptions& options, const SegmentationMode
                            const std::function<void(const std::string&)>& notice) {
   SegmentOptions resolved = options;
   resolved.context = context_for(model.config(), options.context);
-  if (auto seconds = attempt_once(attempt, resolved)) return std::move(*seconds);
+  Attempt first = attempt_once(attempt, resolved);
+  if (first.seconds) return std::move(*first.seconds);
   release_device_memory(model.device());
   const SegmentOptions smaller = with_less_memory(resolved, model.device());
-  const std::string where = model.device().is_cpu() ? "memory" : "memory of the device";
-  notice("not enough " + where + "; once more in smaller " +
+  notice(first.shortage + "; once more in smaller " +
          (resolved.context == SegmentContext::kImage ? "bands" : "tiles, of " + std::to_string(smaller.tile_pixels) + " pixels"));
-  if (auto seconds = attempt_once(attempt, smaller)) return std::move(*seconds);
+  Attempt second = attempt_once(attempt, smaller);
+  if (second.seconds) return std::move(*second.seconds);
   release_device_memory(model.device());
-  throw Error(ErrorKind::kInput, "not enough " + where + " for this image, in smaller pieces either; --context tiles --tile 256 needs least");
+  throw Error(ErrorKind::kInput, second.shortage + ", in smaller pieces too; " + remedies(resolved, model.device(), model.dtype()));
 }
 
 }  // namespace fovea

@@ -27,7 +27,7 @@ struct MemoryPlanRequest {
   MemoryAvailable available;
   std::int64_t element_bytes = 4;      // of the dtype that the model computes in: 4 or 2
   std::int64_t band_memory_bytes = 0;  // of one step, as far as one row of tokens allows; 0: as much as still gains speed
-  std::int64_t piece_tokens = 1024;    // that go through the steps of a block together (core/model/block.h)
+  std::int64_t piece_tokens = 1024;    // that go through the steps of a block together (core/model/token_pieces.h)
   std::int64_t label_bytes_a_pixel = 1;   // a class, and probabilities where they are asked for
 };
 

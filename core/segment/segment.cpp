@@ -47,7 +47,7 @@ StageSeconds segment_image(ImageSource& source, SegmentationModel& model, const 
   const MemoryPlanRequest request{.available = available_memory(options, model.device()),
                                   .element_bytes = static_cast<std::int64_t>(c10::elementSize(model.dtype())),
                                   .band_memory_bytes = options.band_memory_bytes,
-                                  .piece_tokens = piece_tokens(model.device()),
+                                  .piece_tokens = TokenPieces::tokens_of(model.device()),
                                   .label_bytes_a_pixel = options.probabilities == Probabilities::kNone ? 1 : 1 + classes};
   const MemoryPlan plan = plan_whole_image(source.info(), model.config(), request);
   if (options.on_plan) options.on_plan(plan.text());

@@ -95,7 +95,7 @@ void WholeImageEncoder::run(const std::function<void(double)>& step, const std::
   const auto options = torch::TensorOptions(model_.dtype()).device(model_.device());
   const std::int64_t capacity = std::min(rows_, bands_.encoder_rows + 2 * largest_halo(config)) * columns_;
   packed_ = torch::empty({globals_.size(1) + capacity, 3, config.heads, config.head_dim()}, options);
-  scratch_ = block_scratch(config, std::min(rows_ * columns_, piece_tokens(model_.device())), options);
+  pieces_ = TokenPieces(config, rows_ * columns_, options);
   rotary_ = rotary_tables({.grid = {rows_, columns_}, .head_dim = config.head_dim(), .base = config.rope_base, .dtype = model_.dtype(),
                            .device = model_.device()});
   const auto& taps = model_.decoder()->config().layers;
@@ -104,7 +104,7 @@ void WholeImageEncoder::run(const std::function<void(double)>& step, const std::
     sweep(layer, [&](double share) { step((static_cast<double>(layer) + share) / static_cast<double>(layers)); }, stop);
   }
   packed_ = torch::Tensor();
-  scratch_ = {};
+  pieces_ = {};
 }
 
 // One layer for all tokens. A band's queries need keys and values from halo rows on both sides, all of them as they were before this
@@ -112,6 +112,7 @@ void WholeImageEncoder::run(const std::function<void(double)>& step, const std::
 void WholeImageEncoder::sweep(std::int64_t layer, const std::function<void(double)>& step, const std::stop_token& stop) {
   const std::int64_t globals = globals_.size(1);
   Block& block = model_.encoder().block(layer);
+  block.prepare();
   const Qkv of_globals = block.project_qkv(globals_, {.global_tokens = globals, .columns = columns_});
   const auto first_places = packed_.narrow(0, 0, globals);
   first_places.select(1, 0).copy_(of_globals.query.squeeze(0));
@@ -148,16 +149,13 @@ void WholeImageEncoder::project_up_to(Layer& state, std::int64_t end_row) {
   const auto place_of = [&](std::int64_t first, std::int64_t count) {
     return packed_.narrow(0, globals_.size(1) + first - state.first_row * columns_, count);
   };
-  const auto show_globals = [&](const torch::Tensor& packed) {
-    state.softmax.add(packed.select(1, 1).unsqueeze(0), packed.select(1, 2).unsqueeze(0));
-  };
-  const bool in_cache = model_.device().is_cpu();   // a GPU wants few large steps instead
-  for_pieces(begin, end, scratch_.tokens(), [&](std::int64_t first, std::int64_t count) {
-    const auto packed = place_of(first, count);
-    state.block.project_into(residual_.read(first, count), {.first = first, .tables = rotary_}, scratch_, packed);
-    if (in_cache) show_globals(packed);
+  pieces_.run(begin, end, [&](std::int64_t first, std::int64_t count, const BlockScratch& scratch) {
+    state.block.project_into(residual_.read(first, count), {.first = first, .tables = rotary_}, scratch, place_of(first, count));
   });
-  if (!in_cache && end > begin) show_globals(place_of(begin, end - begin));
+  if (end > begin) {
+    const auto packed = place_of(begin, end - begin);
+    state.softmax.add(packed.select(1, 1).unsqueeze(0), packed.select(1, 2).unsqueeze(0));
+  }
   state.end_row = std::max(state.end_row, end_row);
 }
 
@@ -168,9 +166,9 @@ void WholeImageEncoder::finish(const Layer& state, std::int64_t begin_row, std::
   const Qkv qkv{sequence.select(2, 0), sequence.select(2, 1), sequence.select(2, 2)};
   const auto attended = state.block.attend(qkv, {.global_tokens = globals, .first_row = state.first_row, .rows = rows, .columns = columns_})
                             .squeeze(0).flatten(1);
-  for_pieces(begin_row * columns_, end_row * columns_, scratch_.tokens(), [&](std::int64_t first, std::int64_t count) {
+  pieces_.run(begin_row * columns_, end_row * columns_, [&](std::int64_t first, std::int64_t count, const BlockScratch& scratch) {
     const auto tokens = residual_.read(first, count);
-    state.block.finish_in_place(tokens, attended.narrow(0, globals + first - state.first_row * columns_, count), scratch_);
+    state.block.finish_in_place(tokens, attended.narrow(0, globals + first - state.first_row * columns_, count), scratch);
     residual_.write(first, tokens);
     take_features(state.index, first, tokens);
   });

@@ -63,7 +63,7 @@ class WholeImageEncoder {
   TokenStream residual_, fused_;
   torch::Tensor globals_;      // [1, G, C]
   torch::Tensor packed_;       // [G + tokens of a band and its halo, 3, heads, D]
-  BlockScratch scratch_;
+  TokenPieces pieces_;
   RotaryTables rotary_;
   ReadTimes read_times_;
 };

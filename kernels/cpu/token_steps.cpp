@@ -6,11 +6,14 @@
 #include <hwy/foreach_target.h>  // must come before highway.h
 #include <hwy/highway.h>
 
+#include "kernels/cpu/simd/global_slices-inl.h"
 #include "kernels/cpu/simd/token_steps-inl.h"
 
 #if HWY_ONCE
 #include <algorithm>
 
+#include "kernels/cpu/scratch_pool.h"
+#include "kernels/cpu/simd_kernels.h"
 #include "kernels/token_steps_cpu.h"
 
 namespace fovea::kernels::cpu {
@@ -33,6 +36,8 @@ void by_tasks(const Step& step, std::int64_t width, const ParallelFor& parallel_
 
 HWY_EXPORT(rotate_tokens);
 HWY_EXPORT(add_and_normalise_tokens);
+HWY_EXPORT(global_slice_memory);
+HWY_EXPORT(attend_from_globals);
 
 void rotate_tokens(const PackedRotation& rotation, std::int64_t begin, std::int64_t end) {
   HWY_DYNAMIC_DISPATCH(rotate_tokens)(rotation, begin, end);
@@ -42,12 +47,29 @@ void add_and_normalise_tokens(const ResidualNorm& step, std::int64_t begin, std:
   HWY_DYNAMIC_DISPATCH(add_and_normalise_tokens)(step, begin, end);
 }
 
+std::size_t global_slice_memory(const GlobalSlices& part) { return HWY_DYNAMIC_DISPATCH(global_slice_memory)(part); }
+
+void attend_from_globals(const GlobalSlices& part, const GlobalSliceTask& task, float* memory) {
+  HWY_DYNAMIC_DISPATCH(attend_from_globals)(part, task, memory);
+}
+
 void rotate_packed(const PackedRotation& rotation, const ParallelFor& parallel_for) {
   by_tasks(rotation, std::int64_t{2} * rotation.heads * rotation.head_dim, parallel_for, rotate_tokens);
 }
 
 void add_residual_and_normalise(const ResidualNorm& step, const ParallelFor& parallel_for) {
   by_tasks(step, step.width, parallel_for, add_and_normalise_tokens);
+}
+
+void attend_from_globals(const GlobalSlices& part, const ParallelFor& parallel_for) {
+  const int together = simd_lanes(), groups = (part.global_tokens + together - 1) / together;
+  ScratchPool pool(global_slice_memory(part));
+  parallel_for(part.slices() * part.heads * groups, [&](std::int64_t i) {
+    const ScratchPool::Loan memory(pool);
+    const std::int64_t plane = i / groups;
+    attend_from_globals(part, {.slice = plane / part.heads, .head = static_cast<int>(plane % part.heads),
+                               .first_query = static_cast<int>(i % groups) * together}, memory.data());
+  });
 }
 
 }  // namespace fovea::kernels::cpu

@@ -35,18 +35,28 @@ class RecordingObserver final : public BatchObserver {
   bool cancel_at_first_report = false;
 };
 
-// Throws what a GPU without room throws, the first few times that pixels are asked for.
+// As torch 2.11 says it.
+constexpr const char* kOutOfMemory =
+    "CUDA out of memory. Tried to allocate 1024.00 MiB. GPU 0 has a total capacity of 79.18 GiB of which 405.39 MiB is free. Including "
+    "non-PyTorch memory, this process has 830.00 MiB memory in use. Of the allocated memory 298.69 MiB is allocated by PyTorch, and 13.31 MiB "
+    "is reserved by PyTorch but unallocated. If reserved but unallocated memory is large try setting "
+    "PYTORCH_CUDA_ALLOC_CONF=expandable_segments:True to avoid fragmentation.\nSee documentation for Memory Management";
+
+constexpr std::int64_t kTooLittleToReadAhead = 100'000'000;   // bytes; a part of them is for pixels that wait
+
+// Throws what a GPU without room throws, the first few times that pixels are asked for. Too large to be read before its turn with
+// kTooLittleToReadAhead.
 class OutOfMemorySource final : public ImageSource {
  public:
   OutOfMemorySource(int failures, std::atomic<int>& reads) : memory_(test::sample_image(117, 83)), failures_(failures), reads_(reads) {
     info_ = memory_.info();
-    info_.width = 2'100;   // too large to be read before its turn
+    info_.width = 2'100;
     info_.height = 2'100;
     info_.levels = {{2'100, 2'100}};
   }
   const ImageInfo& info() const override { return info_; }
   ImageU8 read_rgb(Rect rect, int) override {
-    if (reads_++ < failures_) TORCH_CHECK_WITH(OutOfMemoryError, false, "CUDA out of memory");
+    if (reads_++ < failures_) TORCH_CHECK_WITH(OutOfMemoryError, false, kOutOfMemory);
     ImageU8 grey(rect.width, rect.height, 3);
     std::fill(grey.samples().begin(), grey.samples().end(), std::uint8_t{90});
     return grey;
@@ -115,12 +125,13 @@ TEST_F(Batches, ReportEveryImageOnce) {
 TEST_F(Batches, TryOnceMoreInSmallerPiecesWhenMemoryRunsOut) {
   add_inputs(2);
   std::atomic<int> reads = 0;
+  options_.segment.max_memory_bytes = kTooLittleToReadAhead;
   options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(1, reads); };
   run();
   EXPECT_TRUE(report_.failures.empty());
   EXPECT_EQ(report_.done.size(), 2u);
   ASSERT_EQ(observer_.notices.size(), 1u);
-  EXPECT_NE(observer_.notices[0].find("0.png: not enough memory; once more in smaller tiles, of 512 pixels"), std::string::npos)
+  EXPECT_NE(observer_.notices[0].find("0.png: not enough memory on the device: 1024.00 MiB more needed, 405.39 MiB of 79.18 GiB free; once more in smaller tiles, of 512 pixels"), std::string::npos)
       << observer_.notices[0];
   EXPECT_EQ(outputs(), (std::vector<std::string>{"0_mask.png", "1_mask.png"}));
 }
@@ -128,10 +139,15 @@ TEST_F(Batches, TryOnceMoreInSmallerPiecesWhenMemoryRunsOut) {
 TEST_F(Batches, GiveUpAnImageForWhichMemoryRunsOutTwiceAndGoOn) {
   add_inputs(2);
   std::atomic<int> reads = 0;
+  options_.segment.max_memory_bytes = kTooLittleToReadAhead;
   options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(2, reads); };
   run();
   ASSERT_EQ(report_.failures.size(), 1u);
-  EXPECT_NE(report_.failures[0].message.find("0.png: not enough memory for this image"), std::string::npos) << report_.failures[0].message;
+  const std::string& message = report_.failures[0].message;
+  EXPECT_NE(message.find("0.png: not enough memory on the device: 1024.00 MiB more needed, 405.39 MiB of 79.18 GiB free, in smaller pieces too; "),
+            std::string::npos) << message;
+  EXPECT_NE(message.find("--tile 64 needs least"), std::string::npos) << message;
+  EXPECT_EQ(message.find('\n'), std::string::npos) << "more than one line";
   EXPECT_EQ(outputs(), (std::vector<std::string>{"1_mask.png"}));
 }
 
@@ -139,6 +155,7 @@ TEST_F(Batches, LeaveNothingOfAnImageThatIsInterrupted) {
   add_inputs(3);
   observer_.cancel_at_first_report = true;
   std::atomic<int> reads = 0;
+  options_.segment.max_memory_bytes = kTooLittleToReadAhead;
   options_.open = [&](const auto&) { return std::make_unique<OutOfMemorySource>(0, reads); };
   EXPECT_THROW(run(), Error);
   EXPECT_TRUE(outputs().empty());
