@@ -29,7 +29,7 @@ void add_model_choice(CLI::App& command, ModelChoice& choice) {
   }, "");
   command.add_option("-m,--model", choice.model, "name of a model, or its folder")->capture_default_str();
   command.add_option("--device", choice.device, kDevices)->check(device)->capture_default_str();
-  command.add_option("--precision", choice.precision, "auto (bfloat16 on CUDA, float32 on a CPU), float32 or bfloat16")
+  command.add_option("--precision", choice.precision, "auto (bfloat16 where it is multiplied as it is: CUDA, CPUs with AVX512-BF16), float32 or bfloat16")
       ->check(CLI::IsMember({"auto", "float32", "bfloat16"}, CLI::ignore_case))->capture_default_str();
 }
 

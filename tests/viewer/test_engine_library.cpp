@@ -34,7 +34,7 @@ std::string bytes_of(const std::filesystem::path& path) {
 
 void run_fovea_segment(const std::filesystem::path& image, const std::filesystem::path& folder) {
   const std::string command =
-      std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --quiet";
+      std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --precision float32 --quiet";
   ASSERT_EQ(std::system(command.c_str()), 0) << command;
 }
 
