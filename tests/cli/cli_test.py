@@ -41,7 +41,9 @@ class WithFolder(unittest.TestCase):
         self.out = self.folder / "out"
 
     def segment(self, *arguments, **environment):
-        return fovea("segment", *arguments, "-o", self.out, "--model", self.model, "--device", "cpu", **environment)
+        # The same on every processor: some would choose bfloat16.
+        precision = () if "--precision" in arguments else ("--precision", "float32")
+        return fovea("segment", *arguments, "-o", self.out, "--model", self.model, "--device", "cpu", *precision, **environment)
 
     def files(self):
         return sorted(str(path.relative_to(self.out)) for path in self.out.rglob("*") if path.is_file())

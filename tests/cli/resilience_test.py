@@ -50,7 +50,8 @@ def events(path):
 
 class Runs(WithFolder):
     def command(self, *arguments, out=None):
-        return [PROGRAM, *map(str, ("segment", *arguments, "-o", out or self.out, "--model", self.model, "--device", "cpu", "--threads", 1, "-q"))]
+        fixed = ("--model", self.model, "--device", "cpu", "--precision", "float32", "--threads", 1, "-q")
+        return [PROGRAM, *map(str, ("segment", *arguments, "-o", out or self.out, *fixed))]
 
     def run_whole(self, *arguments, out=None):
         return subprocess.run(self.command(*arguments, out=out), capture_output=True, text=True, timeout=240)
