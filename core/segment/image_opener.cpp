@@ -1,5 +1,6 @@
 #include "core/segment/image_opener.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 
@@ -7,6 +8,7 @@
 #include "core/image/pixel_size.h"
 #include "core/image/shared_source.h"
 #include "core/segment/label_output.h"
+#include "core/segment/whole_reader.h"
 
 namespace fovea {
 namespace {
@@ -16,8 +18,9 @@ constexpr std::int64_t kImagesWaiting = 16;           // at most, however small:
 // An image whose pixels were read before they were asked for.
 class ReadImage final : public ImageSource {
  public:
-  explicit ReadImage(ImageSource& source)
-      : info_(source.info()), rgb_(source.read_rgb({0, 0, info_.width, info_.height})),
+  // open: the same image once more.
+  ReadImage(ImageSource& source, const OpenSource& open)
+      : info_(source.info()), rgb_(read_whole(source, open, usual_readers())),
         valid_(may_lack_data(info_) ? source.read_valid({0, 0, info_.width, info_.height}) : ImageU8()) {}
   const ImageInfo& info() const override { return info_; }
   ImageU8 read_rgb(Rect rect, int) override { return cut(rgb_, rect); }
@@ -96,13 +99,16 @@ OpenedImage ImageOpener::open(std::size_t index) const {
 
 void ImageOpener::prepare(OpenedImage& image) const {
   auto start = std::chrono::steady_clock::now();
-  std::unique_ptr<ImageSource> file = options_.open(image.subject.image);
-  if (options_.window) file = window_of(std::move(file), *options_.window);
+  const OpenSource open = [&] {
+    std::unique_ptr<ImageSource> source = options_.open(image.subject.image);
+    return options_.window ? window_of(std::move(source), *options_.window) : std::move(source);
+  };
+  std::unique_ptr<ImageSource> file = open();
   image.open_seconds = seconds_since(start);
   start = std::chrono::steady_clock::now();
   const ImageInfo& info = file->info();
   if (decodes_ahead(info)) {
-    if (info.windowed) file = std::make_unique<ReadImage>(*file);
+    if (info.windowed) file = std::make_unique<ReadImage>(*file, open);
     else file->read_rgb({0, 0, 1, 1});   // the first read decodes all of it
   }
   image.decode_seconds = seconds_since(start);
