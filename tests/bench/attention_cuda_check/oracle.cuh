@@ -3,7 +3,8 @@
 // Oracle<double, false> is the truth. Oracle<float, true> is plain arithmetic in the element type's precision: float32 sums, weights
 // rounded to the element type before they meet values, as every attention in that type does. Its error against the truth is the yardstick.
 // `unit` is what a weight of 1 is rounded as: a softmax may be shifted by anything, and where a weight falls between two numbers of the
-// type depends on it.
+// type depends on it. kFirstKeyUnit: a row is shifted by the score of its first key, as by those who meet keys in turn and look for no
+// maximum (if the maximum is further than kKeptSpread above, they must).
 #pragma once
 
 #include <cuda_bf16.h>
@@ -40,6 +41,10 @@ struct Neighbours {
     return global_tokens + (y + (i / columns - up) * dilation) * width + x + (i % columns - left) * dilation;
   }
 };
+
+constexpr float kFirstKeyUnit = 0.f;
+template <class Element> constexpr float kKeptSpread = 60.f;    // nats
+template <> inline constexpr float kKeptSpread<__half> = 10.f;
 
 template <class Element, class Real, bool kRounded>
 __device__ Real weight(Real x, float unit = 1) {
@@ -102,6 +107,10 @@ __global__ void oracle_forward(Geometry g, int dim, float scale, float unit, ker
   Real largest = -INFINITY, sum = 0, sum_of_values = 0;
   for (std::int64_t i = threadIdx.x; i < near.count; i += kThreads) largest = max(largest, score(i));
   largest = block_reduce(largest, true);
+  if (kRounded && unit == kFirstKeyUnit) {
+    const Real above = largest - score(0);
+    unit = above < Real(kKeptSpread<Element>) ? float(exp(above)) : 1.f;
+  }
   for (std::int64_t first = 0; first < near.count; first += kThreads) {
     const std::int64_t i = first + threadIdx.x;
     const Real p = i < near.count ? exp(score(i) - largest) : Real(0);
