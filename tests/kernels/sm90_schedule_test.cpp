@@ -101,6 +101,13 @@ TEST_P(Strips, NoCtaNeedsMoreSlotsThanPromised) {
     last[cta] = now;
   });
   for (const auto& [cta, count] : used) EXPECT_LE(count, slots);
+  std::int32_t first[kMaxCtas + 1];
+  EXPECT_EQ(count_slots(schedule_, first), first[schedule_.ctas]);
+  EXPECT_EQ(first[0], 0);
+  for (int cta = 0; cta < schedule_.ctas; ++cta) {
+    EXPECT_LE(used[cta], first[cta + 1] - first[cta]) << "CTA " << cta;
+    EXPECT_GE(slots, first[cta + 1] - first[cta]) << "CTA " << cta;
+  }
 }
 
 // What a thread's masks let through is the definition of the window; and the first stage that a warp looks at shows each of its queries

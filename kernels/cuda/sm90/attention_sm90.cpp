@@ -1,6 +1,9 @@
 // The sm90 back end's face: what it takes, the workspace it wants, and its launches.
 #include <cuda_runtime_api.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "kernels/attention_cuda.h"
 #include "kernels/cuda/sm90/backward_arguments.h"
 #include "kernels/cuda/sm90/global_arguments.h"
@@ -60,7 +63,7 @@ cudaError_t launch_grid(const AttentionForward& p, const ForwardPlan& plan, void
   arguments.rider_rows = plan.rider_rows;
   arguments.stages = plan.compiled_head_dim == 64 ? ForwardConfig<64>::stages(plan.global_rows, plan.rider_rows)
                                                   : ForwardConfig<128>::stages(plan.global_rows, plan.rider_rows);
-  arguments.slots_per_cta = plan.slots_per_cta;
+  std::copy(std::begin(plan.first_slot), std::end(plan.first_slot), arguments.first_slot);
   return kernels_of(p, plan).forward(arguments, stream);
 }
 

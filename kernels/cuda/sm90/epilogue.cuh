@@ -45,7 +45,7 @@ template <class Element>
 struct TileRows {
   const ForwardArguments& arguments;
   const Segment& segment;
-  float sum[2], shift[2], factor[2];
+  float lse[2], factor[2];
   std::int64_t token[2];                        // of the sequence; -1: outside the grid
 
   template <class Softmax>
@@ -56,9 +56,9 @@ struct TileRows {
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
       const int y = tile * kTile + threadIdx.x / 32 % 4 * kPairRows + row;
-      sum[row] = softmax.total(row);
-      shift[row] = softmax.shift[row];
-      factor[row] = __fdividef(1.0f, sum[row]);
+      const float sum = softmax.total(row);
+      lse[row] = kLn2 * (__log2f(sum) - softmax.shift[row]);
+      factor[row] = __fdividef(1.0f, sum);
       const std::int64_t grid_y = y * group.y.dilation + segment.phase_y, grid_x = x * group.x.dilation + segment.phase_x;
       token[row] = x < segment.columns && y < segment.rows ? arguments.global_tokens + grid_y * arguments.grid_width + grid_x : -1;
     }
@@ -69,7 +69,7 @@ struct TileRows {
 #pragma unroll
     for (int row = 0; row < 2; ++row)
       if (token[row] >= 0 && threadIdx.x % 4 == 0)
-        arguments.output.lse[plane * arguments.tokens + token[row]] = kLn2 * (__log2f(sum[row]) - shift[row]);
+        arguments.output.lse[plane * arguments.tokens + token[row]] = lse[row];
   }
 };
 

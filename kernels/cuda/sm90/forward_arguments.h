@@ -91,7 +91,8 @@ struct ForwardArguments {
   int grid_width, global_tokens, head_dim;
   int global_rows;                              // global tokens, rounded up to kGlobalBlock, at least one block
   int rider_rows;                               // of the riding global queries: 8 or 16; 0: nobody rides
-  int stages, slots_per_cta;
+  int stages;
+  std::int32_t first_slot[kMaxCtas + 1];        // of the riding global queries: CTA i's are first_slot[i] to first_slot[i + 1] - 1
 };
 static_assert(sizeof(ForwardArguments) <= 8192, "kernel parameters");
 

@@ -20,9 +20,8 @@ std::size_t partial_bytes(const ForwardPlan& plan, const AttentionShape& shape, 
 void place_global_queries(const AttentionShape& shape, int multiprocessors, ForwardPlan& plan) {
   const std::int64_t planes = shape.batch * shape.heads;
   const std::size_t budget = static_cast<std::size_t>(4 * planes * shape.tokens()) + (900 << 10);
-  const std::int64_t riding = std::int64_t{plan.schedule.ctas} * slots_per_cta(plan.schedule);
+  const std::int64_t riding = count_slots(plan.schedule, plan.first_slot);
   if (shape.global_tokens <= kMostRidingQueries && partial_bytes(plan, shape, riding) <= budget) {
-    plan.slots_per_cta = slots_per_cta(plan.schedule);
     plan.rider_rows = shape.global_tokens <= kTile ? kTile : kMostRidingQueries;
     plan.slots = static_cast<int>(riding);
     return;

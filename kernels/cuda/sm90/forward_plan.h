@@ -11,7 +11,8 @@ struct ForwardPlan {
   Schedule schedule;
   int compiled_head_dim;                        // 64 also for 32, whose other half TMA fills with zeros
   int global_rows;                              // of shared memory; a multiple of 16
-  int slots_per_cta, rider_rows;                // > 0: the global queries ride along, 8 or 16 rows of them
+  int rider_rows;                               // > 0: the global queries ride along, 8 or 16 rows of them
+  std::int32_t first_slot[kMaxCtas + 1];        // then: of each CTA
   int splits, stages_per_split;                 // > 0: the global queries have a launch of their own
   int slots;                                    // of partial results
   std::size_t directory_offset, partials_offset, workspace_bytes;

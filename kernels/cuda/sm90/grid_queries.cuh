@@ -114,18 +114,20 @@ class GridQueries {
     return window;
   }
 
-  // The weights of the stage as operands, with nothing in flight; first a second look at its scores, if the shift does not fit them.
+  // The weights of the stage as operands, with nothing in flight; after a second look at its scores, if the shift does not fit them. They
+  // are packed before that is known: whether they are too large takes a vote.
   __device__ __forceinline__ void take_weights(Weighed weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
                                                typename TileProducts<Element, kHeadDim>::Weights& p, std::uint32_t keys,
                                                const RowWindow& window, int offset) {
+    products_.take_weights(weighed.pairs, s, p);
+    if (weighed.rescale) products_.rescale_output(weighed.alpha.of);
     if (__builtin_expect(weighed.too_large, false)) {
       float alpha[2];
       products_.score_again(s, keys);
       softmax_.weigh_again(s, known_here(window), ptx::known_here(offset), weighed.before, alpha);
       products_.rescale_output(alpha);
-      weighed.pairs = StageSoftmax<Element, Config::kStagePairs>::kAllPairs;
+      products_.take_weights(StageSoftmax<Element, Config::kStagePairs>::kAllPairs, s, p);
     }
-    products_.take_weights(weighed.pairs, s, p);
   }
 
   __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);

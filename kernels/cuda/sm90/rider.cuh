@@ -21,8 +21,7 @@ class Rider {
       : arguments_(arguments), shared_(shared), lane_(threadIdx.x % 32), half_(half) {}
 
   __device__ __forceinline__ void run() {
-    int plane = -1, used = 0;
-    const int first_slot = blockIdx.x * arguments_.slots_per_cta;
+    int plane = -1, slot_of_plane = arguments_.first_slot[blockIdx.x];
     for (int n = 0;; ++n) {
       const int slot = n % kSegmentSlots;
       ptx::barrier_wait(shared_.segment_full(slot), n / kSegmentSlots % 2);
@@ -30,7 +29,7 @@ class Rider {
       const bool end = ptx::uniform(segment.tile_end - segment.tile_begin) == 0;
       const int now = end ? -1 : ptx::uniform(segment.batch * arguments_.schedule.heads + segment.head);
       if (now != plane) {
-        if (plane >= 0) store(first_slot + used++, plane);
+        if (plane >= 0) store(slot_of_plane++, plane);
         if (!end) start_head(segment);
         plane = now;
       }
@@ -41,7 +40,7 @@ class Rider {
       ptx::barrier_arrive(shared_.segment_empty(slot));
     }
     if (half_ == 0 && lane_ == 0)
-      for (; used < arguments_.slots_per_cta; ++used) arguments_.partials.directory[first_slot + used] = -1;
+      for (; slot_of_plane < arguments_.first_slot[blockIdx.x + 1]; ++slot_of_plane) arguments_.partials.directory[slot_of_plane] = -1;
   }
 
  private:

@@ -49,7 +49,7 @@ bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& sched
     tiles += strips_of(schedule.groups[g], shape.batch) * schedule.groups[g].tiles_y;
   }
   if (tiles == 0 || tiles > kMostTiles) return false;
-  schedule.ctas = static_cast<int>(std::min<std::int64_t>(machine.multiprocessors, tiles));
+  schedule.ctas = static_cast<int>(std::min<std::int64_t>({machine.multiprocessors, tiles, kMaxCtas}));
   for (int g = 0; g < schedule.group_count; ++g) {
     DilationGroup& group = schedule.groups[g];
     const int strips = static_cast<int>(strips_of(group, shape.batch));
@@ -69,6 +69,29 @@ int slots_per_cta(const Schedule& schedule) {
     const int most = group.share + (group.extra > 0 ? 1 : 0);
     if (most > 0) slots += (most - 1) / group.tiles_y + 2;      // strips that `most` tiles in a row can touch
   }
+  return slots;
+}
+
+std::int64_t count_slots(const Schedule& schedule, std::int32_t (&first)[kMaxCtas + 1]) {
+  std::int64_t slots = 0;
+  for (int cta = 0; cta < schedule.ctas; ++cta) {
+    first[cta] = static_cast<std::int32_t>(slots);
+    for (int g = 0; g < schedule.group_count; ++g) {
+      const DilationGroup& group = schedule.groups[g];
+      const int strips = group.y.phases() * group.x.phases() * group.tiles_x;      // of a (batch, head)
+      int last = -1;
+      for (int wave = 0; wave < group.whole; ++wave) {
+        const int now = (wave * schedule.ctas + cta) / strips;
+        slots += now != last;
+        last = now;
+      }
+      const int rest = group.share * cta + smaller(cta, group.extra), end = rest + group.share + (cta < group.extra ? 1 : 0);
+      if (rest == end) continue;
+      const int begin = (group.whole * schedule.ctas + rest / group.tiles_y) / strips;
+      slots += (group.whole * schedule.ctas + (end - 1) / group.tiles_y) / strips - begin + (begin != last ? 1 : 0);
+    }
+  }
+  first[schedule.ctas] = static_cast<std::int32_t>(slots);
   return slots;
 }
 

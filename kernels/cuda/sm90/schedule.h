@@ -19,4 +19,7 @@ bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& sched
 // Most times that a CTA changes to another (batch, head), the first included.
 int slots_per_cta(const Schedule& schedule);
 
+// Likewise of each CTA: CTA i's are numbers first[i] to first[i + 1] - 1 of all. Returns how many there are in all.
+std::int64_t count_slots(const Schedule& schedule, std::int32_t (&first)[kMaxCtas + 1]);
+
 }  // namespace fovea::kernels::sm90

@@ -15,21 +15,22 @@ __device__ __forceinline__ float (&scores_of_pair(float (&s)[kCount], int pair))
   return *reinterpret_cast<float (*)[kPairScores]>(s + pair * kPairScores);
 }
 
-struct Sums {
+struct PerRow {
   float of[2];
 };
 
 // What weighing a stage came to. Bit j of `pairs`: pair j has weights, else no key of it concerns the warp. too_large: the weights are of
-// no use, the shift does not fit these scores.
+// no use, the shift does not fit these scores; the sums were `before`. rescale: what was accumulated before must be multiplied by alpha.
 struct Weighed {
   unsigned pairs;
-  bool too_large;
-  Sums before;                                  // this stage
+  bool too_large = false, rescale = false;
+  PerRow before{}, alpha{};
 };
 
 template <class Element, int kPairs>
 class StageSoftmax {
  public:
+  static constexpr bool kLooksTwice = Element::kWideRange;      // else the maximum is a running one: float16 has no range to spare
   static constexpr unsigned kAllPairs = (1u << kPairs) - 1;
   using Scores = float[kPairs * kPairScores];
 
@@ -73,27 +74,33 @@ class StageSoftmax {
 
   // The warp's rows see a pair of key rows not at all, whole, or cut by the window's or the grid's edge; offset as in RowWindow.
   __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowWindow& window, int offset) {
-    unsigned pairs = kAllPairs;
+    Weighed weighed{kAllPairs};
     const bool whole = window.whole(offset, kPairs);
-    if (!whole) pairs = cut<false>(s, window, offset);
-    if (global_tokens_ == 0 && pairs != 0 && rows_.any_unseen()) meet_first(s, pairs);
-    const Sums before{rows_.sum[0], rows_.sum[1]};
+    if (!whole) weighed.pairs = cut<!kLooksTwice>(s, window, offset);
+    if constexpr (!kLooksTwice) {
+      if (weighed.pairs == 0) return weighed;
+      weighed.pairs = kAllPairs;
+      weighed.rescale = rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, weighed.alpha.of);
+      if (weighed.rescale) rows_.template bias<3>(columns_, bias_);
+      rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+      return weighed;
+    }
+    if (global_tokens_ == 0 && weighed.pairs != 0 && rows_.any_unseen()) meet_first(s, weighed.pairs);
+    weighed.before = {rows_.sum[0], rows_.sum[1]};
     if (whole) {
       rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
     } else {
 #pragma unroll
       for (int pair = 0; pair < kPairs; ++pair)
-        if (pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
+        if (weighed.pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
     }
-    // Wide windows may add up to more than float16 holds, where every weight is small.
-    const float largest = Element::kWideRange ? fmaxf(rows_.sum[0], rows_.sum[1])
-                                              : fmaxf(rows_.sum[0] - before.of[0], rows_.sum[1] - before.of[1]);
-    return {pairs, __any_sync(~0u, largest > kLargestSum) != 0, before};
+    weighed.too_large = __any_sync(~0u, fmaxf(rows_.sum[0], rows_.sum[1]) > kLargestSum) != 0;
+    return weighed;
   }
 
   // A second look at the scores of a stage whose weights were too large; what was accumulated before must be multiplied by alpha. All its
   // pairs have weights then.
-  __device__ __forceinline__ void weigh_again(Scores& s, const RowWindow& window, int offset, const Sums& before,
+  __device__ __forceinline__ void weigh_again(Scores& s, const RowWindow& window, int offset, const PerRow& before,
                                               float (&alpha)[2]) {
 #pragma unroll
     for (int row = 0; row < 2; ++row) rows_.sum[row] = before.of[row];
@@ -107,9 +114,9 @@ class StageSoftmax {
 
  private:
   static constexpr int kKeptPanels = 5;
-  // Of the weights of a stage that a thread may add up: 2^90, which leaves values of 2^36 in what bfloat16 and float32 hold; half of what
-  // float16 holds.
-  static constexpr float kLargestSum = Element::kWideRange ? 1.2379400392853803e27f : 32768.0f;
+  // Of the weights that a thread may add up: 2^90. Leaves values of 2^36; what a new shift may lose of older weights, below float32's
+  // range, is 2^-36 of the row.
+  static constexpr float kLargestSum = 1.2379400392853803e27f;
 
   // The first shift, where no global key has given it; of the pairs that are visible.
   __device__ __forceinline__ void meet_first(Scores& s, unsigned pairs) {

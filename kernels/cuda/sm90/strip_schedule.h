@@ -17,6 +17,7 @@ constexpr int kWarpgroups = 3;                  // consumers, where they have th
 constexpr int kPairRows = 2;                    // key rows that are masked together; a stage holds one pair or two
 constexpr int kPanelColumns = 24;               // key columns of one stage: a tile's own 8 and 8 on either side
 constexpr int kMaxGroups = 6;
+constexpr int kMaxCtas = 256;
 constexpr int kMaxDilation = 8;                 // largest element stride of a tensor map
 
 FOVEA_HOST_DEVICE int smaller(int a, int b) { return a < b ? a : b; }
