@@ -22,14 +22,16 @@ setup:
 build: setup
 	@scripts/build.sh $(PRESET) $(JOBS)
 
-demo: build
+# The program alone: tests and benchmarks are built when they are asked for.
+demo: setup
+	@scripts/build.sh $(PRESET) $(JOBS) fovea
 	@scripts/setup.sh demo
 	@scripts/demo.sh
 
 # Set up before the first configuration, so that CMake finds what the viewer needs.
 view: setup
 	@scripts/setup.sh demo view
-	@scripts/build.sh $(PRESET) $(JOBS)
+	@scripts/build.sh $(PRESET) $(JOBS) fovea-view
 	@$(BUILD)/fovea-view .deps/demo/yellowstone.png
 
 test: setup
