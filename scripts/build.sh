@@ -7,7 +7,9 @@ targets=("${@:3}")
 folder=build/$preset
 mkdir -p "$folder"
 
-if [ ! -f "$folder/build.ninja" ]; then
+# Again when the viewer's sources have come since: CMake left the viewer out without them.
+configured=$folder/.configured viewer_sources=.deps/imgui/.complete
+if [ ! -f "$folder/build.ninja" ] || [ "$viewer_sources" -nt "$configured" ]; then
   printf 'Configuring (%s)\n' "$preset"
   if ! cmake --preset "$preset" >"$folder/configure.log" 2>&1; then
     tail -n 25 "$folder/configure.log" >&2
@@ -15,6 +17,7 @@ if [ ! -f "$folder/build.ninja" ]; then
     rm -f "$folder/build.ninja" "$folder/CMakeCache.txt"
     exit 3
   fi
+  touch "$configured"
 fi
 
 # Told only where there is something to do, so that a second run is silent.
