@@ -1,36 +1,17 @@
 // The engine as the program has it: loaded at run time, beside a program without torch; and its masks against those of `fovea segment`.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "app/viewer/explore/session.h"
+#include "core/base/files.h"
 #include "core/image/writers.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/viewer/waves.h"
 
 namespace fovea::explore {
 namespace {
-
-ImageU8 picture(std::int64_t width, std::int64_t height) {
-  ImageU8 image(width, height, 3);
-  for (std::int64_t y = 0; y < height; ++y) {
-    for (std::int64_t x = 0; x < width; ++x) {
-      for (int c = 0; c < 3; ++c) {
-        const double wave = std::sin(static_cast<double>(x + 40 * c) / 23.0) * std::cos(static_cast<double>(y) / 17.0);
-        image.row(y)[3 * x + c] = static_cast<std::uint8_t>(128 + 100 * wave);
-      }
-    }
-  }
-  return image;
-}
-
-std::string bytes_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 void run_fovea_segment(const std::filesystem::path& image, const std::filesystem::path& folder) {
   const std::string command =
@@ -41,7 +22,7 @@ void run_fovea_segment(const std::filesystem::path& image, const std::filesystem
 TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
   const test::TemporaryFolder folder;
   const auto image = folder / "scene.png";
-  write_png(image, picture(203, 150));
+  write_png(image, test::waves(203, 150));
   run_fovea_segment(image, folder / "cli");
   const auto engine = load_engine();
   NoProgress progress;
@@ -50,9 +31,9 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
       {.image = image, .model = "aerial", .stem = folder / "viewer" / "scene", .outputs = {OutputKind::kMask}},
       [&](const ImageU8& rows) { classes.insert(classes.end(), rows.samples().begin(), rows.samples().end()); }, progress, {});
   ASSERT_EQ(summary.files.size(), 1u);
-  const auto expected = bytes_of(folder / "cli" / "scene_mask.png");
+  const auto expected = read_text_file(folder / "cli" / "scene_mask.png");
   EXPECT_GT(expected.size(), 100u);
-  EXPECT_EQ(bytes_of(summary.files[0]), expected);
+  EXPECT_EQ(read_text_file(summary.files[0]), expected);
   const auto mask = read_index_mask(folder / "cli" / "scene_mask.png");
   EXPECT_TRUE(std::equal(classes.begin(), classes.end(), mask.samples().begin(), mask.samples().end()));
   EXPECT_FALSE(summary.model->hash.empty());
@@ -61,7 +42,7 @@ TEST(EngineLibrary, MasksAreThoseOfFoveaSegment) {
 TEST(EngineLibrary, ARegionIsSegmentedAsTheCutOutImage) {
   const test::TemporaryFolder folder;
   const auto image = folder / "scene.png", cut_file = folder / "cut.png";
-  const ImageU8 whole = picture(203, 150);
+  const ImageU8 whole = test::waves(203, 150);
   write_png(image, whole);
   ImageU8 cut(120, 64, 3);
   for (std::int64_t y = 0; y < 64; ++y) std::copy_n(whole.row(y + 20) + 3 * 40, 3 * 120, cut.row(y));
@@ -95,7 +76,7 @@ TEST(EngineLibrary, TorchMultipliesWithItsOwnBlas) {
 TEST(EngineLibrary, ASessionOnTheShippedModel) {
   const test::TemporaryFolder folder;
   const auto image = folder / "scene.png";
-  write_png(image, picture(160, 120));
+  write_png(image, test::waves(160, 120));
   Session session(load_engine, [] {});
   session.encode({.image = image, .model = "aerial"});
   session.ask(Lane::kPick, {{.method = "row", .tokens = {.box = TokenBox{7, 9, 1, 1}}}});

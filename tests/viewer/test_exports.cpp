@@ -1,10 +1,7 @@
 // What the window saves, against what the command in the sidecar makes: the same bytes.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
 
 #include "app/viewer/explore/attend_command.h"
 #include "app/viewer/explore/session.h"
@@ -13,27 +10,10 @@
 #include "core/base/files.h"
 #include "core/image/writers.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/viewer/waves.h"
 
 namespace fovea {
 namespace {
-
-ImageU8 waves(std::int64_t width, std::int64_t height) {
-  ImageU8 image(width, height, 3);
-  for (std::int64_t y = 0; y < height; ++y) {
-    for (std::int64_t x = 0; x < width; ++x) {
-      for (int c = 0; c < 3; ++c) {
-        const double wave = std::sin(static_cast<double>(x + 40 * c) / 23.0) * std::cos(static_cast<double>(y) / 17.0);
-        image.row(y)[3 * x + c] = static_cast<std::uint8_t>(128 + 100 * wave);
-      }
-    }
-  }
-  return image;
-}
-
-std::string bytes_of(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
 
 // Runs the commands of a file's sidecar in its folder; returns the paths that they wrote.
 std::vector<std::filesystem::path> run_sidecar(const std::filesystem::path& file) {
@@ -54,7 +34,7 @@ class ExportTest : public testing::Test {
  protected:
   static void SetUpTestSuite() { engine = explore::load_engine(); }
   static void TearDownTestSuite() { engine.reset(); }
-  void SetUp() override { write_png(image, waves(203, 150)); }
+  void SetUp() override { write_png(image, test::waves(203, 150)); }
 
   Segmentation segment(std::optional<Rect> region) {
     return segment_or_find({.image = image, .image_key = "ab12", .model = "aerial", .region_level0 = region}, folder / "kept", *engine, progress, {});
@@ -89,16 +69,16 @@ TEST_F(ExportTest, EveryKindOfClassMapIsThatOfFoveaSegment) {
     write(first, sidecar, [&](Progress& p, const std::stop_token& stop) { save_mask(made, image, first, p, stop); });
     const auto again = run_sidecar(first);
     ASSERT_EQ(again.size(), 1u);
-    EXPECT_GT(bytes_of(first).size(), 100u);
-    EXPECT_EQ(bytes_of(first), bytes_of(again[0]));
+    EXPECT_GT(read_text_file(first).size(), 100u);
+    EXPECT_EQ(read_text_file(first), read_text_file(again[0]));
     for (const char* extension : {".geojson", ".json"}) {
       const std::filesystem::path file = folder / (std::string("map") + extension);
       save_mask(made, image, file, progress, {});
-      EXPECT_EQ(bytes_of(file), bytes_of(stem + mask_file_kind(file).suffix)) << extension;
+      EXPECT_EQ(read_text_file(file), read_text_file(stem + mask_file_kind(file).suffix)) << extension;
     }
     save_mask(made, image, folder / "map.tif", progress, {});
-    EXPECT_EQ(bytes_of(folder / "map.tif"), bytes_of(made.mask));   // as its own pipeline wrote it
-    EXPECT_EQ(bytes_of(made.probabilities), bytes_of(stem + "_probs.tif"));
+    EXPECT_EQ(read_text_file(folder / "map.tif"), read_text_file(made.mask));   // as its own pipeline wrote it
+    EXPECT_EQ(read_text_file(made.probabilities), read_text_file(stem + "_probs.tif"));
   }
 }
 
@@ -113,7 +93,7 @@ TEST_F(ExportTest, WhatIsKnownIsNotComputedAgain) {
   std::filesystem::remove(made.mask);
   EXPECT_FALSE(find_segmentation(folder / "kept", made.key));
   EXPECT_FALSE(find_segmentation(folder / "kept", "../" + made.key));
-  EXPECT_EQ(bytes_of(segment(std::nullopt).mask).empty(), false);
+  EXPECT_EQ(read_text_file(segment(std::nullopt).mask).empty(), false);
 }
 
 TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
@@ -136,7 +116,7 @@ TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
             [&](Progress&, const std::stop_token&) { explore::write_raw_map(file, encoded, reply, {}); });
       const auto again = run_sidecar(file);
       ASSERT_EQ(again.size(), 1u) << question.method;
-      EXPECT_TRUE(bytes_of(file) == bytes_of(again[0])) << question.method << (region ? " region" : "");
+      EXPECT_TRUE(read_text_file(file) == read_text_file(again[0])) << question.method << (region ? " region" : "");
     }
   }
 }
