@@ -85,19 +85,14 @@ RotaryTables rotary_tables(const RotaryTableOptions& options) {
 
 void rotate_packed(const torch::Tensor& packed, std::int64_t first_token, const RotaryTables& tables) {
   require(packed.dim() == 4 && packed.size(1) == 3 && packed.is_contiguous(), "rotate_packed: [n, 3, heads, D], contiguous");
+  if (!kernels_take(packed)) return rotate_by_torch(packed, first_token, tables);
   const kernels::PackedRotation rotation{
       .dtype = kernel_data_type(packed.scalar_type()), .packed = packed.mutable_data_ptr(), .first_token = first_token,
       .count = packed.size(0), .columns = tables.columns.size(0), .heads = static_cast<int>(packed.size(2)),
-      .head_dim = static_cast<int>(packed.size(3)), .row_factors = nullptr, .column_factors = nullptr};
-  const auto with_tables = [&] {
-    kernels::PackedRotation complete = rotation;
-    complete.row_factors = tables.rows.const_data_ptr<float>();
-    complete.column_factors = tables.columns.const_data_ptr<float>();
-    return complete;
-  };
-  if (!kernels_take(packed)) return rotate_by_torch(packed, first_token, tables);
-  if (packed.is_cpu()) return kernels::cpu::rotate_packed(with_tables(), run_on_torch_threads);
-  if (!cuda_steps::rotate_packed(with_tables(), packed.device())) rotate_by_torch(packed, first_token, tables);
+      .head_dim = static_cast<int>(packed.size(3)), .row_factors = tables.rows.const_data_ptr<float>(),
+      .column_factors = tables.columns.const_data_ptr<float>()};
+  if (packed.is_cpu()) return kernels::cpu::rotate_packed(rotation, run_on_torch_threads);
+  if (!cuda_steps::rotate_packed(rotation, packed.device())) rotate_by_torch(packed, first_token, tables);
 }
 
 void add_residual(const Residual& residual) { add_and_normalise(residual, nullptr, {}); }

@@ -2,13 +2,12 @@
 #include <algorithm>
 
 #include "core/base/files.h"
+#include "core/base/integers.h"
 #include "core/image/jpeg_codec.h"
 #include "core/image/writers.h"
 
 namespace fovea {
 namespace {
-
-std::int64_t divide_up(std::int64_t value, std::int64_t by) { return (value + by - 1) / by; }
 
 class JpegOverlayWriter final : public OverlayWriter {
  public:

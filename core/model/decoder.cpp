@@ -5,6 +5,7 @@
 #include <string>
 
 #include "core/base/error.h"
+#include "core/base/integers.h"
 
 namespace fovea {
 namespace {
@@ -14,8 +15,6 @@ constexpr std::int64_t kQuarter = 4;            // pixels a side of a place of t
 constexpr std::int64_t kBlockReach = 2;         // places that a ConvolutionBlock looks away from its own
 constexpr std::int64_t kResizeReach = 1;        // places of the coarse grid that bilinear resizing looks away from the nearest one
 constexpr double kHeadDeviation = 0.01;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Layers over the last dimension, applied to the channels of [B, C, H, W]. In channels-last memory neither permutation copies.
 template <typename Layer>

@@ -7,14 +7,13 @@
 
 #include "core/attention/torch_threads.h"
 #include "core/base/error.h"
+#include "core/base/integers.h"
 
 namespace fovea {
 namespace {
 
 constexpr std::int64_t kHostPiece = 256, kDevicePiece = 131072;   // tokens
 constexpr std::int64_t kHostGrain = 32;                           // rows that a matrix instruction takes at a time
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 std::int64_t threads_for(torch::Device device) { return device.is_cpu() ? at::get_num_threads() : 1; }
 

@@ -7,6 +7,9 @@
 #include <fstream>
 #include <limits>
 
+#include "core/base/integers.h"
+#include "core/segment/halo.h"
+
 namespace fovea {
 namespace {
 
@@ -18,20 +21,10 @@ constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of t
 constexpr std::int64_t kWorkspaceBytes = 64 * kMiB;   // of libraries and their threads, from the first step on
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
 
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 std::int64_t number_in(const char* path) {
   std::ifstream file(path);
   std::int64_t value = 0;
   return file >> value ? value : -1;
-}
-
-std::int64_t largest_halo(const EncoderConfig& encoder) {
-  std::int64_t halo = 0;
-  for (const LayerAttention& layer : encoder.attention) {
-    halo = std::max(halo, (layer.window[0] - 1) / 2 * *std::max_element(layer.dilation.begin(), layer.dilation.end()));
-  }
-  return halo;
 }
 
 // Live bytes of one step, counted from the tensors that exist at its widest point.

@@ -3,14 +3,14 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/integers.h"
 #include "core/base/progress.h"
 #include "core/segment/global_softmax.h"
+#include "core/segment/halo.h"
 #include "core/segment/read_ahead.h"
 
 namespace fovea {
 namespace {
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Calls body(first, count) for consecutive pieces of [begin, end).
 template <class Body>
@@ -22,17 +22,6 @@ TokenStreamOptions stream_options(std::int64_t tokens, const SegmentationModel& 
                                   const WholeImageBands& bands) {
   return {.tokens = tokens, .channels = channels, .dtype = bands.stream_dtype.value_or(model.dtype()), .compute_dtype = model.dtype(),
           .home = bands.stream_home, .compute = model.device()};
-}
-
-// Rows of tokens above and below a query's that it can see.
-std::int64_t halo_of(const LayerAttention& attention) {
-  return (attention.window[0] - 1) / 2 * *std::max_element(attention.dilation.begin(), attention.dilation.end());
-}
-
-std::int64_t largest_halo(const EncoderConfig& config) {
-  std::int64_t largest = 0;
-  for (const LayerAttention& attention : config.attention) largest = std::max(largest, halo_of(attention));
-  return largest;
 }
 
 }  // namespace

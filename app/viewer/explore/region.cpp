@@ -3,13 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/base/integers.h"
+
 namespace fovea::explore {
 namespace {
 
 // An encoding of more than this share of the image may as well be that of the image.
 constexpr double kNearlyWhole = 0.7;
-
-std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 struct Span { std::int64_t begin = 0, end = 0; };
 
