@@ -19,25 +19,10 @@ void prepare_torch(const CommonOptions& common) {
   if (common.threads > 0) torch::set_num_threads(common.threads);
 }
 
-namespace {
-
-// Without such instructions torch computes it in float32, with conversions on top.
-bool processor_multiplies_bfloat16() {
-#if defined(__x86_64__)
-  return __builtin_cpu_supports("avx512bf16");
-#else
-  return false;
-#endif
-}
-
-}  // namespace
-
 torch::Dtype choose_precision(const std::string& precision, const torch::Device& device) {
   if (precision == "float32") return torch::kFloat32;
   if (precision == "bfloat16") return torch::kBFloat16;
-  return device.is_cuda() || (device.is_cpu() && processor_multiplies_bfloat16()) ? torch::kBFloat16 : torch::kFloat32;
+  return usual_precision(device);
 }
-
-const char* precision_name(torch::Dtype dtype) { return dtype == torch::kBFloat16 ? "bfloat16" : "float32"; }
 
 }  // namespace fovea::cli

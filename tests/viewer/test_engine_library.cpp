@@ -15,7 +15,7 @@ namespace {
 
 void run_fovea_segment(const std::filesystem::path& image, const std::filesystem::path& folder) {
   const std::string command =
-      std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --precision float32 --quiet";
+      std::string(FOVEA_PROGRAM) + " segment " + image.string() + " -o " + folder.string() + " --model aerial --quiet";
   ASSERT_EQ(std::system(command.c_str()), 0) << command;
 }
 

@@ -11,6 +11,7 @@
 #include "core/attention/analysis/rows.h"
 #include "core/base/model_folder.h"
 #include "core/image/image_source.h"
+#include "core/model/precision.h"
 #include "core/train/training_device.h"
 
 namespace fovea::explore {
@@ -41,7 +42,7 @@ std::shared_ptr<const ModelSummary> summarise(const SegmentationModel& model, co
   const auto halo = analysis::halo_tokens(encoder);
   return std::make_shared<ModelSummary>(ModelSummary{
       .name_or_path = name, .config = model.config(), .hash = hash, .device = model.device().str(),
-      .precision = model.dtype() == torch::kBFloat16 ? "bfloat16" : "float32", .halo_rows = halo[0], .halo_columns = halo[1],
+      .precision = precision_name(model.dtype()), .halo_rows = halo[0], .halo_columns = halo[1],
       .region_caveat = analysis::region_caveat(encoder), .bytes_per_token = analysis::probe_bytes(encoder, 1, model.dtype())});
 }
 
@@ -146,7 +147,7 @@ std::shared_ptr<const ModelSummary> TorchEngine::load(const std::string& model, 
   const auto chosen = choose_device(device);
   const auto folder = find_model(model);
   const std::string hash = model_hash(folder);
-  auto loaded = shared_model(folder, hash, chosen, chosen.is_cuda() ? torch::kBFloat16 : torch::kFloat32);
+  auto loaded = shared_model(folder, hash, chosen, usual_precision(chosen));
   probe_.reset();
   adopt(std::move(loaded), model, device, hash);
   return summary_;

@@ -11,6 +11,7 @@
 #include <ostream>
 
 #include "core/attention/bench/bench_clock.h"
+#include "core/model/precision.h"
 #include "core/segment/bench/bench_files.h"
 #include "core/segment/bench/model_operations.h"
 #include "core/segment/bench/seam_figure.h"
@@ -85,7 +86,7 @@ class Bench {
   }
 
   json machine() const {
-    return {{"device", model_.device().str()}, {"precision", model_.dtype() == torch::kBFloat16 ? "bfloat16" : "float32"},
+    return {{"device", model_.device().str()}, {"precision", precision_name(model_.dtype())},
             {"threads", torch::get_num_threads()}, {"matmul_tflops", matmul_rate_ / 1e12}, {"model", model_.config().name},
             {"encoder_tflop_a_megapixel", operations_.encoder * 1e-6}, {"decoder_tflop_a_megapixel", operations_.decoder * 1e-6}};
   }
