@@ -24,15 +24,15 @@ std::string device_figures(std::string_view text) {
   // A limit that this process was given says more than what the whole card has left.
   const std::string allowed = between(text, "memory in use. ", " allowed"), free = between(text, " of which ", " is free");
   if (needed.empty()) return {};
-  if (!allowed.empty()) return ": " + needed + " more needed, this process may take " + allowed + " of it";
-  return ": " + needed + " more needed" + (free.empty() ? "" : ", " + free + " of " + total + " free");
+  if (!allowed.empty()) return ": needs " + needed + " more, but this process is limited to " + allowed;
+  return ": needs " + needed + " more" + (free.empty() ? "" : ", but only " + free + " of " + total + " are free");
 }
 
 std::string host_figures(std::string_view text) {
   const std::string bytes = between(text, "you tried to allocate ", " bytes");
   if (bytes.empty()) return {};
   char figures[64];
-  std::snprintf(figures, sizeof figures, ": %.2f GiB more needed", std::strtod(bytes.c_str(), nullptr) / 1073741824.0);
+  std::snprintf(figures, sizeof figures, ": needs %.2f GiB more", std::strtod(bytes.c_str(), nullptr) / 1073741824.0);
   return figures;
 }
 

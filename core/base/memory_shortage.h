@@ -7,8 +7,8 @@
 namespace fovea {
 
 struct MemoryShortage {
-  std::string text;         // one clause without subject or full stop, as "not enough memory on the device: 1024.00 MiB more needed, 405.39 MiB
-                            // of 79.18 GiB free"
+  std::string text;         // one clause without subject or full stop, as "not enough memory on the device: needs 1024.00 MiB more, but only
+                            // 405.39 MiB of 79.18 GiB are free"
   bool on_device = false;   // not the host's memory
 };
 

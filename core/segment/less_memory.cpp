@@ -30,11 +30,11 @@ Attempt attempt_once(const std::function<StageSeconds(const SegmentOptions&)>& a
 
 // What takes less. device: that computes.
 std::string remedies(const SegmentOptions& options, torch::Device device, torch::Dtype dtype) {
-  std::string text = options.context == SegmentContext::kImage ? "--context tiles --tile 256 needs least"
-                                                               : "--tile " + std::to_string(kSmallestTile) + " needs least";
-  if (dtype != torch::kBFloat16) text += ", --precision bfloat16 half";
-  if (!device.is_cpu()) return text + "; or close other programs on the device, or compute with --device cpu";
-  return text + (options.max_memory_bytes > 0 ? "; or raise --max-memory" : "; --max-memory plans with less from the start");
+  std::string text = options.context == SegmentContext::kImage ? "--context tiles --tile 256, which needs least"
+                                                               : "--tile " + std::to_string(kSmallestTile) + ", which needs least";
+  if (dtype != torch::kBFloat16) text += ", --precision bfloat16, which halves it";
+  if (!device.is_cpu()) return text + ", --device cpu, or closing other programs on the device";
+  return text + (options.max_memory_bytes > 0 ? ", or a larger --max-memory" : ", or --max-memory, which plans with less from the start");
 }
 
 }  // namespace
@@ -57,12 +57,12 @@ StageSeconds attempt_twice(const SegmentOptions& options, const SegmentationMode
   if (first.seconds) return std::move(*first.seconds);
   release_device_memory(model.device());
   const SegmentOptions smaller = with_less_memory(resolved, model.device());
-  notice(first.shortage + "; once more in smaller " +
+  notice(first.shortage + "; trying again in smaller " +
          (resolved.context == SegmentContext::kImage ? "bands" : "tiles, of " + std::to_string(smaller.tile_pixels) + " pixels"));
   Attempt second = attempt_once(attempt, smaller);
   if (second.seconds) return std::move(*second.seconds);
   release_device_memory(model.device());
-  throw Error(ErrorKind::kInput, second.shortage + ", in smaller pieces too; " + remedies(resolved, model.device(), model.dtype()));
+  throw Error(ErrorKind::kInput, second.shortage + ", in smaller pieces too; try " + remedies(resolved, model.device(), model.dtype()));
 }
 
 }  // namespace fovea

@@ -80,9 +80,9 @@ struct Shortage {
 };
 
 [[noreturn]] void refuse(const Shortage& shortage, std::int64_t element_bytes) {
-  throw Error(ErrorKind::kInput, "needs " + size_text(shortage.needed) + " of " + shortage.what + ", " + size_text(shortage.available) +
-                                     " available; --context tiles --tile 256 needs least" +
-                                     (element_bytes > 2 ? ", --precision bfloat16 half" : ""));
+  throw Error(ErrorKind::kInput, "needs " + size_text(shortage.needed) + " of " + shortage.what + ", but only " + size_text(shortage.available) +
+                                     " are available; try --context tiles --tile 256, which needs least" +
+                                     (element_bytes > 2 ? ", or --precision bfloat16, which halves it" : ""));
 }
 
 // What the steps of an image cost. pixels and labels: on the host, wherever the model computes.

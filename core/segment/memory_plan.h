@@ -45,7 +45,7 @@ struct MemoryPlan {
 std::int64_t enough_band_memory(MemoryHome bands_home);
 
 // Prefers, in this order: the stream on the device, in the host's memory, in the host's memory in half precision; bands as high as the
-// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of host memory, 7.9 GB available; ..." (no subject),
+// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of host memory, but only 7.9 GB are available; ..." (no subject),
 // of device memory where that is what does not suffice.
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request);
 

@@ -313,7 +313,7 @@ class Segment(WithFolder):
     def test_too_little_memory_is_a_sentence(self):
         result = self.segment(self.image, "--max-memory", "1M")
         self.assertEqual(result.returncode, 1)
-        self.assertRegex(result.stderr, r"^\S+good\.png: needs \d+ MB of host memory besides the \d+ MB in use, 0 MB available; .*tiles.*\n$")
+        self.assertRegex(result.stderr, r"^\S+good\.png: needs \d+ MB of host memory besides the \d+ MB in use, but only 0 MB are available; try .*tiles.*\n$")
 
     def test_little_memory_takes_shorter_bands_and_gives_the_same_mask(self):
         wide = tiny_samples.write_png(self.folder / "wide.png", 1000, 600)

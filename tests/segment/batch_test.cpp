@@ -131,7 +131,7 @@ TEST_F(Batches, TryOnceMoreInSmallerPiecesWhenMemoryRunsOut) {
   EXPECT_TRUE(report_.failures.empty());
   EXPECT_EQ(report_.done.size(), 2u);
   ASSERT_EQ(observer_.notices.size(), 1u);
-  EXPECT_NE(observer_.notices[0].find("0.png: not enough memory on the device: 1024.00 MiB more needed, 405.39 MiB of 79.18 GiB free; once more in smaller tiles, of 512 pixels"), std::string::npos)
+  EXPECT_NE(observer_.notices[0].find("0.png: not enough memory on the device: needs 1024.00 MiB more, but only 405.39 MiB of 79.18 GiB are free; trying again in smaller tiles, of 512 pixels"), std::string::npos)
       << observer_.notices[0];
   EXPECT_EQ(outputs(), (std::vector<std::string>{"0_mask.png", "1_mask.png"}));
 }
@@ -144,9 +144,9 @@ TEST_F(Batches, GiveUpAnImageForWhichMemoryRunsOutTwiceAndGoOn) {
   run();
   ASSERT_EQ(report_.failures.size(), 1u);
   const std::string& message = report_.failures[0].message;
-  EXPECT_NE(message.find("0.png: not enough memory on the device: 1024.00 MiB more needed, 405.39 MiB of 79.18 GiB free, in smaller pieces too; "),
+  EXPECT_NE(message.find("0.png: not enough memory on the device: needs 1024.00 MiB more, but only 405.39 MiB of 79.18 GiB are free, in smaller pieces too; "),
             std::string::npos) << message;
-  EXPECT_NE(message.find("--tile 64 needs least"), std::string::npos) << message;
+  EXPECT_NE(message.find("; try --tile 64, which needs least"), std::string::npos) << message;
   EXPECT_EQ(message.find('\n'), std::string::npos) << "more than one line";
   EXPECT_EQ(outputs(), (std::vector<std::string>{"1_mask.png"}));
 }

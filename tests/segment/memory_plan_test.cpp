@@ -51,7 +51,7 @@ TEST(MemoryPlan, HalvesTheStreamBeforeItRefuses) {
     FAIL() << "a plan beyond the memory";
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
-    EXPECT_NE(std::string(error.what()).find("900 MB available"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("900 MB are available"), std::string::npos) << error.what();
   }
 }
 
@@ -93,12 +93,12 @@ TEST(MemoryPlan, AWishForShortBandsRefusesNothing) {
 
 TEST(MemoryPlan, NamesTheMemoryThatDoesNotSuffice) {
   const std::string device = refusal(image_of(32'768), {.available = {.host = 120 * kGigabyte, .device_free = kGigabyte}, .element_bytes = 2});
-  EXPECT_NE(device.find("of device memory, 900 MB available"), std::string::npos) << device;
+  EXPECT_NE(device.find("of device memory, but only 900 MB are available"), std::string::npos) << device;
   const std::string host = refusal(image_of(32'768), {.available = {.host = 2 * kGigabyte, .device_free = 12 * kGigabyte}, .element_bytes = 2});
-  EXPECT_NE(host.find("of host memory, 1.8 GB available"), std::string::npos) << host;
+  EXPECT_NE(host.find("of host memory, but only 1.8 GB are available"), std::string::npos) << host;
   EXPECT_EQ(host.find("bfloat16"), std::string::npos) << host;   // which it is already
   const std::string limited = refusal(image_of(1'000), {.available = {.host = -200'000'000, .host_in_use = 250'000'000}, .element_bytes = 4});
-  EXPECT_NE(limited.find("of host memory besides the 250 MB in use, 0 MB available"), std::string::npos) << limited;
+  EXPECT_NE(limited.find("of host memory besides the 250 MB in use, but only 0 MB are available"), std::string::npos) << limited;
 }
 
 TEST(MemoryPlan, CountsAnImageThatOnlyDecodesAsAWhole) {
