@@ -3,6 +3,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/base/files.h"
 #include "core/image/writers.h"
 #include "tests/image/sample_files.h"
 
@@ -55,7 +56,7 @@ void write_pictures(const std::filesystem::path& folder) {
                      test::make_pattern(600, 400, 3, 8));
   test::write_bytes(folder / "garbage.png", "This is no image.\n");
   write_jpeg(folder / "whole.jpg", waves(640, 480));
-  const std::string jpeg = test::read_bytes(folder / "whole.jpg");
+  const std::string jpeg = read_text_file(folder / "whole.jpg");
   test::write_bytes(folder / "broken.jpg", jpeg.substr(0, jpeg.size() / 2));
 }
 

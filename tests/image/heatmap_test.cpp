@@ -1,4 +1,5 @@
 // Numbers as pictures and as float rasters: what attention analysis writes.
+#include "core/base/files.h"
 #include "core/image/heatmap.h"
 
 #include <gtest/gtest.h>
@@ -52,7 +53,7 @@ TEST(FloatTiff, SameArgumentsGiveTheSameBytes) {
   const TemporaryFolder folder;
   const auto values = plane(3, 2, {0.1f, 0.2f, 0.3f, 0.4f, 0.5f, 0.6f});
   for (const char* name : {"a.tif", "b.tif"}) write_float_tiff(folder / name, values, {}, "values");
-  EXPECT_EQ(test::read_bytes(folder / "a.tif"), test::read_bytes(folder / "b.tif"));
+  EXPECT_EQ(read_text_file(folder / "a.tif"), read_text_file(folder / "b.tif"));
 }
 
 TEST(FloatTiff, AFolderThatIsNotThereIsOneSentence) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/base/files.h"
 #include "core/image/image_source.h"
 #include "core/image/writers.h"
 #include "tests/image/expect_image.h"
@@ -67,7 +68,7 @@ TEST(ReadDamage, TruncatedAnywhere) {
   for (const auto& format : formats) {
     const auto path = folder / "image";
     write_raster({.path = path, .driver = format.driver, .options = format.options}, make_pattern(400, 300, 3, 8));
-    const std::string whole = read_bytes(path);
+    const std::string whole = read_text_file(path);
     ASSERT_NO_THROW(read_whole(path)) << format.driver;
     for (const double share : {0.0002, 0.01, 0.1, 0.5, 0.8, 0.9, 0.97, 0.98, 0.99}) {
       if (share > format.last_cut) continue;
@@ -82,7 +83,7 @@ TEST(ReadDamage, FlippedBytesNeverCrash) {
   for (const char* driver : {"PNG", "JPEG", "GTiff", "BMP", "WEBP", "JP2OpenJPEG"}) {
     const auto path = folder / "image";
     write_raster({.path = path, .driver = driver}, make_pattern(40, 30, 3, 8));
-    const std::string whole = read_bytes(path);
+    const std::string whole = read_text_file(path);
     for (std::size_t at = 0; at < whole.size(); at += 1 + whole.size() / 60) {
       std::string broken = whole;
       broken[at] = static_cast<char>(~broken[at]);
@@ -114,7 +115,7 @@ TEST(ReadDamage, HostileHeadersAreRefusedBeforeAnythingIsAllocated) {
 
   const auto png = folder / "scene.png";
   write_raster({.path = png, .driver = "PNG"}, make_pattern(9, 9, 3, 8));
-  std::string bytes = read_bytes(png);
+  std::string bytes = read_text_file(png);
   bytes.replace(16, 8, std::string("\0\0\x9c\x40\0\0\x9c\x40", 8));   // 40,000 x 40,000 in some 300 bytes
   write_bytes(png, bytes);
   EXPECT_EQ(refusal(png), "truncated: " + std::to_string(bytes.size()) + " bytes cannot hold 40000 x 40000 pixels");
@@ -143,7 +144,7 @@ TEST(ReadDamage, StrayBytesBeforeAMarkerAreForgiven) {
   const TemporaryFolder folder;
   const auto path = folder / "photo.jpg";
   write_raster({.path = path, .driver = "JPEG"}, make_pattern(40, 30, 3, 8));
-  const std::string whole = read_bytes(path);
+  const std::string whole = read_text_file(path);
   write_bytes(path, whole.substr(0, whole.size() - 2) + "stray" + whole.substr(whole.size() - 2));
   EXPECT_NO_THROW(read_whole(path));
 }

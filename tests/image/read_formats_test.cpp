@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <thread>
 
+#include "core/base/files.h"
 #include "core/image/gdal_support.h"
 #include "core/image/image_source.h"
 #include "core/image/writers.h"
@@ -308,7 +309,7 @@ TEST(ReadThreads, ObjectsOfSeveralThreadsDoNotDisturbEachOther) {
   const auto good = folder / "good.tif", bad = folder / "bad.tif";
   const ImageU16 samples = make_pattern(kWidth, kHeight, 3, 8);
   write_raster({.path = good, .options = {"TILED=YES", "COMPRESS=DEFLATE", "BLOCKXSIZE=64", "BLOCKYSIZE=64"}}, samples);
-  write_bytes(bad, read_bytes(good).substr(0, std::filesystem::file_size(good) / 2));
+  write_bytes(bad, read_text_file(good).substr(0, std::filesystem::file_size(good) / 2));
   const ImageU8 expected = expected_rgb(samples, 8);
   std::atomic<int> wrong = 0;
   {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "core/base/files.h"
 #include "core/image/image_source.h"
 #include "core/image/oriented_source.h"
 #include "core/image/writers.h"
@@ -56,7 +57,7 @@ TEST_P(ReadOrientation, Jpeg) {
   const auto path = folder / "photo.jpg";
   write_raster({.path = path, .driver = "JPEG"}, make_pattern(kWidth, kHeight, 3, 8));
   const ImageU8 stored = open_image(path)->read_rgb({0, 0, kWidth, kHeight});
-  write_bytes(path, with_exif_orientation(read_bytes(path), GetParam()));
+  write_bytes(path, with_exif_orientation(read_text_file(path), GetParam()));
   expect_shown(path, stored, GetParam());
 }
 

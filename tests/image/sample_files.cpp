@@ -130,11 +130,6 @@ std::string with_exif_orientation(const std::string& jpeg, int orientation) {
   return jpeg.substr(0, 2) + marker + block + jpeg.substr(2);
 }
 
-std::string read_bytes(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
-}
-
 void write_bytes(const std::filesystem::path& path, const std::string& bytes) {
   std::ofstream file(path, std::ios::binary);
   file.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));

@@ -42,9 +42,7 @@ std::string tiff_bytes(const HandMadeTiff& tiff);
 // A 2-byte-aligned EXIF block (TIFF inside) that holds nothing but an orientation, put behind a JPEG's first marker.
 std::string with_exif_orientation(const std::string& jpeg, int orientation);
 
-std::string read_bytes(const std::filesystem::path& path);
 void write_bytes(const std::filesystem::path& path, const std::string& bytes);
-
 
 }  // namespace fovea::test
 

@@ -9,6 +9,7 @@
 #include <climits>
 #include <csignal>
 
+#include "core/base/files.h"
 #include "core/image/coco.h"
 #include "core/image/gdal_support.h"
 #include "core/image/image_source.h"
@@ -93,7 +94,7 @@ TEST(WriteMaskTiff, CarriesGeoreferenceNamesAndOverviews) {
   const auto writer = create_mask_writer(options);
   append_by_bands(*writer, mask);
   writer->finish();
-  const std::string head = read_bytes(path).substr(0, 4);
+  const std::string head = read_text_file(path).substr(0, 4);
   EXPECT_EQ(head, std::string("II+\0", 4));   // BigTIFF
   const auto info = open_image(path)->info();
   EXPECT_EQ(info.georeference, options.georeference);

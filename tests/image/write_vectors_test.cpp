@@ -9,6 +9,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "core/base/files.h"
 #include "core/image/border_simplifier.h"
 #include "core/image/coco.h"
 #include "core/image/gdal_support.h"
@@ -187,7 +188,7 @@ TEST(WritePolygons, PropertiesServeQuPath) {
   auto options = polygon_options(path, mask);
   options.ignore_index = 0;
   write_polygons(options, mask);
-  const auto json = nlohmann::json::parse(read_bytes(path));
+  const auto json = nlohmann::json::parse(read_text_file(path));
   ASSERT_EQ(json["features"].size(), 1u);
   const auto& feature = json["features"][0];
   EXPECT_EQ(feature["properties"], nlohmann::json::parse(R"({"class":1,"name":"road \"A\"","area_pixels":1,"objectType":"annotation",
@@ -225,7 +226,7 @@ TEST(WritePolygons, CoordinatesOfTheImageOrLongitudeAndLatitude) {
   EXPECT_EQ(extent().MinX, 500000.0);
   EXPECT_EQ(extent().MaxX, 500015.0);
   EXPECT_EQ(extent().MinY, 5539990.0);
-  const auto ring = nlohmann::json::parse(read_bytes(path))["features"][0]["geometry"]["coordinates"][0];
+  const auto ring = nlohmann::json::parse(read_text_file(path))["features"][0]["geometry"]["coordinates"][0];
   double twice_area = 0;   // counterclockwise: positive
   for (std::size_t i = 0; i + 1 < ring.size(); ++i) {
     twice_area += (ring[i][0].get<double>() - 500000) * (ring[i + 1][1].get<double>() - 5540000) -
@@ -274,7 +275,7 @@ nlohmann::json write_coco(const std::filesystem::path& path, const ImageU8& mask
   append_by_bands(*writer, mask, 7);
   EXPECT_FALSE(std::filesystem::exists(path));
   writer->finish();
-  return nlohmann::json::parse(read_bytes(path));
+  return nlohmann::json::parse(read_text_file(path));
 }
 
 TEST(WriteCoco, SmallMaskByHand) {
