@@ -6,8 +6,10 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <optional>
 #include <string>
 
+#include "core/image/parallel_deflate.h"
 #include "core/image/write_error.h"
 
 namespace fovea {
@@ -37,6 +39,8 @@ struct PngEncoder::State {
   char message[128] = "";
   png_structp png = nullptr;
   png_infop information = nullptr;
+  // Of palette images, whose rows need no filter: several threads compress them, where libpng has one.
+  std::optional<ParallelDeflate> deflate;
   std::int64_t rows_written = 0;
 
   ~State() { png_destroy_write_struct(&png, &information); }
@@ -54,7 +58,6 @@ struct PngEncoder::State {
     if (!palette.empty()) {
       png_set_PLTE(png, information, palette.data(), static_cast<int>(palette.size()));
       if (!opacity.empty()) png_set_tRNS(png, information, opacity.data(), static_cast<int>(opacity.size()), nullptr);
-      png_set_compression_level(png, kPaletteLevel);
     }
     png_write_info(png, information);
     return true;
@@ -64,10 +67,29 @@ struct PngEncoder::State {
     png_write_row(png, row);
     return true;
   }
+  bool write_chunk(const char* name, std::span<const std::uint8_t> content) {
+    if (setjmp(png_jmpbuf(png))) return false;
+    png_write_chunk(png, reinterpret_cast<png_const_bytep>(name), content.data(), content.size());
+    return true;
+  }
   bool finish() {
     if (setjmp(png_jmpbuf(png))) return false;
     png_write_end(png, information);
     return true;
+  }
+  void start_deflate() {
+    deflate.emplace(kPaletteLevel, usual_compressors(), [this](std::span<const std::uint8_t> part) {
+      if (!write_chunk("IDAT", part)) fail();
+    });
+  }
+  void append(const std::uint8_t* row) {
+    if (deflate) {
+      constexpr std::uint8_t kNoFilter = 0;
+      deflate->append({&kNoFilter, 1});
+      deflate->append({row, static_cast<std::size_t>(options.width)});
+    } else if (!write_row(row)) {
+      fail();
+    }
   }
   [[noreturn]] void fail() const { fail_write(options.target, write_failure_reason(options.path, message)); }
 };
@@ -91,6 +113,7 @@ PngEncoder::PngEncoder(const Options& options) : state_(std::make_unique<State>(
   state.information = state.png ? png_create_info_struct(state.png) : nullptr;
   if (!state.information) fail_write(options.target, "out of memory");
   if (!state.start()) state.fail();
+  if (!state.palette.empty()) state.start_deflate();
 }
 
 PngEncoder::~PngEncoder() = default;
@@ -98,13 +121,15 @@ PngEncoder::~PngEncoder() = default;
 void PngEncoder::append(const ImageU8& rows) {
   require(rows.width() == state_->options.width && rows.channels() == state_->options.channels, "rows do not fit the PNG");
   require(state_->rows_written + rows.height() <= state_->options.height, "more rows than the PNG has");
-  for (std::int64_t y = 0; y < rows.height(); ++y) if (!state_->write_row(rows.row(y))) state_->fail();
+  for (std::int64_t y = 0; y < rows.height(); ++y) state_->append(rows.row(y));
   state_->rows_written += rows.height();
 }
 
 void PngEncoder::finish() {
   require(state_->rows_written == state_->options.height, "the PNG lacks rows");
-  if (!state_->finish() || std::fflush(state_->file.get()) != 0) state_->fail();
+  if (state_->deflate) state_->deflate->finish();
+  const bool ended = state_->deflate ? state_->write_chunk("IEND", {}) : state_->finish();
+  if (!ended || std::fflush(state_->file.get()) != 0) state_->fail();
 }
 
 }  // namespace fovea

@@ -1,15 +1,12 @@
 #include "core/segment/label_tensors.h"
 
-#include <cstring>
-
 namespace fovea {
 namespace {
 
 // interleaved: [rows, width, channels] uint8.
 ImageU8 image_of(const torch::Tensor& interleaved) {
-  const torch::Tensor samples = interleaved.cpu().contiguous();
-  ImageU8 image(samples.size(1), samples.size(0), static_cast<int>(samples.size(2)));
-  std::memcpy(image.samples().data(), samples.const_data_ptr<std::uint8_t>(), image.samples().size());
+  ImageU8 image(interleaved.size(1), interleaved.size(0), static_cast<int>(interleaved.size(2)));
+  torch::from_blob(image.samples().data(), interleaved.sizes(), torch::kUInt8).copy_(interleaved);
   return image;
 }
 
