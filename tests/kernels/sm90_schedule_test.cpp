@@ -79,9 +79,26 @@ TEST_P(Strips, WorkIsEven) {
   for (int i = 0; i < schedule_.group_count; ++i) {
     const DilationGroup& group = schedule_.groups[i];
     const bool phased = group.y.phases() * group.x.phases() > 1;
-    uneven += 1 + (phased ? (group.whole + group.share / group.tiles_y + 2) * group.tiles_y : 0);
+    const GroupShare share(schedule_, group, 0);
+    uneven += 1 + (phased ? (share.waves + (share.rest_end - share.rest) / group.tiles_y + 4) * group.tiles_y : 0);
   }
-  EXPECT_LE(*std::max_element(tiles.begin(), tiles.end()) - *std::min_element(tiles.begin(), tiles.end()), uneven);
+  EXPECT_LE(*std::max_element(tiles.begin(), tiles.end()) - *std::min_element(tiles.begin(), tiles.end()), uneven + 1);
+}
+
+// Every (batch, head) leaves partial results with the CTAs that meet it; teams keep those few, whatever the dilation.
+TEST(Schedule, CtasMeetFewHeads) {
+  for (const int dilation : {1, 2, 4})
+    for (const int heads : {6, 12, 16}) {
+      const std::vector<std::int32_t> dilations(heads, dilation);
+      AttentionShape shape;
+      shape.batch = 1, shape.grid_height = shape.grid_width = 256, shape.window_height = shape.window_width = 17;
+      shape.heads = heads, shape.dilation = dilations.data();
+      Schedule schedule;
+      ASSERT_TRUE(make_schedule(shape, {132}, schedule));
+      std::int32_t first[kMaxCtas + 1];
+      const bool even = 132 % heads == 0;
+      EXPECT_LE(count_slots(schedule, first), even ? 132 : 2 * 132) << heads << " heads, dilation " << dilation;
+    }
 }
 
 TEST_P(Strips, EveryHeadIsFirstMetOnce) {

@@ -21,8 +21,8 @@ const KernelSet& kernels_of(const AttentionForward& parameters, const ForwardPla
 
 PartialResults partial_results(const ForwardPlan& plan, void* workspace) {
   auto* bytes = static_cast<unsigned char*>(workspace);
-  return {reinterpret_cast<float*>(bytes + plan.partials_offset), reinterpret_cast<std::int32_t*>(bytes + plan.directory_offset),
-          plan.slots, plan.compiled_head_dim};
+  return {reinterpret_cast<float*>(bytes + plan.partials_offset), static_cast<std::int32_t*>(workspace), plan.slots,
+          plan.compiled_head_dim};
 }
 
 OutputView output_view(const AttentionForward& p) {

@@ -14,7 +14,8 @@ constexpr int kHalfColumns = 64;                // head_dim 128 is two such halv
 constexpr int kPairKeys = kPairRows * kPanelColumns;
 constexpr int kQueryRows = kTile * kTile;
 constexpr int kGlobalBlock = 16;                // global keys of one P V step
-constexpr int kMostRidingQueries = 16;          // global queries that ride along: the rows of a warp's product
+constexpr int kMostRidingQueries = 16;          // global queries that ride along, 8 with a warp
+constexpr int kMostRiders = 3;                  // warps beside the producer
 constexpr int kSegmentSlots = 2;
 constexpr int kMaxStages = 16;
 constexpr int kSharedBytes = 232448;            // what a block may have on sm_90
@@ -30,7 +31,6 @@ struct ForwardConfig {
   static constexpr int kStageBytes = 2 * kOperandBytes;       // keys, then values; each half by half
   static constexpr int kQueryHalfBytes = kQueryRows * kSwizzleBytes;
   static constexpr int kQueryBytes = kHalves * kQueryHalfBytes;
-  static constexpr int kRiders = kHalves;       // warps beside the producer that take the global queries, a half of the columns each
   static constexpr int kThreads = 128 * (kWarpgroups + 1);
   // setmaxnreg: the roles together get what the kernel starts with, 4 x 128 a thread, never more: it would wait for ever.
   static constexpr int kConsumerRegisters = 136;
@@ -48,8 +48,14 @@ struct ForwardConfig {
   FOVEA_HOST_DEVICE static constexpr int rider_query_offset(int global_rows) {
     return kGlobalOffset + kSegmentSlots * global_bytes(global_rows);
   }
+  // The riding queries, and what riders exchange when they have left those.
+  FOVEA_HOST_DEVICE static constexpr int rider_bytes(int rider_rows) {
+    constexpr int kExchangeBytes = kTile * kHalfColumns * static_cast<int>(sizeof(float));
+    const int queries = kHalves * rider_rows * kSwizzleBytes;
+    return queries > 0 && queries < kExchangeBytes ? kExchangeBytes : queries;
+  }
   FOVEA_HOST_DEVICE static constexpr int stage_offset(int global_rows, int rider_rows) {
-    return rider_query_offset(global_rows) + kHalves * rider_rows * kSwizzleBytes;
+    return rider_query_offset(global_rows) + rider_bytes(rider_rows);
   }
   FOVEA_HOST_DEVICE static constexpr int stages(int global_rows, int rider_rows) {
     const int fitting = (kSharedBytes - stage_offset(global_rows, rider_rows)) / kStageBytes;
@@ -57,6 +63,10 @@ struct ForwardConfig {
   }
   static_assert(stages(kMaxGlobalTokens, 0) >= 3 && stages(kGlobalBlock, kMostRidingQueries) >= 3);
 };
+
+// Riders for a multiple of 8 queries: those that take a strip's stages in turn, and all.
+FOVEA_HOST_DEVICE constexpr int turns_of(int rider_rows) { return rider_rows == kTile ? kMostRiders : 1; }
+FOVEA_HOST_DEVICE constexpr int riders_of(int rider_rows) { return rider_rows / kTile * turns_of(rider_rows); }
 
 // Partial results of the global queries: slot s holds, for each of them, the weighted values [columns], the shift and the sum of weights:
 // value = sum over keys of exp2(score * scale_log2 + shift) * v. directory[s]: batch * heads + head, or -1 for an unused slot.

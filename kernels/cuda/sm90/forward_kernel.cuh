@@ -23,7 +23,7 @@ __global__ __launch_bounds__(ForwardConfig<kHeadDim>::kThreads, 1) void forward_
   extern __shared__ __align__(1024) unsigned char memory[];
   const SharedMemory<kHeadDim> shared(memory, arguments.global_rows, arguments.rider_rows);
   const int warpgroup = threadIdx.x / 128;
-  if (threadIdx.x == 0) shared.init_barriers(arguments.rider_rows > 0 ? Config::kRiders : 0);
+  if (threadIdx.x == 0) shared.init_barriers(riders_of(arguments.rider_rows));
   if (arguments.global_tokens == 0) clear_globals(shared);
   __syncthreads();
   ptx::launch_dependents();                     // the merge finds its place on multiprocessors that are done, and waits there
@@ -36,7 +36,7 @@ __global__ __launch_bounds__(ForwardConfig<kHeadDim>::kThreads, 1) void forward_
     const int warp = ptx::uniform(threadIdx.x / 32) - 4 * kWarpgroups;
     if (warp == 0) {
       if (threadIdx.x % 32 == 0) Producer<kHeadDim>(arguments, shared).run();
-    } else if (warp <= Config::kRiders && arguments.rider_rows > 0) {
+    } else if (warp <= riders_of(arguments.rider_rows)) {
       Rider<Element, kHeadDim>(arguments, shared, warp - 1).run();
     }
   }

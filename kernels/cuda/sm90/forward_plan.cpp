@@ -45,8 +45,7 @@ bool make_plan(const AttentionForward& parameters, int multiprocessors, ForwardP
   if (!make_schedule(shape, {multiprocessors, band_rows}, plan.schedule)) return false;
   plan.global_rows = std::max(1, divide_up(shape.global_tokens, kGlobalBlock)) * kGlobalBlock;
   if (shape.global_tokens > 0) place_global_queries(shape, multiprocessors, plan);
-  plan.directory_offset = 0;
-  plan.partials_offset = plan.directory_offset + aligned(sizeof(std::int32_t) * plan.slots);
+  plan.partials_offset = aligned(sizeof(std::int32_t) * plan.slots);
   plan.workspace_bytes = plan.partials_offset + aligned(partial_bytes(plan, shape, plan.slots));
   return true;
 }

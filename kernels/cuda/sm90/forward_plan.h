@@ -15,7 +15,7 @@ struct ForwardPlan {
   std::int32_t first_slot[kMaxCtas + 1];        // then: of each CTA
   int splits, stages_per_split;                 // > 0: the global queries have a launch of their own
   int slots;                                    // of partial results
-  std::size_t directory_offset, partials_offset, workspace_bytes;
+  std::size_t partials_offset, workspace_bytes; // the directory comes first
 };
 
 // false if there is no schedule (schedule.h); then the plan is not valid.

@@ -14,8 +14,10 @@ Axis make_axis(std::int64_t extent, int window, int dilation) {
 
 bool same(const Axis& a, const Axis& b) { return a.dilation == b.dilation && a.radius == b.radius; }
 
-std::int64_t strips_of(const DilationGroup& group, std::int64_t batch) {
-  return batch * group.heads * group.y.phases() * group.x.phases() * group.tiles_x;
+// A (batch, head) a team, but no teams so small that halos are read again.
+int teams_of(std::int64_t planes, int ctas) {
+  constexpr int kSmallestTeam = 8;
+  return static_cast<int>(std::clamp<std::int64_t>(planes, 1, std::max(1, ctas / kSmallestTeam)));
 }
 
 }  // namespace
@@ -34,7 +36,7 @@ bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& sched
     if (g == schedule.group_count) {
       const int tiles_y = divide_up(y.length(0), kTile), tiles_x = divide_up(x.length(0), kTile);
       const int most_tiles = y.radius > rolling_radius(machine.warpgroups) ? machine.warpgroups : tiles_y;
-      schedule.groups[g] = {y, x, 0, 0, tiles_y, tiles_x, most_tiles, 0, 0, 0};
+      schedule.groups[g] = {y, x, 0, 0, tiles_y, tiles_x, most_tiles, 0, 0};
       ++schedule.group_count;
     }
     ++schedule.groups[g].heads;
@@ -43,56 +45,62 @@ bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& sched
   int position = 0;
   std::int64_t tiles = 0;
   for (int g = 0; g < schedule.group_count; ++g) {
-    schedule.groups[g].first_head = position;
+    DilationGroup& group = schedule.groups[g];
+    group.first_head = position;
     for (int head = 0; head < shape.heads; ++head)
       if (group_of[head] == g) schedule.head_order[position++] = static_cast<std::uint8_t>(head);
-    tiles += strips_of(schedule.groups[g], shape.batch) * schedule.groups[g].tiles_y;
+    const std::int64_t strips = shape.batch * group.heads * group.strips_of_plane();
+    if (tiles + strips * group.tiles_y > kMostTiles) return false;
+    group.first_tile = static_cast<int>(tiles);
+    group.strips = static_cast<int>(strips);
+    tiles += group.tiles();
   }
-  if (tiles == 0 || tiles > kMostTiles) return false;
+  if (tiles == 0) return false;
+  schedule.tiles = static_cast<int>(tiles);
   schedule.ctas = static_cast<int>(std::min<std::int64_t>({machine.multiprocessors, tiles, kMaxCtas}));
-  for (int g = 0; g < schedule.group_count; ++g) {
-    DilationGroup& group = schedule.groups[g];
-    const int strips = static_cast<int>(strips_of(group, shape.batch));
-    group.whole = strips / schedule.ctas;
-    const int rest = strips % schedule.ctas * group.tiles_y;
-    group.share = rest / schedule.ctas;
-    group.extra = rest % schedule.ctas;
-  }
+  schedule.teams = teams_of(shape.batch * shape.heads, schedule.ctas);
   return true;
 }
 
-int slots_per_cta(const Schedule& schedule) {
-  int slots = 0;
-  for (int g = 0; g < schedule.group_count; ++g) {
-    const DilationGroup& group = schedule.groups[g];
-    slots += group.whole;
-    const int most = group.share + (group.extra > 0 ? 1 : 0);
-    if (most > 0) slots += (most - 1) / group.tiles_y + 2;      // strips that `most` tiles in a row can touch
-  }
-  return slots;
+namespace {
+
+// Times that a CTA changes to another (batch, head) of a group, the first included.
+int planes_met(const DilationGroup& group, const GroupShare& share) {
+  const int strips = group.strips_of_plane();
+  int met = 0, last = -1;
+  const auto meet = [&](int first_strip, int last_strip) {
+    const int first = first_strip / strips, end = last_strip / strips + 1;
+    met += end - first - (first == last ? 1 : 0);
+    last = end - 1;
+  };
+  for (int wave = 0; wave < share.waves; ++wave) meet(share.strip_of_wave(wave), share.strip_of_wave(wave));
+  const auto meet_rest = [&](int begin, int end) {
+    if (begin < end) meet(share.tile_of_rest(begin) / group.tiles_y, share.tile_of_rest(end - 1) / group.tiles_y);
+  };
+  meet_rest(share.rest, smaller(share.rest_end, share.lead));
+  meet_rest(larger(share.rest, share.lead), share.rest_end);
+  return met;
 }
+
+}  // namespace
 
 std::int64_t count_slots(const Schedule& schedule, std::int32_t (&first)[kMaxCtas + 1]) {
   std::int64_t slots = 0;
   for (int cta = 0; cta < schedule.ctas; ++cta) {
     first[cta] = static_cast<std::int32_t>(slots);
-    for (int g = 0; g < schedule.group_count; ++g) {
-      const DilationGroup& group = schedule.groups[g];
-      const int strips = group.y.phases() * group.x.phases() * group.tiles_x;      // of a (batch, head)
-      int last = -1;
-      for (int wave = 0; wave < group.whole; ++wave) {
-        const int now = (wave * schedule.ctas + cta) / strips;
-        slots += now != last;
-        last = now;
-      }
-      const int rest = group.share * cta + smaller(cta, group.extra), end = rest + group.share + (cta < group.extra ? 1 : 0);
-      if (rest == end) continue;
-      const int begin = (group.whole * schedule.ctas + rest / group.tiles_y) / strips;
-      slots += (group.whole * schedule.ctas + (end - 1) / group.tiles_y) / strips - begin + (begin != last ? 1 : 0);
-    }
+    for (int g = 0; g < schedule.group_count; ++g)
+      slots += planes_met(schedule.groups[g], GroupShare(schedule, schedule.groups[g], cta));
   }
   first[schedule.ctas] = static_cast<std::int32_t>(slots);
   return slots;
+}
+
+int slots_per_cta(const Schedule& schedule) {
+  std::int32_t first[kMaxCtas + 1];
+  count_slots(schedule, first);
+  int most = 0;
+  for (int cta = 0; cta < schedule.ctas; ++cta) most = std::max(most, first[cta + 1] - first[cta]);
+  return most;
 }
 
 }  // namespace fovea::kernels::sm90

@@ -16,10 +16,11 @@ struct Machine {
 // false if the heads need more than kMaxGroups different geometries, or there are too many tiles or none.
 bool make_schedule(const AttentionShape& shape, Machine machine, Schedule& schedule);
 
-// Most times that a CTA changes to another (batch, head), the first included.
-int slots_per_cta(const Schedule& schedule);
-
-// Likewise of each CTA: CTA i's are numbers first[i] to first[i + 1] - 1 of all. Returns how many there are in all.
+// Times that CTAs change to another (batch, head), the first included: CTA i's are numbers first[i] to first[i + 1] - 1. Returns how many
+// there are in all.
 std::int64_t count_slots(const Schedule& schedule, std::int32_t (&first)[kMaxCtas + 1]);
+
+// The most of any CTA.
+int slots_per_cta(const Schedule& schedule);
 
 }  // namespace fovea::kernels::sm90

@@ -7,6 +7,9 @@
 
 namespace fovea::kernels::sm90 {
 
+// In the control block: barriers, the mailbox of segments, shifts and sums of 8 queries that a rider gives another.
+constexpr int kSegmentOffset = 512, kRiderRowsOffset = 896;
+
 // Position in the ring of stages. The parity is that of the phase a consumer waits for; the producer waits for the other one.
 struct Ring {
   int stage = 0;
@@ -24,14 +27,14 @@ struct SharedMemory {
   using Config = ForwardConfig<kHeadDim>;
   std::uint32_t base, stages, globals;          // shared addresses, multiples of 1024 as the swizzle needs
   unsigned char* generic;
-  int global_half_bytes, rider_half_bytes;
+  int global_half_bytes;
 
   __device__ __forceinline__ SharedMemory(unsigned char* memory, int global_rows, int rider_rows)
-      : generic(memory), global_half_bytes(global_rows * kSwizzleBytes), rider_half_bytes(rider_rows * kSwizzleBytes) {
+      : generic(memory), global_half_bytes(global_rows * kSwizzleBytes) {
     // Opaque to the compiler, which would compute it again in every loop.
     asm volatile("mov.u32 %0, %1;" : "=r"(base) : "r"(ptx::shared_address(memory)));
     globals = base + Config::kGlobalOffset;
-    stages = rider_query() + Config::kHalves * rider_half_bytes;
+    stages = rider_query() + Config::rider_bytes(rider_rows);
   }
 
   __device__ __forceinline__ std::uint32_t full(int stage) const { return barrier(stage); }
@@ -73,15 +76,14 @@ struct SharedMemory {
       ptx::barrier_init(segment_full(i), 1);
       ptx::barrier_init(segment_empty(i), 32 * (consumers + riders));
     }
-    ptx::barrier_init(rider_query_full(), Config::kRiders);
+    ptx::barrier_init(rider_query_full(), 1);
     ptx::barrier_init_fence();
   }
 
  private:
   static constexpr int kSegmentBarrier = 2 * kMaxStages + 2 * Config::kQueryBuffers;
-  static constexpr int kSegmentOffset = 512;
   static_assert(8 * (kSegmentBarrier + 2 * kSegmentSlots + 1) <= kSegmentOffset);
-  static_assert(kSegmentOffset + kSegmentSlots * sizeof(Segment) <= 1024);
+  static_assert(kSegmentOffset + kSegmentSlots * sizeof(Segment) <= kRiderRowsOffset && kRiderRowsOffset + 2 * kTile * sizeof(float) <= 1024);
 
   __device__ __forceinline__ std::uint32_t barrier(int index) const { return base + Config::kControlOffset + 8 * index; }
 };

@@ -15,7 +15,8 @@ struct Segment {
 
 class StripStream {
  public:
-  FOVEA_HOST_DEVICE StripStream(const Schedule& schedule, int cta) : schedule_(schedule), cta_(cta) { enter_group(); }
+  FOVEA_HOST_DEVICE StripStream(const Schedule& schedule, int cta)
+      : schedule_(schedule), cta_(cta), share_(schedule, schedule.groups[0], cta) {}
 
   // The next segment; false and an empty one at the end. A (batch, head)'s segments follow one another only within a strip.
   FOVEA_HOST_DEVICE bool next(Segment& segment) {
@@ -30,28 +31,21 @@ class StripStream {
   }
 
  private:
-  FOVEA_HOST_DEVICE void enter_group() {
-    if (group_ == schedule_.group_count) return;
-    const DilationGroup& group = schedule_.groups[group_];
-    wave_ = 0;
-    rest_ = group.share * cta_ + smaller(cta_, group.extra);
-    rest_end_ = rest_ + group.share + (cta_ < group.extra ? 1 : 0);
-  }
-
   FOVEA_HOST_DEVICE void take_strip() {
     const DilationGroup& group = schedule_.groups[group_];
-    if (wave_ < group.whole) {
-      strip_ = wave_++ * schedule_.ctas + cta_;
+    if (wave_ < share_.waves) {
+      strip_ = share_.strip_of_wave(wave_++);
       tile_ = 0;
       tile_end_ = group.tiles_y;
-    } else if (rest_ < rest_end_) {
-      strip_ = group.whole * schedule_.ctas + rest_ / group.tiles_y;
-      tile_ = rest_ % group.tiles_y;
-      tile_end_ = smaller(group.tiles_y, tile_ + rest_end_ - rest_);
-      rest_ += tile_end_ - tile_;
-    } else {
-      ++group_;
-      enter_group();
+    } else if (share_.rest < share_.rest_end) {
+      const int tile = share_.tile_of_rest(share_.rest);
+      strip_ = tile / group.tiles_y;
+      tile_ = tile % group.tiles_y;
+      tile_end_ = smaller(group.tiles_y, tile_ + share_.rest_end - share_.rest);
+      share_.rest += tile_end_ - tile_;
+    } else if (++group_ < schedule_.group_count) {
+      share_ = GroupShare(schedule_, schedule_.groups[group_], cta_);
+      wave_ = 0;
     }
   }
 
@@ -85,7 +79,8 @@ class StripStream {
 
   const Schedule& schedule_;
   int cta_;
-  int group_ = 0, wave_ = 0, rest_ = 0, rest_end_ = 0;
+  GroupShare share_;
+  int group_ = 0, wave_ = 0;
   int strip_ = 0, tile_ = 0, tile_end_ = 0;
 };
 

@@ -22,6 +22,13 @@ __device__ __forceinline__ void load_matrices(std::uint32_t (&m)[4], std::uint32
                  : "=r"(m[0]), "=r"(m[1]), "=r"(m[2]), "=r"(m[3]) : "r"(address) : "memory");
 }
 
+// An 8 x 8 matrix, held as load_matrices leaves it, transposed.
+__device__ __forceinline__ std::uint32_t transposed(std::uint32_t m) {
+  std::uint32_t t;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(t) : "r"(m));
+  return t;
+}
+
 // d [16 x 8] += a [16 x 16] b [16 x 8].
 template <class Element>
 __device__ __forceinline__ void warp_product(float* d, const std::uint32_t (&a)[4], std::uint32_t b0, std::uint32_t b1) {
