@@ -196,7 +196,8 @@ void measure(BenchRow& row, at::Device device, const BenchClock& clock, const be
 // A case that cannot be measured is a row that says why; the others follow.
 BenchRow measured_row(const BenchCase& measured, at::Device device, const BenchClock& clock, const bench::MachineRates& rates,
                       const std::string& forced) {
-  BenchRow row{.measured = measured};
+  BenchRow row;
+  row.measured = measured;
   try {
     measure(row, device, clock, rates, forced);
   } catch (const c10::Error& error) {
