@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,7 +33,12 @@ struct ImageInfo {
   struct Level { std::int64_t width, height; };
   std::vector<Level> levels;            // [0] is full resolution; overviews follow, each smaller
   bool windowed = false;                // a window is read without decoding the whole file
+  // What is decoded at a time where windowed, in pixels of level 0; 0: not known.
+  std::int64_t block_width = 0, block_height = 0;
 };
+
+// Whether pixels of this image can be without data (ImageSource::read_valid).
+inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info.nodata.has_value(); }
 
 // Limits checked against the header, before anything is allocated.
 struct ImageLimits {
@@ -69,6 +75,22 @@ class ImageSource {
 
   // 255 where the image has data, 0 where alpha is 0 or every band equals nodata: [rect.height, rect.width, 1].
   virtual ImageU8 read_valid(Rect rect, int level = 0) = 0;
+
+  // read_rgb() of level 0 into memory that is there, rect.height rows of rect.width * 3 bytes.
+  virtual void read_rgb_into(Rect rect, std::uint8_t* rgb) { std::ranges::copy(read_rgb(rect).samples(), rgb); }
+
+  // All rows of level 0 from top to bottom, handed out as they are decoded: rgb [rows, width, 3] and valid
+  // [rows, width, 1], empty where all pixels have data. A file that only decodes as a whole is decoded once and not kept. take returns whether
+  // it wants more.
+  using RowTaker = std::function<bool(ImageU8 rgb, ImageU8 valid)>;
+  virtual void read_rows(const RowTaker& take) {
+    constexpr std::int64_t kRows = 512;
+    for (std::int64_t y = 0; y < info().height; y += kRows) {
+      const Rect rows{0, y, info().width, std::min(kRows, info().height - y)};
+      ImageU8 rgb = read_rgb(rows);
+      if (!take(std::move(rgb), may_lack_data(info()) ? read_valid(rows) : ImageU8())) return;
+    }
+  }
 };
 
 // Opens a file by content, not by extension (docs/formats.md). Error{kInput}: not an image of an allowed format, limits exceeded,

@@ -1,5 +1,6 @@
 #include "core/image/jpeg_codec.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csetjmp>
 #include <cstdio>
@@ -103,27 +104,59 @@ void cmyk_to_rgb(const std::uint8_t* cmyk, std::uint8_t* rgb, std::int64_t width
   }
 }
 
+// One file's rows, top to bottom: grey or RGB.
+class JpegRows {
+ public:
+  JpegRows(const std::filesystem::path& path, int shrink) : path_(path), file_(std::fopen(path.c_str(), "rbe")) {
+    require(shrink == 1 || shrink == 2 || shrink == 4 || shrink == 8, "a JPEG is shrunk by 1, 2, 4 or 8");
+    if (!file_) throw Error(ErrorKind::kInput, path.string() + ": " + std::strerror(errno));
+    if (!start(decoder_, file_.get(), static_cast<unsigned>(shrink))) fail();
+    if (cmyk()) inks_.resize(std::size_t{decoder_.codec.output_width} * 4);
+  }
+  std::int64_t width() const { return decoder_.codec.output_width; }
+  std::int64_t height() const { return decoder_.codec.output_height; }
+  int channels() const { return cmyk() ? 3 : decoder_.codec.output_components; }
+
+  void read(std::uint8_t* row) {
+    if (!read_row(decoder_, cmyk() ? inks_.data() : row)) fail();
+    if (cmyk()) cmyk_to_rgb(inks_.data(), row, width(), decoder_.codec.saw_Adobe_marker ? 0 : 255);
+  }
+  // After the last row: damage behind it.
+  void finish() {
+    if (!finish_reading(decoder_)) fail();
+  }
+
+ private:
+  bool cmyk() const { return decoder_.codec.num_components == 4; }
+  [[noreturn]] void fail() const {
+    throw Error(ErrorKind::kInput, path_.string() + ": truncated or damaged JPEG: " + first_line(decoder_.errors.message));
+  }
+
+  const std::filesystem::path path_;
+  const FilePtr file_;
+  Decoder decoder_;
+  std::vector<std::uint8_t> inks_;
+};
+
 }  // namespace
 
 ImageU8 decode_jpeg(const std::filesystem::path& path, int shrink) {
-  require(shrink == 1 || shrink == 2 || shrink == 4 || shrink == 8, "a JPEG is shrunk by 1, 2, 4 or 8");
-  const FilePtr file(std::fopen(path.c_str(), "rbe"));
-  if (!file) throw Error(ErrorKind::kInput, path.string() + ": " + std::strerror(errno));
-  Decoder decoder;
-  const auto fail = [&] {
-    throw Error(ErrorKind::kInput, path.string() + ": truncated or damaged JPEG: " + first_line(decoder.errors.message));
-  };
-  if (!start(decoder, file.get(), static_cast<unsigned>(shrink))) fail();
-  const auto& codec = decoder.codec;
-  const bool cmyk = codec.num_components == 4;
-  ImageU8 image(codec.output_width, codec.output_height, cmyk ? 3 : codec.output_components);
-  std::vector<std::uint8_t> inks(cmyk ? std::size_t{codec.output_width} * 4 : 0);
-  for (std::int64_t y = 0; y < image.height(); ++y) {
-    if (!read_row(decoder, cmyk ? inks.data() : image.row(y))) fail();
-    if (cmyk) cmyk_to_rgb(inks.data(), image.row(y), image.width(), codec.saw_Adobe_marker ? 0 : 255);
-  }
-  if (!finish_reading(decoder)) fail();
+  JpegRows rows(path, shrink);
+  ImageU8 image(rows.width(), rows.height(), rows.channels());
+  for (std::int64_t y = 0; y < image.height(); ++y) rows.read(image.row(y));
+  rows.finish();
   return image;
+}
+
+void decode_jpeg_rows(const std::filesystem::path& path, const std::function<bool(ImageU8 rows)>& take) {
+  constexpr std::int64_t kRowsAtOnce = 64;   // a multiple of what the codec finishes at a time
+  JpegRows rows(path, 1);
+  for (std::int64_t y = 0; y < rows.height(); y += kRowsAtOnce) {
+    ImageU8 part(rows.width(), std::min(kRowsAtOnce, rows.height() - y), rows.channels());
+    for (std::int64_t row = 0; row < part.height(); ++row) rows.read(part.row(row));
+    if (y + part.height() == rows.height()) rows.finish();
+    if (!take(std::move(part))) return;
+  }
 }
 
 struct JpegEncoder::State {

@@ -15,6 +15,9 @@ namespace fovea {
 // shrink: 1, 2, 4 or 8, of each side, rounded up; blocks are averaged before they are transformed, which is several times faster at 8.
 ImageU8 decode_jpeg(const std::filesystem::path& path, int shrink = 1);
 
+// The same by rows from top to bottom, as they are decoded: take gets the next [any height, W, 1 or 3] and returns whether it wants more.
+void decode_jpeg_rows(const std::filesystem::path& path, const std::function<bool(ImageU8 rows)>& take);
+
 // Encodes rows as they come, 4:2:0, in memory of a few rows. Errors: Error{kEnvironment} "TARGET: cannot write: ...".
 class JpegEncoder {
  public:

@@ -13,6 +13,7 @@ class OrientedSource final : public ImageSource {
     info_.georeference = orientation.apply(info_.georeference, info_.width, info_.height);
     if (orientation.axes == Orientation::Axes::kKept) return;
     std::swap(info_.width, info_.height);
+    std::swap(info_.block_width, info_.block_height);
     for (auto& level : info_.levels) std::swap(level.width, level.height);
   }
 

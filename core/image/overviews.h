@@ -9,7 +9,7 @@
 
 namespace fovea {
 
-enum class OverviewKind { kMajority, kAverage };   // how 2x2 samples of one level become one of the next
+enum class OverviewKind { kNone, kMajority, kAverage };   // how 2x2 samples of one level become one of the next; kNone: no levels
 
 // One channel, [ceil(h / 2), ceil(w / 2), 1]. Majority: among equals the upper left sample wins. Samples beyond the edge repeat it.
 ImageU8 halve(const ImageU8& samples, OverviewKind kind);

@@ -44,7 +44,7 @@ class ParallelDeflate {
   std::uint32_t adler_ = 1;                      // of everything handed on
 };
 
-// Half of the cores, up to eight: what else writes and computes wants some, too.
+// Threads that compress one file: half of the cores, up to eight; what else writes and computes wants some, too.
 unsigned usual_compressors();
 
 }  // namespace fovea

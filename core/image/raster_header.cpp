@@ -43,7 +43,8 @@ RasterSource::RasterSource(const std::filesystem::path& path, const FileHeader& 
   info_.windowed = !decodes_as_a_whole(header.driver);
   read_samples();
   read_levels();
-  check_decoded_bytes(limits);
+  if (info_.windowed) read_block_size();
+  else check_decoded_bytes(limits);
   info_.georeference = gdal::georeference_of(*dataset_);
 }
 
@@ -138,9 +139,8 @@ void RasterSource::read_levels() {
   }
 }
 
-// What one read must hold at least: the whole image where the format has no windows, else one block of every band.
+// What one read must hold at least where the format has no windows.
 void RasterSource::check_decoded_bytes(const ImageLimits& limits) const {
-  if (info_.windowed) return check_block_bytes();
   const double pixels = static_cast<double>(info_.width) * static_cast<double>(info_.height);
   const double channels = plan_.bands.size() == 1 && plan_.palette.empty() ? 1 : 3;
   const double bytes = pixels * (channels + (has_mask_ ? 1 : 0) + header_.jpeg_transform_bytes_per_pixel);
@@ -150,13 +150,14 @@ void RasterSource::check_decoded_bytes(const ImageLimits& limits) const {
 }
 
 // A tile may claim to be larger than its image. GDAL divides large strips itself.
-void RasterSource::check_block_bytes() const {
+void RasterSource::read_block_size() {
   int width = 0, height = 0;
   dataset_->GetRasterBand(1)->GetBlockSize(&width, &height);
   const double bytes = static_cast<double>(width) * height * dataset_->GetRasterCount() * info_.bits / 8;
   if (bytes > kMaxBlockBytes) {
     fail("tiles of " + describe_size(width, height) + ", at most " + in_gib(kMaxBlockBytes) + " in one piece");
   }
+  info_.block_width = width, info_.block_height = height;
 }
 
 }  // namespace fovea

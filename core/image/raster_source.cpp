@@ -220,24 +220,43 @@ void RasterSource::find_significant_bits() {
   plan_.significant_bits = bits;
 }
 
-void RasterSource::decode_whole() {
-  if (!decoded_.empty()) return;
-  const Rect whole{0, 0, info_.width, info_.height};
+void RasterSource::read_rows(const RowTaker& take) {
+  if (info_.windowed || !decoded_.empty()) return ImageSource::read_rows(take);
+  decode_rows([&](ImageU8 part, ImageU8 valid) { return take(repeat_grey(std::move(part)), std::move(valid)); });
+}
+
+// Of a file that only decodes as a whole. take: as that of read_rows(), but grey is not repeated.
+void RasterSource::decode_rows(const RowTaker& take) {
   if (header_.jpeg_components > 0) {
-    decoded_ = decode_jpeg(path_);
-    if (decoded_.width() != info_.width || decoded_.height() != info_.height) fail("the file changed while it was read");
+    std::int64_t height = 0;
+    decode_jpeg_rows(path_, [&](ImageU8 part) {
+      height += part.height();
+      if (part.width() != info_.width || height > info_.height) fail("the file changed while it was read");
+      return take(std::move(part), ImageU8());
+    });
     return;
   }
   // Few rows at a time, so that GDAL's cache still holds the alpha of the rows whose colours were read: one pass over the file.
-  ImageU8 pixels, valid;
-  if (has_mask_) valid = ImageU8(whole.width, whole.height, 1);
-  for (std::int64_t y = 0; y < whole.height; y += kDecodeRows) {
-    const Rect rows{0, y, whole.width, std::min(kDecodeRows, whole.height - y)};
-    const ImageU8 part = colours(rows, 0);
-    if (pixels.empty()) pixels = ImageU8(whole.width, whole.height, part.channels());
-    std::ranges::copy(part.samples(), pixels.row(y));
-    if (has_mask_) std::ranges::copy(valid_samples(rows, 0).samples(), valid.row(y));
+  for (std::int64_t y = 0; y < info_.height; y += kDecodeRows) {
+    const Rect rows{0, y, info_.width, std::min(kDecodeRows, info_.height - y)};
+    ImageU8 part = colours(rows, 0);
+    if (!take(std::move(part), has_mask_ ? valid_samples(rows, 0) : ImageU8())) return;
   }
+}
+
+void RasterSource::decode_whole() {
+  if (!decoded_.empty()) return;
+  ImageU8 pixels, valid;
+  std::int64_t y = 0;
+  decode_rows([&](ImageU8 part, ImageU8 part_valid) {
+    if (pixels.empty()) pixels = ImageU8(info_.width, info_.height, part.channels());
+    std::ranges::copy(part.samples(), pixels.row(y));
+    if (valid.empty() && !part_valid.empty()) valid = ImageU8(info_.width, info_.height, 1);
+    if (!valid.empty()) std::ranges::copy(part_valid.samples(), valid.row(y));
+    y += part.height();
+    return true;
+  });
+  if (y != info_.height) fail("the file changed while it was read");
   decoded_ = std::move(pixels), decoded_valid_ = std::move(valid);
   if (info_.bits == 8) dataset_.reset();        // its blocks leave GDAL's cache; 16 bits may be asked for in either form
 }

@@ -26,6 +26,7 @@ class RasterSource final : public ImageSource {
   ImageU16 read_rgb16(Rect rect, int level) override;
   int white_level() override;
   ImageU8 read_valid(Rect rect, int level) override;
+  void read_rows(const RowTaker& take) override;
 
   // The first band as stored, [height, width, 1]. Error{kInput} unless it is the only one and has 8 bits: for index masks.
   ImageU8 read_indices();
@@ -38,7 +39,7 @@ class RasterSource final : public ImageSource {
   void read_levels();
   void read_palette(GDALRasterBand& band);
   void check_decoded_bytes(const ImageLimits& limits) const;
-  void check_block_bytes() const;
+  void read_block_size();
 
   ImageU8 colours(Rect rect, int level);      // [h, w, 1 or 3], 8 bits
   ImageU8 valid_samples(Rect rect, int level);
@@ -46,6 +47,7 @@ class RasterSource final : public ImageSource {
   BasicImage<Sample> stored(Rect rect, int level);
   ImageU8 to_8_bits(const ImageU16& samples) const;
   void find_significant_bits();
+  void decode_rows(const RowTaker& take);
   void decode_whole();
   void decode_whole16();
   bool kept() const;

@@ -12,7 +12,7 @@ class TiledRgbWriter final : public RgbWriter {
                .height = options.height,
                .bands = 3,
                .georeference = options.georeference,
-               .overviews = OverviewKind::kAverage}) {}
+               .overviews = options.overviews ? OverviewKind::kAverage : OverviewKind::kNone}) {}
 
   void append(const ImageU8& rgb) override { tiff_.append(rgb); }
   void finish() override { tiff_.finish(); }

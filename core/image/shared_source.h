@@ -29,6 +29,10 @@ class SharedSource final : public ImageSource {
     const std::scoped_lock lock(mutex_);
     return source_->read_valid(rect, level);
   }
+  void read_rgb_into(Rect rect, std::uint8_t* rgb) override {
+    const std::scoped_lock lock(mutex_);
+    source_->read_rgb_into(rect, rgb);
+  }
 
  private:
   std::unique_ptr<ImageSource> source_;

@@ -7,13 +7,11 @@
 
 #include "core/base/files.h"
 #include "core/image/gdal_support.h"
+#include "core/image/parallel_deflate.h"
 #include "core/image/write_error.h"
 
 namespace fovea {
 namespace {
-
-// For compression; more would take cores from the network.
-constexpr const char* kThreads = "4";
 
 // Rows of tiles of several bands are held at once: smaller tiles keep that in bounds.
 std::int64_t tile_side(const TiledTiffOptions& options) { return options.bands == 1 ? 512 : 256; }
@@ -45,7 +43,7 @@ struct TiledTiff::State {
     creation.SetNameValue("BLOCKYSIZE", std::to_string(tile).c_str());
     creation.SetNameValue("COMPRESS", "DEFLATE");
     creation.SetNameValue("BIGTIFF", "YES");
-    creation.SetNameValue("NUM_THREADS", kThreads);
+    creation.SetNameValue("NUM_THREADS", std::to_string(usual_compressors()).c_str());
     creation.SetNameValue("INTERLEAVE", "BAND");   // a reader that wants one class decodes one
     GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
     dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), options.bands,
@@ -149,7 +147,7 @@ void TiledTiff::finish() {
   State& state = *state_;
   state.flush_tiles();
   require(state.rows_written == state.options.height, "the TIFF lacks rows");
-  state.add_overviews();
+  if (state.options.overviews != OverviewKind::kNone) state.add_overviews();
   {
     const gdal::ErrorScope errors;
     state.dataset.reset();   // the last bytes are written here

@@ -75,8 +75,9 @@ struct RgbTiffWriterOptions {
   std::filesystem::path path;
   std::int64_t width = 0, height = 0;
   GeoReference georeference = {};
+  bool overviews = true;
 };
-// Tiled, compressed BigTIFF with overviews, of any size.
+// Tiled, compressed BigTIFF of any size.
 std::unique_ptr<RgbWriter> create_rgb_tiff_writer(const RgbTiffWriterOptions& options);
 std::unique_ptr<RgbWriter> create_rgb_png_writer(const std::filesystem::path& path, std::int64_t width, std::int64_t height);
 

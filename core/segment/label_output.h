@@ -7,16 +7,14 @@
 
 namespace fovea {
 
-// Whether pixels of this image can be without data: they keep that state in the class map (ignore_index) whatever the model says, as
-// a reader of maps expects. Their shares are counted apart.
-inline bool may_lack_data(const ImageInfo& info) { return info.has_alpha || info.nodata.has_value(); }
-
 struct LabelCounts {
   std::int64_t width = 0, height = 0;        // pixels
   std::vector<std::int64_t> class_pixels;    // [classes]
   std::int64_t nodata_pixels = 0;            // the rest of width * height
 };
 
+// Pixels that may_lack_data keep that state in the class map (ignore_index) whatever the model says, as a reader of maps expects. Their
+// shares are counted apart.
 class LabelOutput final : public LabelSink {
  public:
   // source and sink must outlive the object.
@@ -28,6 +26,7 @@ class LabelOutput final : public LabelSink {
 
  private:
   void restore_missing(LabelRows& rows);
+  void count(const ImageU8& classes);
 
   ImageSource& source_;
   LabelSink& sink_;
