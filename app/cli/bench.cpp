@@ -39,6 +39,11 @@ SegmentBenchSource source_of(const std::string& name) {
   return name == "jpeg" ? SegmentBenchSource::kJpeg : SegmentBenchSource::kMemory;
 }
 
+SmallImages small_images_of(const std::string& name) {
+  if (name == "alone") return SmallImages::kAlone;
+  return name == "together" ? SmallImages::kTogether : SmallImages::kAuto;
+}
+
 // The folder for files: the one named, which keeps them, or a new one that goes with this object.
 class WorkFolder {
  public:
@@ -67,6 +72,8 @@ int bench_segment(const BenchRequest& request, const std::stop_token& stop) {
   SegmentBenchOptions options;
   options.folder = folder.path();
   options.repeats = wanted.repeats;
+  options.images = wanted.images;
+  options.segment.small_images = small_images_of(wanted.small);
   options.profile_entries = wanted.profile;
   options.format = request.json ? SegmentBenchOptions::Format::kJson : SegmentBenchOptions::Format::kTable;
   options.segment.max_memory_bytes = static_cast<std::int64_t>(wanted.max_memory);

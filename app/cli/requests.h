@@ -117,7 +117,8 @@ struct BenchRequest {
     std::vector<std::string> sizes{"1", "16", "100"};   // megapixels of a square, or WIDTHxHEIGHT
     std::vector<std::string> sources{"memory"};         // memory, tiff, jpeg
     std::vector<std::string> contexts{"image", "tiles"};
-    int repeats = 1, profile = 0;
+    int repeats = 1, profile = 0, images = 1;
+    std::string small = "auto";                         // auto, alone, together
     std::uint64_t max_memory = 0, band_memory = 0;      // bytes; 0: what there is
     std::string folder;                                 // of files; empty: the system's for temporary files
   } segment;

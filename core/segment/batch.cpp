@@ -5,9 +5,12 @@
 
 #include "core/base/memory_shortage.h"
 #include "core/segment/batch_report.h"
+#include "core/segment/device_work.h"
+#include "core/segment/image_groups.h"
 #include "core/segment/image_opener.h"
 #include "core/segment/less_memory.h"
 #include "core/segment/output_thread.h"
+#include "core/segment/small_images.h"
 
 namespace fovea {
 namespace {
@@ -17,6 +20,10 @@ using Clock = std::chrono::steady_clock;
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 constexpr std::int64_t kWaitingPixelBytes = 384 * kMiB;   // of images decoded before their turn
 constexpr std::int64_t kWaitingLabelBytes = 192 * kMiB;
+constexpr std::int64_t kWaitingGroupBytes = 192 * kMiB;   // of small images that wait for others of their size
+
+// Images written at a time: a quarter of the cores, up to four.
+std::int64_t usual_writers() { return std::clamp<std::int64_t>(std::thread::hardware_concurrency() / 4, 1, 4); }
 
 // Queues take a small share of a limit that a person gave: the memory plan leaves a tenth free.
 std::int64_t within(std::int64_t max_memory_bytes, std::int64_t share, std::int64_t bytes) {
@@ -60,7 +67,12 @@ class Batch {
         report_(report),
         count_(static_cast<std::int64_t>(options.files.size())),
         opener_(options, model.config(), within(options.segment.max_memory_bytes, 16, kWaitingPixelBytes)),
-        writer_(within(options.segment.max_memory_bytes, 32, kWaitingLabelBytes), [this](ImageJob& job) { note_in_journal(job); }) {}
+        groups_(opener_, model, options.segment, within(options.segment.max_memory_bytes, 32, kWaitingGroupBytes)) {
+    const std::int64_t queued_bytes = within(options.segment.max_memory_bytes, 32, kWaitingLabelBytes) / usual_writers();
+    for (std::int64_t i = 0; i < usual_writers(); ++i) {
+      writers_.push_back(std::make_unique<OutputThread>(queued_bytes, [this](ImageJob& job) { note_in_journal(job); }));
+    }
+  }
 
   void run(const std::stop_token& stop) {
     report_.left = count_;
@@ -68,7 +80,7 @@ class Batch {
       work(stop);
     } catch (...) {
       // What the model is through with is still written and reported. If that fails too, the first error tells more.
-      writer_.drain();
+      drain();
       try {
         collect();
       } catch (...) {
@@ -81,14 +93,21 @@ class Batch {
   void work(const std::stop_token& stop) {
     while (!gave_up()) {
       throw_if_stopped(stop);
-      const std::optional<OpenedImage> image = opener_.next();
-      if (!image) break;
-      take(*image, stop);
+      ImageGroup group = groups_.next();
+      if (group.images.empty()) break;
+      if (group.batch.images > 1) take_together(group, stop);
+      else take(group.images.front(), stop);
       collect();
     }
-    writer_.drain();
+    drain();
     collect();
   }
+
+  void drain() {
+    for (const auto& writer : writers_) writer->drain();
+  }
+  // One thread writes all of an image; neighbours go to different threads.
+  OutputThread& writer_of(const OpenedImage& image) { return *writers_[static_cast<std::size_t>(image.index) % writers_.size()]; }
 
   bool gave_up() const {
     const auto failures = static_cast<std::int64_t>(report_.failures.size());
@@ -105,25 +124,93 @@ class Batch {
       return observer_.image_kept(input, image.index, count_);
     }
     observer_.image_started(input, image.index, count_);
+    take_started(image, stop);
+  }
+
+  void take_started(const OpenedImage& image, const std::stop_token& stop) {
     try {
       if (image.failure) std::rethrow_exception(image.failure);
       const auto job = label(image, stop);
-      writer_.finish(job);
+      writer_of(image).finish(job);
     } catch (...) {
-      failed(input);
+      failed(image.subject.image);
     }
+  }
+
+  // Small images in one pass of the model; alone where the device has no memory for that.
+  void take_together(ImageGroup& group, const std::stop_token& stop) {
+    const auto start = Clock::now();
+    std::vector<OpenedImage> images;
+    std::vector<ImageU8> pixels;
+    for (OpenedImage& image : group.images) {
+      observer_.image_started(image.subject.image, image.index, count_);
+      try {
+        const ImageInfo& info = image.for_model->info();
+        pixels.push_back(image.for_model->read_rgb({0, 0, info.width, info.height}));
+        images.push_back(std::move(image));
+      } catch (...) {
+        failed(image.subject.image);
+      }
+    }
+    if (images.empty()) return;
+    const double read_seconds = seconds_since(start);
+    StageSeconds stages;
+    std::vector<LabelRows> labels;
+    try {
+      labels = label_together(pixels, group.batch, model_, wanted_probabilities(), stages);
+    } catch (...) {
+      const auto shortage = memory_shortage();
+      if (!shortage) {
+        for (const OpenedImage& image : images) failed(image.subject.image);
+        return;
+      }
+      observer_.notice(images.front().subject.image.string() + ": " + shortage->text + "; trying one image after the other");
+    }
+    if (labels.empty()) {
+      release_device_memory(model_.device());
+      for (const OpenedImage& image : images) take_started(image, stop);
+      return;
+    }
+    stages["read_wait"] = read_seconds;
+    for (auto& [stage, seconds] : stages) seconds /= static_cast<double>(images.size());
+    for (std::size_t i = 0; i < images.size(); ++i) hand_to_writer(images[i], std::move(labels[i]), stages);
+  }
+
+  // stages: this image's share of what its pass took.
+  void hand_to_writer(const OpenedImage& image, LabelRows labels, StageSeconds stages) {
+    try {
+      const auto job = std::make_shared<ImageJob>(image, options_.outputs, model_.config());
+      const auto start = Clock::now();
+      OutputThread& writer = writer_of(image);
+      writer.append(job, std::move(labels));
+      stages["write_wait"] = seconds_since(start);
+      job->record().stage_seconds = stages;
+      job->record().seconds = image.open_seconds + image.decode_seconds();
+      for (const auto& [stage, seconds] : stages) job->record().seconds += seconds;
+      for (const char* stage : {"tokens", "encoder", "decoder", "labels"}) report_.pipeline.model += stages.at(stage);
+      writer.finish(job);
+      const std::int64_t pixels = job->image().for_model->info().width * job->image().for_model->info().height;
+      observer_.report("segment", pixels, pixels);
+    } catch (...) {
+      failed(image.subject.image);
+    }
+  }
+
+  Probabilities wanted_probabilities() const {
+    const auto& kinds = options_.outputs.kinds;
+    return std::ranges::count(kinds, OutputKind::kProbabilities) > 0 ? Probabilities::kEveryClass : Probabilities::kNone;
   }
 
   // The job with all its rows on their way to the files.
   std::shared_ptr<ImageJob> label(const OpenedImage& image, const std::stop_token& stop) {
     const auto start = Clock::now();
+    const double seconds_before = image.open_seconds + image.decode_seconds();
     SegmentOptions wanted = options_.segment;
-    const auto& kinds = options_.outputs.kinds;
-    if (std::count(kinds.begin(), kinds.end(), OutputKind::kProbabilities) > 0) wanted.probabilities = Probabilities::kEveryClass;
+    wanted.probabilities = wanted_probabilities();
     std::shared_ptr<ImageJob> job;
     const auto attempt = [&](const SegmentOptions& options) {
       job = std::make_shared<ImageJob>(image, options_.outputs, model_.config());
-      JobSink sink(writer_, job);
+      JobSink sink(writer_of(image), job);
       return segment_image(*image.for_model, model_, options, sink, observer_, stop);
     };
     const auto notice = [&](const std::string& message) { observer_.notice(image.subject.image.string() + ": " + message); };
@@ -131,7 +218,7 @@ class Batch {
     job->record().stage_seconds = stages;
     const double seconds = seconds_since(start);
     report_.pipeline.model += seconds - stages.at("read_wait") - stages.at("write_wait");
-    job->record().seconds = seconds + image.open_seconds + image.decode_seconds;
+    job->record().seconds = seconds_before + seconds;
     return job;
   }
 
@@ -145,16 +232,19 @@ class Batch {
   // Reports what the writing thread is through with. Throws what concerns the whole run, after the others were reported.
   void collect() {
     std::exception_ptr whole_run;
-    for (FinishedJob& finished : writer_.take_finished()) {
-      try {
-        report(finished);
-      } catch (...) {
-        whole_run = std::current_exception();
+    report_.pipeline.writing = 0;
+    for (const auto& writer : writers_) {
+      report_.pipeline.writing += writer->busy_seconds();
+      for (FinishedJob& finished : writer->take_finished()) {
+        try {
+          report(finished);
+        } catch (...) {
+          whole_run = std::current_exception();
+        }
       }
     }
     report_.seconds = seconds_since(start_);
     report_.pipeline.opening = opener_.busy_seconds();
-    report_.pipeline.writing = writer_.busy_seconds();
     if (whole_run) std::rethrow_exception(whole_run);
   }
 
@@ -184,7 +274,8 @@ class Batch {
   const std::int64_t count_;
   const Clock::time_point start_ = Clock::now();
   ImageOpener opener_;
-  OutputThread writer_;
+  ImageGroups groups_;
+  std::vector<std::unique_ptr<OutputThread>> writers_;
 };
 
 }  // namespace

@@ -11,7 +11,7 @@
 
 namespace fovea {
 
-// One producer, one consumer. Each item has a weight (1, or its bytes); there is room while the weights do not exceed the capacity, and
+// Producers, one consumer. Each item has a weight (1, or its bytes); there is room while the weights do not exceed the capacity, and
 // always for one item. Whoever waits is charged for it: a full queue means that the consumer is the slower of the two.
 template <class T>
 class BoundedQueue {

@@ -28,7 +28,7 @@ void ImageJob::finish() {
   clock.charge("finish");
   record_.counts = output_.counts();
   record_.stage_seconds["open"] = image_.open_seconds;
-  record_.stage_seconds["decode"] = image_.decode_seconds;
+  record_.stage_seconds["decode"] = image_.decode_seconds();
   record_.stage_seconds["write"] = write_seconds_;
   record_.stage_seconds["finish"] = clock.seconds().at("finish");
 }

@@ -9,6 +9,7 @@
 #include "core/segment/label_scaler.h"
 #include "core/segment/outputs.h"
 #include "core/segment/stage_clock.h"
+#include "core/segment/streamed_image.h"
 
 namespace fovea {
 
@@ -21,7 +22,9 @@ struct OpenedImage {
   std::exception_ptr failure;               // why it cannot be used
   std::shared_ptr<ImageSource> source;      // as the person wants it segmented: allows reads from several threads
   std::shared_ptr<ImageSource> for_model;   // the same at the size that the model should see; often the same object
-  double open_seconds = 0, decode_seconds = 0;
+  std::shared_ptr<StreamedImage> streamed;  // behind source where all pixels are decoded once and kept; nullptr: by windows
+  double open_seconds = 0;
+  double decode_seconds() const { return streamed ? streamed->decode_seconds() : 0; }   // so far
 };
 
 // Fed by one thread at a time. Destroyed before finish(), it leaves nothing behind.

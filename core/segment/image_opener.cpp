@@ -2,45 +2,16 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 
 #include "core/image/image_views.h"
 #include "core/image/pixel_size.h"
 #include "core/image/shared_source.h"
-#include "core/segment/label_output.h"
-#include "core/segment/whole_reader.h"
+#include "core/segment/parallel_source.h"
 
 namespace fovea {
 namespace {
 
-constexpr std::int64_t kImagesWaiting = 16;           // at most, however small: more would only take memory
-
-// An image whose pixels were read before they were asked for.
-class ReadImage final : public ImageSource {
- public:
-  // open: the same image once more.
-  ReadImage(ImageSource& source, const OpenSource& open)
-      : info_(source.info()), rgb_(read_whole(source, open, usual_readers())),
-        valid_(may_lack_data(info_) ? source.read_valid({0, 0, info_.width, info_.height}) : ImageU8()) {}
-  const ImageInfo& info() const override { return info_; }
-  ImageU8 read_rgb(Rect rect, int) override { return cut(rgb_, rect); }
-  ImageU8 read_valid(Rect rect, int) override {
-    if (!valid_.empty()) return cut(valid_, rect);
-    ImageU8 all(rect.width, rect.height, 1);
-    std::memset(all.samples().data(), 255, all.samples().size());
-    return all;
-  }
-
- private:
-  static ImageU8 cut(const ImageU8& image, const Rect& rect) {
-    ImageU8 part(rect.width, rect.height, image.channels());
-    const auto row_bytes = static_cast<std::size_t>(rect.width * image.channels());
-    for (std::int64_t y = 0; y < rect.height; ++y) std::memcpy(part.row(y), image.row(rect.y + y) + rect.x * image.channels(), row_bytes);
-    return part;
-  }
-  const ImageInfo info_;
-  const ImageU8 rgb_, valid_;
-};
+constexpr std::int64_t kImagesWaiting = 64;           // at most, however small: more would only take memory
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -53,11 +24,18 @@ ImageOpener::ImageOpener(const BatchOptions& options, const ModelConfig& model, 
       model_(model),
       waiting_bytes_(waiting_bytes),
       least_weight_(waiting_bytes / kImagesWaiting),
-      queue_(waiting_bytes),
-      thread_([this](const std::stop_token& stop) { open_all(stop); }) {}
+      queue_(waiting_bytes) {
+  const std::size_t threads = std::min<std::size_t>(usual_readers(), std::max<std::size_t>(options.files.size(), 1));
+  for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this](const std::stop_token& stop) { open_next_images(stop); });
+}
 
 ImageOpener::~ImageOpener() {
-  thread_.request_stop();
+  for (std::jthread& thread : threads_) thread.request_stop();
+  {
+    const std::scoped_lock lock(mutex_);
+    closed_ = true;
+    turn_changed_.notify_all();
+  }
   queue_.close();
 }
 
@@ -67,23 +45,61 @@ std::optional<OpenedImage> ImageOpener::next() {
   return image;
 }
 
-void ImageOpener::open_all(const std::stop_token& stop) {
-  try {
-    for (std::size_t i = 0; i < options_.files.size() && !stop.stop_requested(); ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      OpenedImage image = open(i);
-      busy_seconds_ = busy_seconds_ + seconds_since(start);
-      const std::int64_t weight = weight_of(image);
-      if (!queue_.push(std::move(image), weight)) break;
+// An image is handed over before it is decoded: the model begins with the rows that are there.
+void ImageOpener::open_next_images(const std::stop_token& stop) {
+  std::size_t index = 0;
+  while (!stop.stop_requested() && (index = next_index_++) < options_.files.size()) {
+    const auto start = std::chrono::steady_clock::now();
+    std::shared_ptr<StreamedImage> decode_now;
+    try {
+      OpenedImage image = open(index);
+      busy_seconds_ += seconds_since(start);
+      if (!image.failure && image.streamed && decodes_ahead(image.streamed->info())) decode_now = image.streamed;
+      if (!hand_over(index, std::move(image))) return;
+    } catch (...) {
+      return give_up(index);
     }
-  } catch (...) {
-    failure_ = std::current_exception();
+    if (!decode_now) continue;
+    decode_now->decode(stop);
+    busy_seconds_ += decode_now->decode_seconds();
   }
+  const std::scoped_lock lock(mutex_);
+  if (turn_ == options_.files.size()) queue_.close();
+}
+
+bool ImageOpener::wait_for_turn(std::size_t index) {
+  std::unique_lock lock(mutex_);
+  turn_changed_.wait(lock, [&] { return closed_ || turn_ == index; });
+  return !closed_;
+}
+
+// False: nobody wants more.
+bool ImageOpener::hand_over(std::size_t index, OpenedImage image) {
+  if (!wait_for_turn(index)) return false;
+  const std::int64_t weight = weight_of(image);
+  const bool taken = queue_.push(std::move(image), weight);
+  const std::scoped_lock lock(mutex_);
+  ++turn_;
+  closed_ = closed_ || !taken;
+  turn_changed_.notify_all();
+  return taken;
+}
+
+// Called while the exception that ends the run is handled: images before this one are still handed over.
+void ImageOpener::give_up(std::size_t index) {
+  const std::exception_ptr failure = std::current_exception();
+  if (!wait_for_turn(index)) return;
+  const std::scoped_lock lock(mutex_);
+  failure_ = failure;
+  closed_ = true;
+  turn_changed_.notify_all();
   queue_.close();
 }
 
 OpenedImage ImageOpener::open(std::size_t index) const {
-  OpenedImage image{.index = static_cast<std::int64_t>(index), .subject = {options_.files[index], options_.folder / options_.names[index]}};
+  OpenedImage image;
+  image.index = static_cast<std::int64_t>(index);
+  image.subject = {options_.files[index], options_.folder / options_.names[index]};
   try {
     image.key = journal_key(image.subject.image, options_.model_hash, options_.options_hash);
     if (options_.journal != nullptr && options_.resume == Resume::kResume) image.kept = options_.journal->verified(image.key);
@@ -98,21 +114,16 @@ OpenedImage ImageOpener::open(std::size_t index) const {
 }
 
 void ImageOpener::prepare(OpenedImage& image) const {
-  auto start = std::chrono::steady_clock::now();
-  const OpenSource open = [&] {
-    std::unique_ptr<ImageSource> source = options_.open(image.subject.image);
-    return options_.window ? window_of(std::move(source), *options_.window) : std::move(source);
-  };
-  std::unique_ptr<ImageSource> file = open();
-  image.open_seconds = seconds_since(start);
-  start = std::chrono::steady_clock::now();
-  const ImageInfo& info = file->info();
-  if (decodes_ahead(info)) {
-    if (info.windowed) file = std::make_unique<ReadImage>(*file, open);
-    else file->read_rgb({0, 0, 1, 1});   // the first read decodes all of it
+  const auto start = std::chrono::steady_clock::now();
+  const OpenSource open = [path = image.subject.image, &options = options_] { return options.open(path); };
+  std::unique_ptr<ImageSource> file = read_in_parallel(open, usual_readers());
+  if (options_.window) file = window_of(std::move(file), *options_.window);
+  if (const ImageInfo& info = file->info(); !info.windowed || decodes_ahead(info)) {
+    image.source = image.streamed = std::make_shared<StreamedImage>(std::move(file));
+  } else {
+    image.source = std::make_shared<SharedSource>(std::move(file));
   }
-  image.decode_seconds = seconds_since(start);
-  image.source = std::make_shared<SharedSource>(std::move(file));
+  image.open_seconds = seconds_since(start);
   image.for_model = image.source;
   const ImageInfo& whole = image.source->info();
   const PixelExtent seen = model_extent(whole, model_, options_.scale, pixel_size_metres(whole));

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 // Band memory beyond which taller bands no longer gain speed: by then the halo is a small part of them and the products are large.
 constexpr std::int64_t kEnoughForHostBands = 1024 * kMiB, kEnoughForDeviceBands = 8192 * kMiB;
-constexpr std::int64_t kEnoughForHostTokens = 256 * kMiB, kEnoughForDeviceTokens = 1024 * kMiB;   // of pixels becoming tokens
+constexpr std::int64_t kEnoughForHostTokens = 256 * kMiB, kEnoughForDeviceTokens = 256 * kMiB;   // of pixels becoming tokens
 constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of two that wait and of one that is being read (read_ahead.h)
 constexpr std::int64_t kWorkspaceBytes = 64 * kMiB;   // of libraries and their threads, from the first step on
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
@@ -149,9 +149,19 @@ std::int64_t resident_memory() {
 
 std::string MemoryPlan::text() const {
   return "stream " + size_text(stream_bytes) + (stream_home == MemoryHome::kDevice ? " on the device" : " in host memory") +
+         (keep_pixels ? " with the pixels" : "") +
          (stream_element_bytes == 2 ? " (16 bits)" : " (32 bits)") + ", bands of " + std::to_string(encoder_rows) + " and " +
          std::to_string(decoder_rows) + " token rows (" + size_text(band_bytes) + "), image " + size_text(image_bytes) + "; host " +
          size_text(host_bytes) + ", device " + size_text(device_bytes);
+}
+
+std::int64_t small_image_bytes(const ImageInfo& image, const ModelConfig& model, std::int64_t element_bytes) {
+  const std::int64_t patch = model.encoder.patch, rows = divide_up(image.height, patch), columns = divide_up(image.width, patch);
+  const auto taps = static_cast<std::int64_t>(model.decoder->layers.size());
+  // Beside what a band holds: the stream, the features of all taps, their sum; hidden values of the MLP of all tokens at once.
+  const std::int64_t token = ((1 + taps) * model.encoder.width + model.decoder->width + 3 * model.encoder.width + model.encoder.mlp_width) * element_bytes;
+  const BandCost band = encoder_cost(model.encoder, columns, element_bytes, 0) + decoder_cost(model, columns, element_bytes);
+  return static_cast<std::int64_t>(band.per_row * static_cast<double>(rows)) + rows * columns * token;
 }
 
 std::int64_t enough_band_memory(MemoryHome bands_home) {
@@ -168,12 +178,15 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
   MemoryPlan plan;
   plan.image_bytes = image.windowed ? 0 : image.width * image.height * 3;
   std::int64_t least_host = std::numeric_limits<std::int64_t>::max();
-  const auto attempt = [&](MemoryHome home, std::int64_t stream_element_bytes) {
+  enum class Pixels { kReadAgain, kKept };
+  const auto attempt = [&](MemoryHome home, std::int64_t stream_element_bytes, Pixels pixels = Pixels::kReadAgain) {
     plan.stream_home = home;
+    plan.keep_pixels = pixels == Pixels::kKept;
     plan.stream_element_bytes = stream_element_bytes;
     plan.stream_bytes = cost.stream_elements * stream_element_bytes;
     plan.device_bytes = home == MemoryHome::kDevice ? plan.stream_bytes : 0;
     plan.host_bytes = kWorkspaceBytes + plan.image_bytes + plan.stream_bytes - plan.device_bytes;
+    if (plan.keep_pixels) plan.device_bytes += image.width * image.height * 3;
     const std::int64_t host_left = host - plan.host_bytes;
     const std::int64_t band_room = on_device ? device - plan.device_bytes : host_left;
     fit_bands(plan, cost, {.bands_home = bands_home, .bands = band_room, .enough = enough,
@@ -181,6 +194,7 @@ MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, co
     least_host = std::min(least_host, plan.host_bytes);
     return plan.host_bytes <= host && plan.device_bytes <= device;
   };
+  if (on_device && attempt(MemoryHome::kDevice, request.element_bytes, Pixels::kKept)) return plan;
   if (on_device && attempt(MemoryHome::kDevice, request.element_bytes)) return plan;
   if (attempt(MemoryHome::kHost, request.element_bytes)) return plan;
   if (request.element_bytes > 2 && attempt(MemoryHome::kHost, 2)) return plan;

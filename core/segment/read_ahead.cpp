@@ -2,10 +2,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
-#include <memory>
-
-#include "core/segment/label_output.h"
 
 namespace fovea {
 namespace {
@@ -55,12 +51,10 @@ void ReadAhead::read_all(const std::stop_token& stop) {
 // [1, height, width, 3]
 torch::Tensor ReadAhead::read(const Rect& window) {
   if (empty_ == EmptyWindows::kSkip && !has_data(source_, window)) return {};
-  auto rgb = std::make_shared<ImageU8>(source_.read_rgb(window));
-  const std::vector<std::int64_t> shape{1, window.height, window.width, 3};
-  if (compute_.is_cpu()) return torch::from_blob(rgb->samples().data(), shape, [rgb](void*) {}, torch::kUInt8);
-  torch::Tensor pinned = torch::empty(shape, torch::TensorOptions(torch::kUInt8).pinned_memory(true));
-  std::memcpy(pinned.mutable_data_ptr<std::uint8_t>(), rgb->samples().data(), rgb->samples().size());
-  return pinned;
+  const auto place = torch::TensorOptions(torch::kUInt8).pinned_memory(!compute_.is_cpu());
+  torch::Tensor pixels = torch::empty({1, window.height, window.width, 3}, place);
+  source_.read_rgb_into(window, pixels.mutable_data_ptr<std::uint8_t>());
+  return pixels;
 }
 
 }  // namespace fovea

@@ -23,6 +23,7 @@ MemoryAvailable available_memory(const SegmentOptions& options, torch::Device de
 WholeImageBands bands_of(const MemoryPlan& plan, const SegmentationModel& model) {
   WholeImageBands bands{.token_rows = plan.token_rows, .encoder_rows = plan.encoder_rows, .decoder_rows = plan.decoder_rows};
   if (plan.stream_home == MemoryHome::kDevice) bands.stream_home = model.device();
+  bands.keep_pixels = plan.keep_pixels;
   if (plan.stream_element_bytes < static_cast<std::int64_t>(c10::elementSize(model.dtype()))) bands.stream_dtype = torch::kBFloat16;
   return bands;
 }

@@ -24,9 +24,17 @@ enum class SegmentContext {
 
 enum class Probabilities { kNone, kEveryClass };
 
+// Whether small images of a list go through the model together (small_images.h).
+enum class SmallImages {
+  kAuto,       // where that is faster: on a GPU, with kImage
+  kAlone,
+  kTogether,   // on the CPU, too
+};
+
 struct SegmentOptions {
   SegmentContext context = SegmentContext::kAuto;
   Probabilities probabilities = Probabilities::kNone;
+  SmallImages small_images = SmallImages::kAuto;
   std::int64_t tile_pixels = 1024;      // a side, at most; rounded down to the model's patch
   std::int64_t overlap_pixels = 256;    // of neighbouring tiles; rounded to the model's patch, at most a quarter of a tile
   std::int64_t max_memory_bytes = 0;    // of this process in host memory, kImage; 0: what the machine has

@@ -1,6 +1,7 @@
 #include "core/segment/whole_image.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "core/segment/device_work.h"
 #include "core/segment/label_tensors.h"
@@ -52,10 +53,12 @@ StageSeconds infer_whole_image(ImageSource& source, SegmentationModel& model, co
   const ImageInfo& image = source.info();
   const std::int64_t patch = model.config().encoder.patch;
   const auto steps = decoder_steps(encoder.rows(), bands.decoder_rows, decoder);
-  ReadAhead reader(source, decoder_windows(image, patch, steps), model.device());
+  std::optional<ReadAhead> reader;
+  if (!bands.keep_pixels) reader.emplace(source, decoder_windows(image, patch, steps), model.device());
   for (const DecoderStep& step : steps) {
     throw_if_stopped(stop);
-    const auto pixels = model.preprocess(reader.next());
+    const Rect window = pixels_of_rows(image, patch, step.first, step.last - step.first);
+    const auto pixels = model.preprocess(reader ? reader->next() : encoder.pixels().narrow(2, window.y, window.height));
     charge("read_wait");
     const auto padded = decoder.decode(encoder.fused(step.first, step.last - step.first), pixels);
     const std::int64_t pixel_rows = std::min(step.end * patch, image.height) - step.begin * patch;
@@ -69,7 +72,7 @@ StageSeconds infer_whole_image(ImageSource& source, SegmentationModel& model, co
   auto seconds = clock.seconds();
   seconds["tokens"] -= encoder.read_times().wait;
   seconds["read_wait"] += encoder.read_times().wait;   // the thread that computes had nothing to compute
-  seconds["read"] = encoder.read_times().busy + reader.busy_seconds();
+  seconds["read"] = encoder.read_times().busy + (reader ? reader->busy_seconds() : 0);
   return seconds;
 }
 

@@ -70,10 +70,15 @@ void WholeImageEncoder::tokenize(const std::stop_token& stop) {
   for_pieces(0, rows_, rows, [&](std::int64_t first, std::int64_t count) {
     windows.push_back(pixels_of_rows(source_.info(), patch, first, count));
   });
+  const ImageInfo& image = source_.info();
+  const auto place = torch::TensorOptions(torch::kUInt8).device(model_.device());
+  if (bands_.keep_pixels) pixels_ = torch::empty({1, image.height, image.width, 3}, place).permute({0, 3, 1, 2});
   ReadAhead reader(source_, std::move(windows), model_.device());
   for_pieces(0, rows_, rows, [&](std::int64_t first, std::int64_t count) {
     throw_if_stopped(stop);
-    const auto pixels = model_.preprocess(reader.next());
+    const auto rgb = reader.next();
+    if (bands_.keep_pixels) pixels_.narrow(2, first * patch, rgb.size(2)).copy_(rgb);
+    const auto pixels = model_.preprocess(rgb);
     residual_.write(first * columns_, model_.encoder().patch_tokens(pixels, first, {rows_, columns_}).squeeze(0));
   });
   read_times_ = {.busy = reader.busy_seconds(), .wait = reader.wait_seconds()};

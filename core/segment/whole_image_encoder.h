@@ -22,6 +22,7 @@ struct WholeImageBands {
   std::int64_t decoder_rows = 0;             // token rows a step, rounded up to the decoder's alignment
   torch::Device stream_home = torch::kCPU;   // where the residual stream is kept
   std::optional<torch::Dtype> stream_dtype = {};   // in which it is kept; none: the model's
+  bool keep_pixels = false;                  // on the model's device; else the decoder reads them once more
 };
 
 // Bands of token rows as windows of pixels: [first_row, first_row + rows) clipped to the image.
@@ -45,6 +46,8 @@ class WholeImageEncoder {
   // The decoder's input, the sum of its taps: [1, rows * columns, decoder width] of these rows of tokens.
   torch::Tensor fused(std::int64_t first_row, std::int64_t rows) const;
   std::int64_t rows() const { return rows_; }
+  // [1, 3, image height, image width] uint8, after tokenize(); undefined unless they are kept.
+  const torch::Tensor& pixels() const { return pixels_; }
 
   ReadTimes read_times() const { return read_times_; }
 
@@ -61,6 +64,7 @@ class WholeImageEncoder {
   const WholeImageBands bands_;
   const std::int64_t rows_, columns_;   // of tokens
   TokenStream residual_, fused_;
+  torch::Tensor pixels_;
   torch::Tensor globals_;      // [1, G, C]
   torch::Tensor packed_;       // [G + tokens of a band and its halo, 3, heads, D]
   TokenPieces pieces_;

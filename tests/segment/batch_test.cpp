@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <map>
 
+#include "core/base/files.h"
 #include "core/segment/batch.h"
 #include "core/segment/less_memory.h"
 #include "core/segment/memory_plan.h"
@@ -105,6 +107,40 @@ class Batches : public ::testing::Test {
   RecordingObserver observer_;
   BatchReport report_;
 };
+
+// Images of two sizes of one grid, one of another size and one that cannot be opened, in one pass of the model where sizes allow.
+TEST_F(Batches, PutSmallImagesTogetherAndGiveEachWhatItGetsAlone) {
+  add_inputs(9);
+  options_.segment.context = SegmentContext::kImage;
+  model_ = test::small_model({.global_tokens = 2});
+  options_.open = [](const std::filesystem::path& file) -> std::unique_ptr<ImageSource> {
+    const int number = std::stoi(file.stem().string());
+    if (number == 3) throw Error(ErrorKind::kInput, file.string() + ": no image");
+    if (number == 5) return std::make_unique<MemorySource>(test::sample_image(100, 90));
+    return std::make_unique<MemorySource>(test::sample_image(60 + number % 2, 50));
+  };
+  std::map<SmallImages, std::vector<std::string>> masks;
+  for (const SmallImages choice : {SmallImages::kAlone, SmallImages::kTogether}) {
+    options_.segment.small_images = choice;
+    options_.folder = folder_ / (choice == SmallImages::kAlone ? "alone" : "together");
+    report_ = {};
+    observer_.records.clear();
+    run();
+    EXPECT_EQ(report_.done.size(), 8u);
+    EXPECT_EQ(report_.left, 0);
+    ASSERT_EQ(report_.failures.size(), 1u);
+    EXPECT_NE(report_.failures[0].message.find("3.png: no image"), std::string::npos);
+    for (const std::string& name : outputs()) masks[choice].push_back(read_text_file(options_.folder / name));
+    for (const ImageRecord& record : observer_.records) {
+      EXPECT_EQ(record.counts.width, record.index == 5 ? 100 : 60 + record.index % 2);
+      for (const char* stage : {"open", "decode", "read_wait", "tokens", "encoder", "decoder", "labels", "write_wait", "write", "finish"}) {
+        EXPECT_TRUE(record.stage_seconds.contains(stage)) << stage;
+      }
+    }
+  }
+  EXPECT_EQ(masks[SmallImages::kAlone].size(), 8u);
+  EXPECT_EQ(masks[SmallImages::kAlone], masks[SmallImages::kTogether]);
+}
 
 TEST_F(Batches, ReportEveryImageOnce) {
   add_inputs(7);

@@ -37,9 +37,11 @@ TEST(MemoryPlan, KeepsTheStreamOnTheDeviceIfItFitsElseOnTheHost) {
   EXPECT_EQ(large.stream_home, MemoryHome::kDevice);
   EXPECT_LE(large.host_bytes, 4 * kGigabyte);
   EXPECT_LE(large.device_bytes, 60 * kGigabyte);
+  EXPECT_TRUE(large.keep_pixels);
   const auto small = plan_whole_image(image_of(32'768), aerial_like(), {.available = {.host = 64 * kGigabyte, .device_free = 12 * kGigabyte}, .element_bytes = 2});
   EXPECT_EQ(small.stream_home, MemoryHome::kHost);
   EXPECT_LE(small.device_bytes, 12 * kGigabyte);
+  EXPECT_FALSE(small.keep_pixels) << "the stream has no room there either";
 }
 
 TEST(MemoryPlan, HalvesTheStreamBeforeItRefuses) {
@@ -53,6 +55,13 @@ TEST(MemoryPlan, HalvesTheStreamBeforeItRefuses) {
     EXPECT_EQ(error.kind(), ErrorKind::kInput);
     EXPECT_NE(std::string(error.what()).find("900 MB are available"), std::string::npos) << error.what();
   }
+}
+
+TEST(MemoryPlan, OfSmallImagesGrowsWithThem) {
+  const std::int64_t small = small_image_bytes(image_of(256), aerial_like(), 2), large = small_image_bytes(image_of(1024), aerial_like(), 2);
+  EXPECT_EQ(large, 16 * small);
+  EXPECT_LT(small_image_bytes(image_of(512), aerial_like(), 2) * 16, 4 * kGigabyte);
+  EXPECT_GT(small_image_bytes(image_of(1024), aerial_like(), 4), large);
 }
 
 std::string refusal(const ImageInfo& image, const MemoryPlanRequest& request) {

@@ -87,6 +87,15 @@ TEST(WholeImageLabels, ComeWithTheProbabilitiesOfTheLogits) {
   EXPECT_LE(test::max_error(sink.probabilities().to(torch::kFloat32), expected), 0.5 + 255 * 100 * test::unit_roundoff(torch::kFloat32));
 }
 
+TEST(WholeImageLabels, AreTheSameWherePixelsAreKeptForTheDecoder) {
+  const auto model = test::small_model({});
+  MemorySource source(test::sample_image(kWidth, kHeight));
+  WholeImageBands bands{.token_rows = 3, .encoder_rows = 4, .decoder_rows = 4};
+  const auto read_twice = banded_logits(source, *model, bands);
+  bands.keep_pixels = true;
+  EXPECT_TRUE(test::identical(banded_logits(source, *model, bands), read_twice));
+}
+
 TEST(WholeImageLabels, DependOnPixelsFarAwayOnlyThroughGlobalTokens) {
   MemorySource source(test::sample_image(kWidth, 400));
   ImageU8 changed = test::sample_image(kWidth, 400);

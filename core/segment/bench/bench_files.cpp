@@ -21,15 +21,26 @@ void for_all_rows(ImageSource& source, const Append& append) {
   }
 }
 
-class LastRecord final : public BatchObserver {
+class MeanOfRecords final : public BatchObserver {
  public:
   void report(std::string_view, std::int64_t, std::int64_t) override {}
   void image_started(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
-  void image_done(const ImageRecord& record) override { stage_seconds = record.stage_seconds; }
+  void image_done(const ImageRecord& record) override {
+    ++images_;
+    for (const auto& [stage, seconds] : record.stage_seconds) sums_[stage] += seconds;
+  }
   void image_kept(const std::filesystem::path&, std::int64_t, std::int64_t) override {}
   void image_failed(const ImageFailure&) override {}
   void notice(const std::string&) override {}
-  StageSeconds stage_seconds;
+  StageSeconds stage_seconds() const {
+    StageSeconds means = sums_;
+    for (auto& [stage, seconds] : means) seconds /= static_cast<double>(images_);
+    return means;
+  }
+
+ private:
+  StageSeconds sums_;
+  std::int64_t images_ = 0;
 };
 
 }  // namespace
@@ -39,7 +50,7 @@ bool segment_bench_has_files() { return true; }
 void write_bench_image(const std::filesystem::path& file, SegmentBenchSource kind, const SegmentBenchOptions::Size& size) {
   SyntheticImage image(size.width, size.height);
   if (kind == SegmentBenchSource::kTiff) {
-    const auto writer = create_rgb_tiff_writer({.path = file, .width = size.width, .height = size.height});
+    const auto writer = create_rgb_tiff_writer({.path = file, .width = size.width, .height = size.height, .overviews = false});
     for_all_rows(image, [&](const ImageU8& rows) { writer->append(rows); });
     return writer->finish();
   }
@@ -61,18 +72,19 @@ FileTimes time_reading(const std::filesystem::path& file) {
   return {.read_seconds = clock.seconds().at("read"), .decode_seconds = clock.seconds().at("decode")};
 }
 
-FileRun segment_bench_file(const std::filesystem::path& file, SegmentationModel& model, const SegmentOptions& options,
-                           const std::stop_token& stop) {
+FileRun segment_bench_file(const BenchFile& file, SegmentationModel& model, const SegmentOptions& options, const std::stop_token& stop) {
   BatchOptions batch;
-  batch.files = {file};
-  batch.names = {file.stem()};
-  batch.folder = file.parent_path();
+  for (std::int64_t i = 0; i < file.images; ++i) {
+    batch.files.push_back(file.path);
+    batch.names.push_back(file.path.stem() += file.images > 1 ? "_" + std::to_string(i) : "");
+  }
+  batch.folder = file.path.parent_path();
   batch.segment = options;
-  LastRecord observer;
+  MeanOfRecords observer;
   BatchReport report;
   run_batch(batch, model, observer, stop, report);
   if (!report.failures.empty()) throw Error(ErrorKind::kInput, report.failures.front().message);
-  return {.stage_seconds = observer.stage_seconds, .seconds = report.seconds};
+  return {.stage_seconds = observer.stage_seconds(), .seconds = report.seconds};
 }
 
 }  // namespace fovea

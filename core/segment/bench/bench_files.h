@@ -14,12 +14,15 @@ struct FileTimes {
 };
 FileTimes time_reading(const std::filesystem::path& file);
 
-// From file to mask file, with everything that `fovea segment` does for an image.
+// From file to mask file, with everything that `fovea segment` does for a list of images: this one, so many times.
 struct FileRun {
-  StageSeconds stage_seconds;
-  double seconds = 0;
+  StageSeconds stage_seconds;   // of an image, the mean
+  double seconds = 0;           // of all of them
 };
-FileRun segment_bench_file(const std::filesystem::path& file, SegmentationModel& model, const SegmentOptions& options,
-                           const std::stop_token& stop);
+struct BenchFile {
+  std::filesystem::path path;
+  std::int64_t images = 1;
+};
+FileRun segment_bench_file(const BenchFile& file, SegmentationModel& model, const SegmentOptions& options, const std::stop_token& stop);
 
 }  // namespace fovea

@@ -144,7 +144,7 @@ class Bench {
     row["stage_seconds"].erase("read");
     row["seconds"] = *best;
     row["absent"] = {"read", "decode", "write"};
-    if (measured.context == SegmentContext::kImage) row["plan"] = plan_;
+    if (!plan_.empty()) row["plan"] = std::exchange(plan_, {});
     if (!notice_.empty()) row["notice"] = std::exchange(notice_, {});
     if (options_.profile_entries > 0) add_profile(measured, row);
     if (measured.size.width * measured.size.height > options_.seam_pixels) return;
@@ -164,7 +164,7 @@ class Bench {
     std::optional<FileRun> best;
     for (int i = 0; i < options_.repeats; ++i) {
       const double processor_before = processor_seconds();
-      FileRun run = segment_bench_file(file, model_, segment_options(measured.context), stop_);
+      FileRun run = segment_bench_file({.path = file, .images = options_.images}, model_, segment_options(measured.context), stop_);
       row["seconds_of_runs"].push_back(run.seconds);
       if (best && best->seconds <= run.seconds) continue;
       best = std::move(run);
@@ -172,9 +172,11 @@ class Bench {
     }
     row["stage_seconds"] = best->stage_seconds;
     row["alone_seconds"] = {{"read", times.read_seconds}, {"decode", times.decode_seconds}};   // measured by themselves, without the model
+    row["images"] = options_.images;
+    row["images_per_second"] = static_cast<double>(options_.images) / best->seconds;
     row["file_bytes"] = std::filesystem::file_size(file);
     row["seconds"] = best->seconds;
-    if (measured.context == SegmentContext::kImage) row["plan"] = plan_;
+    if (!plan_.empty()) row["plan"] = std::exchange(plan_, {});
   }
 
   void add_profile(const Case& measured, json& row) {
@@ -221,6 +223,7 @@ class Bench {
     const auto seconds = [&](const char* stage) { return stages.contains(stage) ? stages[stage].get<double>() : 0.0; };
     const double model_seconds = seconds("tokens") + seconds("encoder") + seconds("decoder") + seconds("forward");
     row["megapixels_per_second"] = {{"encoder_and_decoder", megapixels / model_seconds}, {"end_to_end", megapixels / row["seconds"].get<double>()}};
+    if (row.contains("images")) row["megapixels_per_second"]["end_to_end"] = megapixels * row["images_per_second"].get<double>();
     const double rate = (operations_.encoder + operations_.decoder) * 1e6 * megapixels / model_seconds;
     if (rate > matmul_rate_) measure_products();   // something else was running then
     row["tflops"] = rate / 1e12;
@@ -253,7 +256,7 @@ std::string profile_lines(const json& profile) {
 
 std::string table_line(const json& row) {
   char text[256];
-  std::snprintf(text, sizeof text, "%-7s %-6s %8.1f MP %9.2f s  model %8.3f MP/s  all %8.3f MP/s  %6.1f TFLOP/s (%4.1f %%)  host %.1f GB",
+  std::snprintf(text, sizeof text, "%-7s %-6s %9.2f MP %8.2f s  model %8.3f MP/s  all %8.3f MP/s  %6.1f TFLOP/s (%4.1f %%)  host %.1f GB",
                 row["source"].get<std::string>().c_str(), row["context"].get<std::string>().c_str(), row["megapixels"].get<double>(),
                 row["seconds"].get<double>(), row["megapixels_per_second"]["encoder_and_decoder"].get<double>(),
                 row["megapixels_per_second"]["end_to_end"].get<double>(), row["tflops"].get<double>(),
@@ -266,6 +269,11 @@ std::string table_line(const json& row) {
   std::snprintf(text, sizeof text, "\n    processors %.2f s, %.1f of them busy", row["processor_seconds"].get<double>(),
                 row["processor_seconds"].get<double>() / row["seconds"].get<double>());
   line += text;
+  if (row.contains("images") && row["images"] > 1) {
+    std::snprintf(text, sizeof text, "\n    %lld images, %.0f a second; stages of one of them", static_cast<long long>(row["images"].get<std::int64_t>()),
+                  row["images_per_second"].get<double>());
+    line += text;
+  }
   if (row.contains("absent")) line += "\n    no file takes part: reading, decoding and writing are absent";
   if (row.contains("plan")) line += "\n    " + row["plan"].get<std::string>();
   if (row.contains("notice")) line += "\n    " + row["notice"].get<std::string>();

@@ -27,6 +27,7 @@ struct SegmentBenchOptions {
   std::vector<SegmentBenchSource> sources{SegmentBenchSource::kMemory};
   std::vector<SegmentContext> contexts{SegmentContext::kImage, SegmentContext::kTiles};
   SegmentOptions segment{};                     // the context is taken from contexts
+  std::int64_t images = 1;                      // of a run from files: the same file so many times, as a folder of like images
   int repeats = 1;                              // the fastest counts; all are listed
   std::int64_t seam_pixels = 20'000'000;        // images up to this size are done once more with another division, to compare labels
   std::int64_t compare_pixels = 1'500'000;      // up to this size a GPU's labels are compared with those of the CPU in float32

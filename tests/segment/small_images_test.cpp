@@ -1,0 +1,99 @@
+// Small images in one pass of the model get the labels that each gets alone.
+#include "core/segment/small_images.h"
+
+#include <gtest/gtest.h>
+
+#include "core/segment/whole_image.h"
+#include "tests/segment/segment_test_support.h"
+
+namespace fovea {
+namespace {
+
+using test::CollectingSink;
+using test::MemorySource;
+
+// One grid of 9 x 11 tokens of 8 pixels.
+const std::vector<std::pair<std::int64_t, std::int64_t>> kSizes{{88, 72}, {81, 65}, {85, 72}, {88, 70}};
+
+std::vector<ImageU8> images() {
+  std::vector<ImageU8> all;
+  for (const auto& [width, height] : kSizes) {
+    all.push_back(test::sample_image(width, height));
+    for (auto& sample : all.back().samples()) sample = static_cast<std::uint8_t>(sample + 17 * all.size());   // none like another
+  }
+  return all;
+}
+
+std::vector<LabelRows> together(const std::vector<ImageU8>& pixels, std::int64_t images_a_pass, SegmentationModel& model) {
+  StageSeconds seconds;
+  return label_together(pixels, {.grid = {9, 11}, .images = images_a_pass}, model, Probabilities::kEveryClass, seconds);
+}
+
+bool equal(const ImageU8& a, const ImageU8& b) { return a.width() == b.width() && std::ranges::equal(a.samples(), b.samples()); }
+
+class SmallImagesTogether : public ::testing::TestWithParam<std::int64_t> {};   // global tokens
+
+TEST_P(SmallImagesTogether, GetTheLabelsOfEachAlone) {
+  const auto model = test::small_model({.global_tokens = GetParam(), .dilation = {1, 3}});
+  const auto pixels = images();
+  const auto labels = together(pixels, 4, *model);
+  ASSERT_EQ(labels.size(), pixels.size());
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    MemorySource source(pixels[i].clone());
+    CollectingSink alone;
+    NoProgress progress;
+    segment_whole_image(source, *model, {.encoder_rows = 9, .decoder_rows = 9},
+                        {.sink = alone, .probabilities = Probabilities::kEveryClass, .progress = progress}, {});
+    CollectingSink sink;
+    sink.append({.classes = labels[i].classes.clone(), .probabilities = labels[i].probabilities.clone()});
+    EXPECT_TRUE(torch::equal(sink.labels(), alone.labels())) << i;
+    const auto difference = (sink.probabilities().to(torch::kInt) - alone.probabilities().to(torch::kInt)).abs().max().item<int>();
+    EXPECT_LE(difference, 1) << "one step of rounding, where sums were made in another order";
+  }
+}
+INSTANTIATE_TEST_SUITE_P(GlobalTokens, SmallImagesTogether, ::testing::Values(0, 2, 8));
+
+TEST(SmallImages, DoNotDependOnTheirCompany) {
+  const auto model = test::small_model({});
+  const auto pixels = images();
+  const auto all = together(pixels, 4, *model);
+  for (std::size_t i = 0; i < pixels.size(); ++i) {
+    std::vector<ImageU8> one;
+    one.push_back(pixels[i].clone());
+    const auto alone = together(one, 4, *model);
+    EXPECT_TRUE(equal(alone[0].classes, all[i].classes) && equal(alone[0].probabilities, all[i].probabilities)) << i;
+  }
+}
+
+ImageInfo info_of(std::int64_t width, std::int64_t height) {
+  ImageInfo info;
+  info.width = width;
+  info.height = height;
+  return info;
+}
+
+TEST(SmallBatch, HoldsAsManyAsKeepADeviceBusyAndFit) {
+  const auto model = test::small_model({});
+  constexpr std::int64_t kPlenty = std::int64_t{1} << 40;
+  const SegmentOptions options{.context = SegmentContext::kImage, .small_images = SmallImages::kTogether};
+  const auto images_of = [&](std::int64_t side, std::int64_t bytes) { return small_batch_of(info_of(side, side), *model, options, bytes).images; };
+  EXPECT_EQ(images_of(512, kPlenty), 16);
+  EXPECT_EQ(images_of(1024, kPlenty), 4);
+  EXPECT_EQ(images_of(2048, kPlenty), 1);
+  EXPECT_EQ(images_of(8, kPlenty), 64);
+  const std::int64_t few = images_of(512, 5 * (std::int64_t{1} << 27));
+  EXPECT_GE(few, 1);
+  EXPECT_LT(few, 16);
+  EXPECT_EQ(images_of(512, 0), 1);
+  EXPECT_EQ(small_batch_of(info_of(505, 512), *model, options, kPlenty).grid, (std::array<std::int64_t, 2>{64, 64}));
+}
+
+TEST(SmallBatch, IsOfOneOnTheCpuAndByTiles) {
+  const auto model = test::small_model({});
+  constexpr std::int64_t kPlenty = std::int64_t{1} << 40;
+  EXPECT_EQ(small_batch_of(info_of(64, 64), *model, {}, kPlenty).images, 1);
+  EXPECT_EQ(small_batch_of(info_of(64, 64), *model, {.context = SegmentContext::kTiles, .small_images = SmallImages::kTogether}, kPlenty).images, 1);
+}
+
+}  // namespace
+}  // namespace fovea
