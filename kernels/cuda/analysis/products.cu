@@ -67,7 +67,7 @@ cudaError_t launch_grid(const AttentionScores& scores, Arguments& arguments, cud
       return cudaGetLastError();
     });
   };
-  return sm80::for_element_and_dim(scores.dtype, scores.shape.head_dim, launch);
+  return for_element_and_dim(scores.dtype, scores.shape.head_dim, launch);
 }
 
 void list_all_heads(const AttentionShape& shape, Arguments& arguments) {
@@ -80,7 +80,7 @@ template <Mode kMode>
 cudaError_t launch_globals(const AttentionScores& scores, Arguments& arguments, Partial* partials, cudaStream_t stream) {
   list_all_heads(scores.shape, arguments);
   const dim3 blocks(unsigned(slices_of(scores.shape)), unsigned(scores.shape.heads));
-  return sm80::for_element_and_dim(scores.dtype, scores.shape.head_dim, [&](auto element, auto dim) {
+  return for_element_and_dim(scores.dtype, scores.shape.head_dim, [&](auto element, auto dim) {
     global_sums<decltype(element), decltype(dim)::value, kMode><<<blocks, kThreads, 0, stream>>>(arguments, partials);
     return cudaGetLastError();
   });

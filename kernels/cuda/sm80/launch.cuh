@@ -2,8 +2,8 @@
 #pragma once
 
 #include <algorithm>
-#include <type_traits>
 
+#include "kernels/cuda/dispatch.h"
 #include "kernels/cuda/sm80/pass.cuh"
 #include "kernels/cuda/sm80/plan.h"
 #include "kernels/cuda/sm80/tuning.h"
@@ -62,18 +62,5 @@ struct PassLaunch {
     return cudaGetLastError();
   }
 };
-
-// Returns body(Element{}, integral_constant<int, head_dim>{}).
-template <class Body>
-auto for_element_and_dim(DataType dtype, int head_dim, Body body) {
-  const auto with_dim = [&](auto element) {
-    if (head_dim == 32) return body(element, std::integral_constant<int, 32>{});
-    if (head_dim == 64) return body(element, std::integral_constant<int, 64>{});
-    return body(element, std::integral_constant<int, 128>{});
-  };
-  if (dtype == DataType::kBFloat16) return with_dim(__nv_bfloat16{});
-  if (dtype == DataType::kFloat16) return with_dim(__half{});
-  return with_dim(float{});
-}
 
 }  // namespace fovea::kernels::sm80

@@ -28,18 +28,21 @@ class Rider {
     const Layout& layout = arguments_.layout;
     const Tile tile(globals_, WarpPlace(globals_, 0), 0);
     Riding pass(arguments_, globals_, tile);
-    if (work_.strip == 0) meet_globals(pass);
     RingPlace place = start_of_ring<Room>(layout, barriers_, shared_);
-    const int count = work_.grid.stages;
+    const int count = work_.grid.stages, columns = work_.global_columns;
+    // Once for each (batch, head), before the stages: what the global tokens give each other.
 #pragma unroll 1
-    while (place.index() < count) {
-      const Stage stage = stage_of(work_.grid, work_.flat, place.index());
-      const BlockRange blocks = blocks_of_columns(work_.flat, own_.column_first, own_.column_last, stage);
-      const Room room(place.room(), layout.stage_blocks);
-      place.wait_until_full();
-      if (work_.flat) meet_row(pass, room, stage.column, blocks, RowWindow(own_.column_first, own_.column_last));
-      else meet_rows(pass, room, stage, blocks);
-      place.release();
+    for (bool globals = work_.strip == 0; globals || place.index() < count; globals = false) {
+      const Stage stage = globals ? Stage{} : stage_of(work_.grid, work_.flat, place.index());
+      const BlockRange blocks =
+          globals ? BlockRange{0, global_blocks(columns)} : blocks_of_columns(work_.flat, own_.column_first, own_.column_last, stage);
+      if (globals) RingBarriers::wait(barriers_.globals(), 0); else place.wait_until_full();
+      const Room room(globals ? shared_ : place.room(), globals ? blocks.end : layout.stage_blocks);
+      if (globals || work_.flat)
+        meet_row(pass, room, stage.column, blocks, globals ? RowWindow(0, columns - 1) : RowWindow(own_.column_first, own_.column_last));
+      else
+        meet_rows(pass, room, stage, blocks);
+      if (!globals) place.release();
     }
     pass.store_partial(partial_rows(Pass::partials(arguments_), layout, work_, layout.splits, work_.strip, Pass::kPartialFloats), globals_,
                        tile);
@@ -63,12 +66,6 @@ class Rider {
       mask.column = first_column + c * kBlock;
       pass.template meet<0, 1>(Patch(room, c, 1), mask);
     }
-  }
-  // Once for each (batch, head): what the global tokens give each other.
-  __device__ void meet_globals(Riding& pass) const {
-    const int columns = work_.global_columns, blocks = global_blocks(columns);
-    RingBarriers::wait(barriers_.globals(), 0);
-    meet_row(pass, Room(shared_, blocks), 0, {0, blocks}, RowWindow(0, columns - 1));
   }
 
   const Arguments& arguments_;

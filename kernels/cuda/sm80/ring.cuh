@@ -27,16 +27,12 @@ class RingBarriers {
   __device__ static void arrive(std::uint32_t barrier) {
     asm volatile("{\n.reg .b64 state;\nmbarrier.arrive.shared.b64 state, [%0];\n}" ::"r"(barrier) : "memory");
   }
-  // Waits until the phase of this parity has completed; a fresh barrier counts as having completed phase 1.
+  // Waits until the phase of this parity has completed; a fresh barrier counts as having completed phase 1. A warp that waits sleeps in
+  // between, or it takes issue slots from those that do not. (Hopper's try_wait would do that by itself, but would need a PTX of its own.)
   __device__ static void wait(std::uint32_t barrier, std::uint32_t parity) {
-#if __CUDA_ARCH__ >= 900
-#define FOVEA_MBARRIER_WAIT "mbarrier.try_wait"                      // sleeps for a while
-#else
-#define FOVEA_MBARRIER_WAIT "mbarrier.test_wait"
-#endif
-    asm volatile("{\n.reg .pred done;\nWAIT:\n" FOVEA_MBARRIER_WAIT ".parity.shared.b64 done, [%0], %1;\n@!done bra WAIT;\n}"
-                 ::"r"(barrier), "r"(parity) : "memory");
-#undef FOVEA_MBARRIER_WAIT
+    asm volatile(
+        "{\n.reg .pred done;\nWAIT:\nmbarrier.test_wait.parity.shared.b64 done, [%0], %1;\n@done bra DONE;\nnanosleep.u32 20;\nbra WAIT;\n"
+        "DONE:\n}" ::"r"(barrier), "r"(parity) : "memory");
   }
 
  private:

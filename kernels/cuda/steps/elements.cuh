@@ -6,6 +6,7 @@
 
 #include <type_traits>
 
+#include "kernels/cuda/dispatch.h"
 #include "kernels/token_steps.h"
 
 namespace fovea::kernels::steps {
@@ -31,14 +32,6 @@ struct alignas(sizeof(Element) * kCount) Pack {
   __device__ float operator[](int i) const { return widen(element[i]); }
   __device__ void set(int i, float value) { element[i] = narrow<Element>(value); }
 };
-
-// Calls body(Element{}).
-template <class Body>
-cudaError_t for_element(DataType dtype, Body body) {
-  if (dtype == DataType::kBFloat16) return body(__nv_bfloat16{});
-  if (dtype == DataType::kFloat16) return body(__half{});
-  return body(float{});
-}
 
 __device__ inline float sum_of_warp(float x) {
 #pragma unroll

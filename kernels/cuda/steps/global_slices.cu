@@ -32,7 +32,7 @@ struct Running {
 template <class Element, int kDim>
 __device__ void score(const float (&query)[kQueries][kDim], const Element* key, float (&scores)[kQueries]) {
   constexpr int kVector = 16 / int(sizeof(Element));
-#pragma unroll
+#pragma unroll 4
   for (int d = 0; d < kDim; d += kVector) {
     const auto part = Pack<Element, kVector>::load(key + d);
 #pragma unroll
@@ -139,13 +139,10 @@ cudaError_t attend_from_globals(const GlobalSlices& part, cudaStream_t stream) {
   return for_element(part.dtype, [&](auto element) {
     using Element = decltype(element);
     const dim3 blocks(unsigned(part.slices()), unsigned(part.heads), unsigned((part.global_tokens + kQueries - 1) / kQueries));
-    const auto launch = [&](auto dim) {
+    return for_dim(part.head_dim, [&](auto dim) {
       global_slices<Element, decltype(dim)::value><<<blocks, 32 * kWarps, 0, stream>>>(part);
       return cudaGetLastError();
-    };
-    if (part.head_dim == 32) return launch(std::integral_constant<int, 32>{});
-    if (part.head_dim == 64) return launch(std::integral_constant<int, 64>{});
-    return launch(std::integral_constant<int, 128>{});
+    });
   });
 }
 

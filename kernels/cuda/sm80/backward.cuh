@@ -1,14 +1,15 @@
-// Backward on every NVIDIA GPU since Ampere: entry points.
-#include "kernels/attention_cuda.h"
+// Backward on every NVIDIA GPU since Ampere, for an element type: both passes and the sum of what the global tokens were given.
+#pragma once
+
+#include "kernels/cuda/sm80/backward.h"
 #include "kernels/cuda/sm80/backward_key.cuh"
 #include "kernels/cuda/sm80/backward_query.cuh"
 #include "kernels/cuda/sm80/launch.cuh"
 #include "kernels/cuda/sm80/merge.cuh"
 
 namespace fovea::kernels::sm80 {
-namespace {
 
-std::int64_t rounded_to_256_bytes(std::int64_t floats) { return (floats + 63) / 64 * 64; }
+inline std::int64_t rounded_to_256_bytes(std::int64_t floats) { return (floats + 63) / 64 * 64; }
 
 // Both passes, and where in the workspace each of them keeps what.
 template <class Element, int kDim>
@@ -36,7 +37,7 @@ struct Backward {
   }
 };
 
-Arguments make_arguments(const AttentionBackward& parameters) {
+inline Arguments make_arguments(const AttentionBackward& parameters) {
   Arguments arguments{};
   arguments.scale = parameters.scale;
   arguments.query = parameters.query;
@@ -52,30 +53,19 @@ Arguments make_arguments(const AttentionBackward& parameters) {
   return arguments;
 }
 
-}  // namespace
-
-const char* backward_unsupported(const AttentionBackward& parameters, int compute_capability) {
-  if (const char* reason = shape_unsupported(parameters.shape, compute_capability)) return reason;
-  for (const ConstView& view : {parameters.query, parameters.key, parameters.value, parameters.output, parameters.grad_output,
-                                as_const(parameters.grad_query), as_const(parameters.grad_key), as_const(parameters.grad_value)})
-    if (const char* reason = view_unsupported(parameters.shape, view, parameters.dtype)) return reason;
-  return nullptr;
-}
-
-std::size_t backward_workspace_bytes(const AttentionBackward& parameters) {
-  const AttentionShape& shape = parameters.shape;
-  if (shape.batch == 0 || shape.heads == 0) return 0;
-  return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
-    return sizeof(float) * std::size_t(Backward<decltype(element), decltype(dim)::value>(shape).floats());
+template <class Element>
+std::size_t backward_workspace(const AttentionShape& shape) {
+  return for_dim(shape.head_dim, [&](auto dim) {
+    return sizeof(float) * std::size_t(Backward<Element, decltype(dim)::value>(shape).floats());
   });
 }
 
-cudaError_t attention_backward(const AttentionBackward& parameters, void* workspace, cudaStream_t stream) {
+template <class Element>
+cudaError_t run_backward(const AttentionBackward& parameters, void* workspace, cudaStream_t stream) {
   const AttentionShape& shape = parameters.shape;
-  if (shape.batch == 0 || shape.heads == 0) return cudaSuccess;
   Arguments arguments = make_arguments(parameters);
-  return for_element_and_dim(parameters.dtype, shape.head_dim, [&](auto element, auto dim) {
-    return Backward<decltype(element), decltype(dim)::value>(shape).run(shape, arguments, workspace, stream);
+  return for_dim(shape.head_dim, [&](auto dim) {
+    return Backward<Element, decltype(dim)::value>(shape).run(shape, arguments, workspace, stream);
   });
 }
 
