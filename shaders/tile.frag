@@ -17,7 +17,8 @@ void main() {
   vec4 pixel = texture(tiles, texture_place);
   float extent = contrast.y - contrast.x;
   extent = abs(extent) < 1.0e-6 ? 1.0e-6 : extent;
-  vec3 value = pow(clamp((pixel.rgb - contrast.x) / extent, 0.0, 1.0), vec3(inverse_gamma));
+  vec3 value = clamp((pixel.rgb - contrast.x) / extent, 0.0, 1.0);
+  if (inverse_gamma != 1.0) value = pow(value, vec3(inverse_gamma));
   float shown = dot(channel_mask, vec3(1.0));
   if (false_colour >= 0) {
     float mean = dot(value, channel_mask) / max(shown, 1.0);

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <deque>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,12 +11,19 @@ namespace fovea {
 
 enum class Severity { kInfo, kWarning, kError };
 
+// A way on that a message offers: a button beside its text.
+struct MessageAction {
+  std::string label;                     // "Use the CPU"
+  std::function<void()> run;
+};
+
 struct Message {
   Severity severity = Severity::kInfo;
   std::string text;                      // one line, its subject first, then what to do: "scene.tif: gone; open it again once it is back"
   double time_s = 0;                     // seconds since the start
   int repeats = 1;                       // the same text again counts up
   bool dismissed = false;                // not shown over the canvas any more
+  std::optional<MessageAction> action{};
 };
 
 // Seconds for which a message is shown over the canvas; errors stay until a person dismisses them.
@@ -33,6 +42,10 @@ class Messages {
   void info(std::string text) { add(Severity::kInfo, std::move(text)); }
   void warn(std::string text) { add(Severity::kWarning, std::move(text)); }
   void error(std::string text) { add(Severity::kError, std::move(text)); }
+  void error(std::string text, MessageAction action) {
+    error(std::move(text));
+    messages_.back().action = std::move(action);
+  }
   const std::deque<Message>& all() const { return messages_; }
   void clear() { messages_.clear(); }
   // Text of the last error, "" if none since clear() or all are dismissed.

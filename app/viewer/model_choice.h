@@ -15,6 +15,7 @@ bool is_model_folder(const std::filesystem::path& path);
 struct ModelChoice {
   std::string name = "aerial";           // a name on the search path, or a folder
   std::string device = "auto";           // auto, cpu, cuda, cuda:INDEX
+  bool runs_on_cpu() const { return device == "cpu"; }
   std::vector<std::string> offered;      // installed ones, and folders that a person brought
 
   ModelChoice();                         // "aerial" if it is installed, else the first one

@@ -52,7 +52,9 @@ void set_accents(ImVec4* colours, const ImVec4& accent) {
   colours[ImGuiCol_Button] = with_alpha(0.20f);
   colours[ImGuiCol_ButtonHovered] = with_alpha(0.34f);
   colours[ImGuiCol_ButtonActive] = with_alpha(0.48f);
-  colours[ImGuiCol_SliderGrab] = colours[ImGuiCol_SliderGrabActive] = colours[ImGuiCol_CheckMark] = accent;
+  colours[ImGuiCol_SliderGrab] = with_alpha(0.5f);   // the value is read through it
+  colours[ImGuiCol_SliderGrabActive] = with_alpha(0.7f);
+  colours[ImGuiCol_CheckMark] = accent;
   colours[ImGuiCol_Tab] = colours[ImGuiCol_TabDimmed] = colours[ImGuiCol_TitleBg];
   colours[ImGuiCol_TabSelected] = colours[ImGuiCol_TabDimmedSelected] = colours[ImGuiCol_WindowBg];
   colours[ImGuiCol_TabHovered] = with_alpha(0.24f);

@@ -6,6 +6,7 @@
 
 #include "app/viewer/actions/menu_bar.h"
 #include "app/viewer/actions/view_actions.h"
+#include "app/viewer/canvas/tool_bar.h"
 #include "app/viewer/layers/image_layer.h"
 #include "app/viewer/panels/histogram_panel.h"
 #include "app/viewer/panels/layers_panel.h"
@@ -121,6 +122,7 @@ void Viewer::close() {
 bool Viewer::frame() {
   const double began_s = steady_seconds(), now_s = clock_(), elapsed_s = now_s - last_frame_s_;
   last_frame_s_ = now_s;
+  pool_.begin_frame();
   for (const auto& path : window_.take_dropped_files()) open(path);
   workspace_.main_thread.run_posted();
   hold_back_quitting();
@@ -128,7 +130,7 @@ bool Viewer::frame() {
   for (const auto& every_frame : workspace_.every_frame) again |= every_frame();
 
   workspace_.comparison.peeking = !ImGui::GetIO().WantTextInput && ImGui::IsKeyDown(ImGuiKey_GraveAccent);
-  show_menu_bar(workspace_.actions, {{"File", [this] { show_recent_menu(); }}});
+  show_menu_bar(workspace_.actions, {{"File", [this] { show_recent_menu(); }}}, [this] { show_tool_bar(workspace_.tools); });
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   const float status_height = kStatusHeight * ImGui::GetTextLineHeightWithSpacing();
   workspace_.panels.show(viewport.WorkPos, {viewport.WorkSize.x, viewport.WorkSize.y - status_height}, kCanvasWindow);

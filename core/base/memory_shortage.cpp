@@ -44,13 +44,13 @@ std::optional<MemoryShortage> memory_shortage() {
   } catch (const std::bad_alloc&) {
     return MemoryShortage{"not enough memory"};
   } catch (const c10::OutOfMemoryError& error) {
-    return MemoryShortage{"not enough memory on the device" + device_figures(error.what_without_backtrace()), true};
+    return MemoryShortage{kDeviceShortage + device_figures(error.what_without_backtrace()), true};
   } catch (const c10::Error& error) {
     // The allocators of the host, pinned or not, and the libraries of a device throw the general class.
     const std::string_view text = error.what_without_backtrace();
     if (text.find("can't allocate memory") != text.npos) return MemoryShortage{"not enough memory" + host_figures(text)};
     const bool on_device = text.find("out of memory") != text.npos || text.find("_STATUS_ALLOC_FAILED") != text.npos;
-    return on_device ? std::optional(MemoryShortage{"not enough memory on the device", true}) : std::nullopt;
+    return on_device ? std::optional(MemoryShortage{kDeviceShortage, true}) : std::nullopt;
   } catch (...) {
     return std::nullopt;
   }

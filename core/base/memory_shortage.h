@@ -12,6 +12,9 @@ struct MemoryShortage {
   bool on_device = false;   // not the host's memory
 };
 
+// What texts of shortages on a device begin with.
+inline constexpr const char* kDeviceShortage = "not enough memory on the device";
+
 // Called while an exception is handled: how memory ran out, if it says that. None for every other exception.
 std::optional<MemoryShortage> memory_shortage();
 

@@ -159,9 +159,9 @@ void PyramidImage::build_samples(Progress& progress, const std::stop_token& stop
   PyramidFile file({.path = cache_file_, .width = size.width, .height = size.height, .bits = info_.bits, .coarsest_side = kCoarsestSide});
   // A reader of its own: a format that only decodes from top to bottom must not be asked for anything else in between.
   Pyramid reader(std::shared_ptr<PyramidImage>(this, [](PyramidImage*) {}));
-  // A JPEG's preview is what is seen first: nothing else may take its time from it.
+  // The preview is what is seen first: nothing else may take its time from it.
   const bool grows = !path_is_jpeg() || info_.bits != 8;   // it is better than what could be pasted
-  if (!grows) make_preview<Sample>();
+  if (!grows || info_.windowed) make_preview<Sample>();
   auto shown = Clock::now();
   for (std::int64_t y = 0; y < size.height; y += band) {
     throw_if_stopped(stop);

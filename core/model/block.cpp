@@ -78,7 +78,7 @@ void Block::project_into(const torch::Tensor& x, const GridPiece& piece, const B
   if (config_.positions == Positions::kRope) rotate_packed(packed, piece.first, piece.tables);
 }
 
-void Block::forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
+void Block::project_all_into(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
                              const torch::Tensor& packed) {
   prepare();
   const auto all = x.flatten(0, 1), all_packed = packed.flatten(0, 1);
@@ -88,6 +88,12 @@ void Block::forward_in_place(const torch::Tensor& x, const TokenRows& tokens, co
   for (std::int64_t image = 0; config_.positions == Positions::kRope && image < x.size(0); ++image) {
     rotate_packed(packed[image].narrow(0, tokens.global_tokens, tokens.count() - tokens.global_tokens), piece.first, piece.tables);
   }
+}
+
+void Block::forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
+                             const torch::Tensor& packed) {
+  project_all_into(x, tokens, piece, pieces, packed);
+  const auto all = x.flatten(0, 1);
   const auto attended = attend({packed.select(2, 0), packed.select(2, 1), packed.select(2, 2)}, tokens).reshape(all.sizes());
   pieces.run(0, all.size(0), [&](std::int64_t first, std::int64_t count, const BlockScratch& scratch) {
     finish_in_place(all.narrow(0, first, count), attended.narrow(0, first, count), scratch);

@@ -44,7 +44,10 @@ class Block : public torch::nn::Module {
   void prepare();
   void project_into(const torch::Tensor& x, const GridPiece& piece, const BlockScratch& scratch, const torch::Tensor& packed) const;
   void finish_in_place(const torch::Tensor& x, const torch::Tensor& attended, const BlockScratch& scratch) const;
-  // The whole sequence: x [B, N, C] takes the result; packed [B, N, 3, heads, D]. piece: of the grid's tokens.
+  // The whole sequence: packed [B, N, 3, heads, D] takes queries, keys and values of x [B, N, C]. piece: of the grid's tokens.
+  void project_all_into(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
+                        const torch::Tensor& packed);
+  // That, and x takes the block's result.
   void forward_in_place(const torch::Tensor& x, const TokenRows& tokens, const GridPiece& piece, const TokenPieces& pieces,
                         const torch::Tensor& packed);
 

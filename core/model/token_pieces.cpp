@@ -8,6 +8,7 @@
 #include "core/attention/torch_threads.h"
 #include "core/base/error.h"
 #include "core/base/integers.h"
+#include "core/base/progress.h"
 
 namespace fovea {
 namespace {
@@ -43,7 +44,10 @@ void TokenPieces::run(std::int64_t begin, std::int64_t end, const Body& body) co
   };
   const std::int64_t tasks = divide_up(end - begin, piece);
   if (threads == 1) {
-    for (std::int64_t task = 0; task < tasks; ++task) run_piece(task, 0);
+    for (std::int64_t task = 0; task < tasks; ++task) {
+      throw_if_stopped(stop_of_torch_threads());
+      run_piece(task, 0);
+    }
     return;
   }
   const at::ThreadLocalState state;   // above all: that no gradients are wanted

@@ -5,6 +5,7 @@
 #include "core/attention/analysis/attention_products.h"
 #include "core/attention/analysis/fused_windows.h"
 #include "core/attention/analysis/rollout.h"
+#include "core/attention/torch_threads.h"
 #include "core/base/error.h"
 #include "tests/analysis/dense_oracle.h"
 
@@ -107,33 +108,57 @@ TEST_P(RolloutAgainstDense, TheReceptiveFieldIsTheSmallestSetThatHoldsItsShare) 
   }
 }
 
-TEST_P(RolloutAgainstDense, FromKeptMeans) {
+TEST_P(RolloutAgainstDense, FromKeptHeads) {
   auto layers = random_layers(GetParam(), 3);
   const auto matrices = matrices_of(layers);
-  const auto expected = dense_rollout(matrices, {}, 0.5);
-  for (auto& layer : layers) {
-    layer.fused = fuse_windows(layer, {});
-    EXPECT_EQ(layer.fused == nullptr, fused_windows_bytes(layer) == 0);
-    if (!layer.fused) continue;
-    auto bytes = layer.fused->global_rows.defined() ? layer.fused->global_rows.numel() : 0;
-    for (const auto& tile : layer.fused->probabilities) bytes += static_cast<std::int64_t>(tile.size());
-    EXPECT_EQ(4 * bytes, fused_windows_bytes(layer));
-  }
   const auto& layer = layers.front();
   const auto token = layer.global_tokens() + layer.width() / 2;
   const auto at = token_map(layer, 0, layer.width() / 2);
-  const auto to_input = rollout(stack_of(layers), at, {});
-  EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
-  const auto from_input = rollout(stack_of(layers), at, {.direction = RolloutDirection::kFromInput});
-  EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
+  for (const HeadChoice heads : {HeadChoice{}, HeadChoice{HeadFusion::kMax}, HeadChoice{HeadFusion::kMin}, HeadChoice{HeadFusion::kOne, 0}}) {
+    const auto expected = dense_rollout(matrices, heads, 0.5);
+    if (!expected.isfinite().all().item<bool>()) continue;   // minimum of heads that share no key at all
+    for (auto& each : layers) {
+      each.fused = fuse_windows(each, heads, {});
+      EXPECT_EQ(each.fused == nullptr, fused_windows_bytes(each) == 0);
+      if (!each.fused) continue;
+      auto bytes = each.fused->global_rows.defined() ? each.fused->global_rows.numel() : 0;
+      for (const auto& tile : each.fused->probabilities) bytes += static_cast<std::int64_t>(tile.size());
+      // One head may look less far than all together.
+      EXPECT_LE(4 * bytes, fused_windows_bytes(each));
+      if (heads.fusion != HeadFusion::kOne) {
+        EXPECT_EQ(4 * bytes, fused_windows_bytes(each));
+      }
+    }
+    const auto to_input = rollout(stack_of(layers), at, {.heads = heads});
+    EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
+    const auto from_input = rollout(stack_of(layers), at, {.heads = heads, .direction = RolloutDirection::kFromInput});
+    EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
+    // Heads that were not kept are computed from queries and keys.
+    const HeadChoice other{HeadFusion::kOne, layer.heads() - 1};
+    const auto computed = rollout(stack_of(layers), at, {.heads = other});
+    EXPECT_LE(relative_error(as_vector(computed), dense_rollout(matrices, other, 0.5)[token]), kRelativeBound);
+  }
 }
 
-TEST(KeptMeans, AStopEndsTheirMaking) {
+// What a person no longer waits for ends within a layer.
+TEST_P(RolloutAgainstDense, EndsWithinALayer) {
+  const auto layers = random_layers(GetParam(), 1);
+  const auto& layer = layers.front();
+  if (layer.dense()) GTEST_SKIP() << "dense layers are a few products of torch";
+  std::stop_source stop;
+  const StoppableTorchThreads stoppable(stop.get_token());
+  const auto at = token_map(layer, 0, layer.width() / 2);
+  EXPECT_NO_THROW(rollout(stack_of(layers), at, {}));
+  stop.request_stop();
+  EXPECT_THROW(rollout(stack_of(layers), at, {}), Error);
+}
+
+TEST(KeptHeads, AStopEndsTheirMaking) {
   std::stop_source stop;
   stop.request_stop();
   const auto layer = random_layers(oracle_cases().front(), 1).front();
   if (fused_windows_bytes(layer) == 0) GTEST_SKIP() << "a dense layer keeps none";
-  EXPECT_THROW(fuse_windows(layer, stop.get_token()), Error);
+  EXPECT_THROW(fuse_windows(layer, {}, stop.get_token()), Error);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, RolloutAgainstDense, ::testing::ValuesIn(oracle_cases()));

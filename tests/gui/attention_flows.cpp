@@ -228,7 +228,17 @@ FLOW(attention, another_image_forgets_what_was_encoded) {
 FLOW(attention, escape_cancels_an_encoding) {
   flow.open(flow.file("blocks.png"));
   flow.key(ImGuiMod_Shift | ImGuiKey_E);
+  const auto share = [&] {
+    float most = 0;
+    for (const auto& running : flow.workspace().running) most = std::max(most, running().value_or(RunningWork{}).share);
+    return most;
+  };
+  flow.wait("the model is at work on a layer", [&] { return share() > 0; });
   flow.key(ImGuiKey_Escape);
+  flow.ui.Yield(2);
+  IM_CHECK_EQ(share(), 0.0f);
+  flow.settle();
+  flow.click({100, 100});   // a click asks nothing of what was not encoded
   flow.settle();
   IM_CHECK(heat(flow) == nullptr);
   flow.open(flow.file("waves.png"));

@@ -26,10 +26,23 @@ FLOW(files, the_dialog_walks_folders_and_opens_an_image) {
   flow.ui.SetRef(files);
   flow.ui.ItemClick("inner\\/");
   flow.ui.Yield(2);
-  flow.ui.ItemClick("another.png");
+  flow.ui.ItemClick("another.png");   // marks it
+  flow.ui.Yield(2);
+  IM_CHECK_STR_NE(open_name(flow).c_str(), "another.png");
+  flow.ui.ItemClick("//Open image/Open");
   flow.settle();
   IM_CHECK_STR_EQ(open_name(flow).c_str(), "another.png");
   IM_CHECK_EQ(flow.workspace().image->info.width, 1000);
+}
+
+FLOW(files, a_double_click_in_the_dialog_opens) {
+  flow.key(ImGuiMod_Ctrl | ImGuiKey_O);
+  flow.ui.Yield(2);
+  flow.ui.SetRef(flow.ui.WindowInfo("//Open image/##files").Window);
+  flow.ui.ItemDoubleClick("blocks.png");
+  flow.settle();
+  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_EQ(ImGui::GetCurrentContext()->OpenPopupStack.Size, 0);
 }
 
 FLOW(files, the_dialog_takes_a_typed_path_and_can_be_left) {

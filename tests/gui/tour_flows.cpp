@@ -1,6 +1,8 @@
 // Pictures of the main views, for documentation and for looking at them; no test of anything, and not played by ctest.
 //
 //   FOVEA_TOUR=FOLDER FOVEA_IMAGE=photo.png [FOVEA_SIZE=1280x720] [FOVEA_SCALE=1] [FOVEA_THEME=light] test_viewer_flows tour/
+//   ... FOVEA_PLACE=X,Y,ZOOM FOVEA_HEAD=LAYER,HEAD test_viewer_flows readme/     the README's picture: that head's row of that pixel
+#include <cinttypes>
 #include <cstdio>
 #include <cstdlib>
 
@@ -47,6 +49,20 @@ void look_closer(Flow& flow, double x, double y, double zoom = 1) {
   flow.settle();
 }
 
+void repeat(Flow& flow, std::string_view action, std::int64_t times) {
+  for (std::int64_t i = 0; i < times; ++i) flow.run(action);
+}
+
+// From the mean of heads of the last layer of twelve, and back.
+void choose_head(Flow& flow, std::int64_t layer, std::int64_t head) {
+  repeat(flow, "attention.previous_layer", 11 - layer);
+  repeat(flow, "attention.next_head", head + 1);
+}
+void leave_head(Flow& flow, std::int64_t layer, std::int64_t head) {
+  repeat(flow, "attention.next_layer", 11 - layer);
+  repeat(flow, "attention.previous_head", head + 1);
+}
+
 }  // namespace
 
 FLOW(tour, pictures_of_the_main_views) {
@@ -85,6 +101,15 @@ FLOW(tour, pictures_of_the_main_views) {
   flow.run("panel.windows");
   tour.keep("features", [&] { flow.run("attention.method.pca"); });
   flow.run("attention.method.row");
+  // Two maps that stay, beside the one that follows the mouse.
+  for (const std::int64_t layer : {3, 7}) {
+    choose_head(flow, layer, 2);
+    click()();
+    flow.settle();
+    flow.run("attention.keep");
+    leave_head(flow, layer, 2);
+  }
+  flow.settle();
   tour.keep("four-views", [&] { flow.run("view.quad"); });
   flow.run("view.quad");
   tour.keep("curtain", [&] { flow.run("attention.method.entropy"), flow.settle(), flow.run("view.curtain"); });
@@ -92,6 +117,26 @@ FLOW(tour, pictures_of_the_main_views) {
   tour.keep("memory-and-log", [&] { flow.run("panel.statistics"), flow.run("panel.log"); });
   tour.keep("error", [&] { flow.drop({flow.file("garbage.png")}); });
   flow.expect_error("garbage.png");
+}
+
+FLOW(readme, picture_of_a_head_beside_all_heads) {
+  const char *place = std::getenv("FOVEA_PLACE"), *head = std::getenv("FOVEA_HEAD");
+  if (!std::getenv("FOVEA_TOUR") || !std::getenv("FOVEA_IMAGE") || !place || !head) return;
+  double x = 0, y = 0, zoom = 1;
+  std::int64_t layer = 0, number = 0;
+  IM_CHECK_EQ(std::sscanf(place, "%lf,%lf,%lf", &x, &y, &zoom), 3);
+  IM_CHECK_EQ(std::sscanf(head, "%" SCNd64 ",%" SCNd64, &layer, &number), 2);
+  Tour tour(flow);
+  tour.begin();
+  for (const char* panel : {"panel.heads", "panel.head_statistics"}) flow.run(panel);
+  flow.settle();
+  const Extent image = flow.camera().image();
+  look_closer(flow, x / image.width, y / image.height, zoom);
+  flow.run("attention.encode_view");
+  flow.settle();
+  flow.click({x, y});
+  choose_head(flow, layer, number);
+  tour.keep("viewer", [] {});
 }
 
 }  // namespace fovea::gui

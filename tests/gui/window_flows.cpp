@@ -53,6 +53,29 @@ FLOW(window, help_opens_by_its_key_and_lists_every_shortcut) {
   IM_CHECK(!help->Active);
 }
 
+FLOW(window, a_message_offers_a_way_on) {
+  int pressed = 0;
+  flow.on_main([&] { flow.workspace().messages.error("The model does not fit", {"Take another", [&] { ++pressed; }}); });
+  flow.ui.Yield(3);
+  flow.ui.ItemClick("//##toast0/Take another");
+  flow.ui.Yield(2);
+  IM_CHECK_EQ(pressed, 1);
+  IM_CHECK(flow.workspace().messages.shown().empty());   // it is answered
+  IM_CHECK_STR_EQ(flow.last_error().c_str(), "");
+}
+
+FLOW(window, the_tool_bar_shows_and_chooses_the_tool) {
+  flow.ui.ItemClick("//##MainMenuBar/##MenuBar/Brush tokens");
+  flow.ui.Yield();
+  IM_CHECK_STR_EQ(flow.workspace().tools.active().id.c_str(), "brush");
+  flow.ui.ItemClick("//##MainMenuBar/##MenuBar/Pan");
+  flow.ui.Yield();
+  IM_CHECK_STR_EQ(flow.workspace().tools.active().id.c_str(), "pan");
+  flow.resize(420, 300);   // no room: nothing is drawn over the menus
+  flow.ui.Yield(2);
+  IM_CHECK_EQ(flow.ui.ItemInfo("//##MainMenuBar/##MenuBar/Pan", ImGuiTestOpFlags_NoError).ID, 0u);
+}
+
 FLOW(window, menus_run_actions_and_show_their_state) {
   flow.ui.SetRef("##MainMenuBar");
   flow.ui.MenuClick("View/Minimap");

@@ -109,7 +109,8 @@ TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
       questions = {{.method = "row", .tokens = brush, .layer = 11, .heads = {explore::Fusion::kOne, 2}},
                    {.method = "column", .tokens = {.box = box}, .layer = 0, .heads = {explore::Fusion::kMax}}};
     }
-    for (const auto& question : questions) {
+    for (auto question : questions) {
+      question.rounding = explore::Rounding::kAsAttend;   // as the window does where it saves
       const auto reply = engine->answer(question, progress, {});
       const std::filesystem::path file = folder / "attention.tif";
       write(file, {.what = "attention", .image = image, .commands = {explore::attend_command("attention", encoded, question)}},

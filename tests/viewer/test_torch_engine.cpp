@@ -63,7 +63,7 @@ TEST_F(TorchEngineTest, AnswersAreThoseOfTheLibrary) {
   EXPECT_TRUE(torch::equal(dense(column), analysis::column(layer, token, {analysis::HeadFusion::kMax}).dense()));
 
   const Reply rollout = ask({.method = "rollout", .tokens = at});
-  const auto expected = analysis::rollout(engine.probe()->stack(), token, {});
+  const auto expected = analysis::rollout(engine.probe()->stack({}), token, {});
   EXPECT_TRUE(torch::equal(dense(rollout), expected.dense()));
   ASSERT_EQ(rollout.contours.size(), 2u);
   const auto field = analysis::receptive_field(expected);
@@ -148,6 +148,52 @@ TEST_F(TorchEngineTest, AStopEndsAnEncoding) {
     EXPECT_EQ(error.kind(), ErrorKind::kCancelled);
   }
   EXPECT_EQ(engine.probe(), nullptr);
+}
+
+// Stops when a stage has got so far, and counts what is still reported.
+class StopsAt final : public Progress {
+ public:
+  StopsAt(std::string stage, std::int64_t done) : stage_(std::move(stage)), done_(done) {}
+  void report(std::string_view stage, std::int64_t done, std::int64_t) override {
+    if (source.stop_requested()) ++later;
+    if (stage == stage_ && done == done_) source.request_stop();
+  }
+  std::stop_source source;
+  int later = 0;
+
+ private:
+  std::string stage_;
+  std::int64_t done_;
+};
+
+// The last layer would be followed by the report of its end.
+TEST_F(TorchEngineTest, AStopEndsALayerUnderWay) {
+  StopsAt last_layer("encoder", 2);
+  EXPECT_THROW(engine.encode({.image = path, .model = "given"}, last_layer, last_layer.source.get_token()), Error);
+  EXPECT_EQ(last_layer.later, 0);
+  StopsAt rollouts("rollouts", 3);
+  EXPECT_THROW(engine.encode({.image = path, .model = "given"}, rollouts, rollouts.source.get_token()), Error);
+  encode();   // what was stopped left nothing behind
+  StopsAt last_step("rollout", 2);
+  const Question rollout{.method = "rollout", .tokens = {.box = TokenBox{7, 9, 1, 1}}, .heads = {Fusion::kOne, 1}};
+  EXPECT_THROW(engine.answer(rollout, last_step, last_step.source.get_token()), Error);
+  EXPECT_EQ(last_step.later, 0);
+  EXPECT_NEAR(ask(rollout).grid_total + ask(rollout).global_total, 1, 1e-5);
+}
+
+TEST_F(TorchEngineTest, RolloutsAreKeptForTheMeanAndTheLatestOtherHeads) {
+  encode();
+  const Selection at{.box = TokenBox{7, 9, 1, 1}};
+  const auto kept = [&](const analysis::HeadChoice& heads) { return engine.probe()->stack(heads).layer(0).fused != nullptr; };
+  EXPECT_TRUE(kept({}));
+  const analysis::HeadChoice maximum{analysis::HeadFusion::kMax}, second{analysis::HeadFusion::kOne, 1};
+  const Question rollout{.method = "rollout", .tokens = at, .heads = {Fusion::kMax}};
+  const auto before = dense(ask(rollout));
+  EXPECT_TRUE(kept(maximum));
+  EXPECT_TRUE(torch::equal(dense(ask(rollout)), before));
+  ask({.method = "prepare", .heads = {Fusion::kOne, 1}});
+  EXPECT_TRUE(kept({}) && kept(second));
+  EXPECT_FALSE(kept(maximum));
 }
 
 TEST_F(TorchEngineTest, SegmentsAsThePipelineDoes) {

@@ -43,6 +43,8 @@ void ActionTable::handle_shortcuts() const {
   for (std::size_t i = 0; i < count; ++i) {
     const Action& action = actions_[i];
     if (action.shortcut == 0) continue;
+    // While a dialog, a menu or the palette is open, Escape is theirs.
+    if (action.shortcut == ImGuiKey_Escape && ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) continue;
     const ImGuiInputFlags repeat = action.repeats ? ImGuiInputFlags_Repeat : ImGuiInputFlags_None;
     if (ImGui::Shortcut(action.shortcut, ImGuiInputFlags_RouteGlobal | repeat) && !ImGui::GetIO().WantTextInput && action.is_enabled()) action.run();
   }

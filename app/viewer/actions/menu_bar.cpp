@@ -37,7 +37,7 @@ bool show_menu_item(const Action& action) {
   return chosen;
 }
 
-void show_menu_bar(const ActionTable& actions, const std::vector<MenuExtra>& extras) {
+void show_menu_bar(const ActionTable& actions, const std::vector<MenuExtra>& extras, const std::function<void()>& at_end) {
   if (!ImGui::BeginMainMenuBar()) return;
   const auto groups = actions.groups();
   for (const std::string& menu : top_menus(actions)) {
@@ -55,6 +55,7 @@ void show_menu_bar(const ActionTable& actions, const std::vector<MenuExtra>& ext
     }
     ImGui::EndMenu();
   }
+  if (at_end) at_end();
   ImGui::EndMainMenuBar();
 }
 

@@ -10,7 +10,8 @@ struct MenuExtra {
   std::string menu;
   std::function<void()> show;
 };
-void show_menu_bar(const ActionTable& actions, const std::vector<MenuExtra>& extras);
+// at_end: more, behind the menus in their row.
+void show_menu_bar(const ActionTable& actions, const std::vector<MenuExtra>& extras, const std::function<void()>& at_end = {});
 
 // One entry as in the menu; true if it was chosen (and run).
 bool show_menu_item(const Action& action);

@@ -10,6 +10,10 @@ void add_edit_actions(Workspace& workspace) {
                           .enabled = [&history] { return history.can_undo(); }, .repeats = true});
   workspace.actions.add({.id = "edit.redo", .title = "Redo", .group = "Edit", .shortcut = ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_Z, .run = [&history] { history.redo(); },
                           .enabled = [&history] { return history.can_redo(); }, .repeats = true});
+  workspace.actions.add({.id = "edit.cancel", .title = "Cancel what runs", .group = "Edit", .shortcut = ImGuiKey_Escape,
+                         .tip = "Encoding, segmenting or saving: the next press the next of them",
+                         .run = [&workspace] { std::ranges::any_of(workspace.on_cancel, [](const auto& cancel) { return cancel(); }); },
+                         .enabled = [&workspace] { return std::ranges::any_of(workspace.running, [](const auto& work) { return work().has_value(); }); }});
 }
 
 void add_view_actions(Workspace& workspace) {

@@ -14,7 +14,9 @@
 
 #include "app/viewer/bench/bench_images.h"
 #include "app/viewer/bench/camera_path.h"
+#include "app/viewer/layers/image_layer.h"
 #include "app/viewer/viewer.h"
+#include "core/base/files.h"
 #include "core/image/writers.h"
 
 namespace fovea {
@@ -23,13 +25,14 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kFrame = std::chrono::microseconds(16'667);
-constexpr double kPatience_s = 120;
+constexpr double kPatience_s = 120, kPreparationPatience_s = 1800;
 
 struct Arguments {
   int width = 2560, height = 1440, frames = 1200;
   std::int64_t side = 32768;
   bool json = false;
-  std::string folder, screenshots;
+  std::string folder, screenshots, trace;
+  std::vector<std::string> open;
 };
 
 double ms_since(Clock::time_point start) { return std::chrono::duration<double, std::milli>(Clock::now() - start).count(); }
@@ -40,33 +43,41 @@ double thread_cpu_ms() {
   return static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
 }
 
-// CPU time of this thread inside OpenGL's calls: those that draw (a software renderer sets its triangles up in there) and those that
-// allocate and fill textures (a software renderer copies in there).
-double drawing_ms = 0, texture_ms = 0;
+// Time of this thread inside OpenGL's calls: those that draw (a software renderer sets its triangles up in there), those that allocate
+// textures and those that fill them (a software renderer copies in there).
+struct Account {
+  double cpu_ms = 0, wall_ms = 0;
+  int calls = 0;
+};
+Account drawing, allocating, filling;
 template <class Function>
 struct Timed;
 template <class... Arguments>
 struct Timed<void (*)(Arguments...)> {
-  template <void (**slot)(Arguments...), double* account>
+  template <void (**slot)(Arguments...), Account* account>
   static void install() {
     static void (*original)(Arguments...) = nullptr;
     original = *slot;
     *slot = +[](Arguments... arguments) {
       const double before = thread_cpu_ms();
+      const auto start = Clock::now();
       original(arguments...);
-      *account += thread_cpu_ms() - before;
+      account->cpu_ms += thread_cpu_ms() - before;
+      account->wall_ms += ms_since(start);
+      ++account->calls;
     };
   }
 };
 
 void time_drawing() {
-  Timed<PFNGLDRAWARRAYSPROC>::install<&glad_glDrawArrays, &drawing_ms>();
-  Timed<PFNGLDRAWARRAYSINSTANCEDPROC>::install<&glad_glDrawArraysInstanced, &drawing_ms>();
-  Timed<PFNGLCLEARPROC>::install<&glad_glClear, &drawing_ms>();
-  Timed<PFNGLBINDFRAMEBUFFERPROC>::install<&glad_glBindFramebuffer, &drawing_ms>();
-  Timed<PFNGLTEXIMAGE2DPROC>::install<&glad_glTexImage2D, &texture_ms>();
-  Timed<PFNGLTEXIMAGE3DPROC>::install<&glad_glTexImage3D, &texture_ms>();
-  Timed<PFNGLTEXSUBIMAGE3DPROC>::install<&glad_glTexSubImage3D, &texture_ms>();
+  Timed<PFNGLDRAWARRAYSPROC>::install<&glad_glDrawArrays, &drawing>();
+  Timed<PFNGLDRAWARRAYSINSTANCEDPROC>::install<&glad_glDrawArraysInstanced, &drawing>();
+  Timed<PFNGLCLEARPROC>::install<&glad_glClear, &drawing>();
+  Timed<PFNGLBINDFRAMEBUFFERPROC>::install<&glad_glBindFramebuffer, &drawing>();
+  Timed<PFNGLTEXIMAGE2DPROC>::install<&glad_glTexImage2D, &allocating>();
+  Timed<PFNGLTEXIMAGE3DPROC>::install<&glad_glTexImage3D, &allocating>();
+  Timed<PFNGLBUFFERDATAPROC>::install<&glad_glBufferData, &filling>();
+  Timed<PFNGLTEXSUBIMAGE3DPROC>::install<&glad_glTexSubImage3D, &filling>();
 }
 
 double percentile(std::vector<double> values, double share) {
@@ -108,16 +119,29 @@ class Bench {
     return {{"open_call_ms", opened_ms}, {"first_picture_ms", picture_ms}, {"complete_ms", ms_since(start)}};
   }
 
+  // Until whatever is prepared in the background, so that the next time is fast, is there too.
+  double prepare(const std::filesystem::path& file) {
+    const auto start = Clock::now();
+    const auto& layer = dynamic_cast<const ImageLayer&>(image());
+    while (layer.build_progress() >= 0 && ms_since(start) < 1e3 * kPreparationPatience_s) {
+      window_.poll(0.5);
+      frame();
+    }
+    if (layer.build_progress() >= 0) throw Error(ErrorKind::kEnvironment, file.string() + ": not prepared within " + std::to_string(static_cast<int>(kPreparationPatience_s)) + " s");
+    return ms_since(start);
+  }
+
   nlohmann::json fly() {
     add_bench_overlays(viewer_.workspace());
-    std::vector<double> wall, cpu, drawing, texture;
+    std::vector<Cost> costs;
+    std::vector<double> zooms;
     double missing_ms = 0, longest_missing_ms = 0, streak_ms = 0;
     auto tick = Clock::now();
     for (int i = 0; i < arguments_.frames; ++i) {
       follow_path(viewer_.workspace().camera, static_cast<double>(i) / (arguments_.frames - 1));
       const auto start = Clock::now();
-      const Cost cost = frame();
-      wall.push_back(ms_since(start)), cpu.push_back(cost.own_ms), drawing.push_back(cost.drawing_ms), texture.push_back(cost.texture_ms);
+      costs.push_back(frame());
+      zooms.push_back(viewer_.workspace().camera.zoom());
       const bool missing = image().missing_now();
       tick += kFrame;
       if (Clock::now() < tick) std::this_thread::sleep_until(tick);
@@ -129,8 +153,17 @@ class Bench {
         write_png(std::filesystem::path(arguments_.screenshots) / ("view-" + std::to_string(i) + ".png"), window_.read());
       }
     }
-    return {{"frames", arguments_.frames}, {"frame_ms", percentiles(wall)}, {"own_cpu_ms", percentiles(cpu)}, {"drawing_calls_cpu_ms", percentiles(drawing)},
-            {"texture_calls_cpu_ms", percentiles(texture)},
+    if (!arguments_.trace.empty()) write_trace(costs, zooms);
+    const auto of = [&](auto&& value) {
+      std::vector<double> values;
+      for (const Cost& cost : costs) values.push_back(value(cost));
+      return percentiles(values);
+    };
+    return {{"frames", arguments_.frames}, {"frame_ms", of([](const Cost& c) { return c.frame_ms; })},
+            {"own_cpu_ms", of([](const Cost& c) { return c.own_ms; })},
+            {"drawing_calls_cpu_ms", of([](const Cost& c) { return c.drawing.cpu_ms; })},
+            {"texture_calls_cpu_ms", of([](const Cost& c) { return c.allocating.cpu_ms + c.filling.cpu_ms; })},
+            {"gpu_wait_ms", of([](const Cost& c) { return c.wait_ms; })},
             {"tiles_missing_ms", missing_ms}, {"tiles_missing_longest_ms", longest_missing_ms}};
   }
 
@@ -145,24 +178,40 @@ class Bench {
   std::string last_error() { return viewer_.workspace().messages.last_error(); }
 
  private:
+  // Of a frame. wait_ms: until OpenGL has drawn what it was told to.
   struct Cost {
-    double own_ms, drawing_ms, texture_ms;
+    double own_ms, frame_ms, wait_ms;
+    Account drawing, allocating, filling;
     bool again;
   };
+  void write_trace(const std::vector<Cost>& costs, const std::vector<double>& zooms) const {
+    std::string text = "frame,zoom,frame_ms,own_cpu_ms,drawing_wall_ms,allocating_wall_ms,allocations,filling_wall_ms,fillings,wait_ms\n";
+    for (std::size_t i = 0; i < costs.size(); ++i) {
+      const Cost& c = costs[i];
+      char line[256];
+      std::snprintf(line, sizeof line, "%zu,%.4f,%.2f,%.2f,%.2f,%.2f,%d,%.2f,%d,%.2f\n", i, zooms[i], c.frame_ms, c.own_ms, c.drawing.wall_ms, c.allocating.wall_ms,
+                    c.allocating.calls, c.filling.wall_ms, c.filling.calls, c.wait_ms);
+      text += line;
+    }
+    write_file_atomically(arguments_.trace, text);
+  }
   TilePool& pool() const { return *viewer_.workspace().tiles.pool; }
   TileCache& cache() const { return *viewer_.workspace().tiles.cache; }
   const TiledLayer& image() const { return dynamic_cast<const TiledLayer&>(*viewer_.workspace().layers.find("image")); }
 
   // What the program's main loop does, with the CPU time of our code: everything but OpenGL's calls that draw and fill textures.
   Cost frame() {
-    drawing_ms = texture_ms = 0;
+    drawing = allocating = filling = {};
+    const auto start = Clock::now();
     const double before = thread_cpu_ms();
     window_.begin_frame();
     const bool again = viewer_.frame();
     window_.collect();
-    const Cost cost{thread_cpu_ms() - before - drawing_ms - texture_ms, drawing_ms, texture_ms, again};
+    const double own_ms = thread_cpu_ms() - before - drawing.cpu_ms - allocating.cpu_ms - filling.cpu_ms;
     window_.draw_collected();
+    const auto drawn = Clock::now();
     window_.present();
+    const Cost cost{own_ms, ms_since(start), ms_since(drawn), drawing, allocating, filling, again};
     peak_pool_ = std::max(peak_pool_, pool().bytes());
     peak_cache_ = std::max(peak_cache_, cache().bytes() + cache().reserved_bytes());
     if (pool().bytes() > pool().budget_bytes() || cache().bytes() + cache().reserved_bytes() > cache().budget_bytes()) ++over_budget_;
@@ -185,6 +234,7 @@ void print_table(const nlohmann::json& result) {
   line("frame", result["flight"]["frame_ms"]);
   line("our code, CPU", result["flight"]["own_cpu_ms"]);
   line("OpenGL's texture calls, CPU", result["flight"]["texture_calls_cpu_ms"]);
+  line("waiting for OpenGL", result["flight"]["gpu_wait_ms"]);
   std::printf("%-28s %.0f ms, longest %.0f ms\n", "tiles missing", result["flight"]["tiles_missing_ms"].get<double>(),
               result["flight"]["tiles_missing_longest_ms"].get<double>());
   for (const auto& [name, open] : result["open"].items()) {
@@ -194,6 +244,28 @@ void print_table(const nlohmann::json& result) {
 }
 
 // Files are made where they are missing and left only in a folder that was named.
+void forget_user(const std::filesystem::path& folder) {
+  // A person's settings and caches are neither read nor written.
+  std::error_code ignored;
+  std::filesystem::remove_all(folder / "cache", ignored);
+  ::setenv("XDG_CACHE_HOME", (folder / "cache").c_str(), 1);
+  ::setenv("XDG_CONFIG_HOME", (folder / "cache").c_str(), 1);
+}
+
+// A person's own files: the first picture, all of it, what is prepared in the background, and the next time.
+nlohmann::json open_files(Bench& bench, const Arguments& arguments) {
+  nlohmann::json result;
+  for (const std::string& file : arguments.open) {
+    nlohmann::json& entry = result[file];
+    entry["first_time"] = bench.open(file);
+    entry["prepared_ms"] = bench.prepare(file);
+    entry["again"] = bench.open(file);
+    entry["memory"] = bench.memory();
+    if (const std::string error = bench.last_error(); !error.empty()) throw Error(ErrorKind::kEnvironment, error);
+  }
+  return result;
+}
+
 int run(const Arguments& arguments) {
   namespace fs = std::filesystem;
   std::string temporary = (fs::temp_directory_path() / "fovea_bench_view_XXXXXX").string();
@@ -208,14 +280,14 @@ int run(const Arguments& arguments) {
   } const remove{arguments.folder.empty() ? folder : fs::path()};
   fs::create_directories(folder);
   const fs::path tiff = folder / ("tiled-" + std::to_string(arguments.side) + ".tif"), jpeg = folder / "photo-100mp.jpg";
+  forget_user(folder);
+  if (!arguments.open.empty()) {
+    Bench bench(arguments);
+    std::printf("%s\n", open_files(bench, arguments).dump(2).c_str());
+    return 0;
+  }
   if (!fs::exists(tiff)) write_bench_tiff(tiff, arguments.side);
   if (!fs::exists(jpeg)) write_bench_jpeg(jpeg, 11600, 8640);
-  // A person's settings and caches are neither read nor written.
-  std::error_code ignored;
-  fs::remove_all(folder / "cache", ignored);
-  ::setenv("XDG_CACHE_HOME", (folder / "cache").c_str(), 1);
-  ::setenv("XDG_CONFIG_HOME", (folder / "cache").c_str(), 1);
-
   Bench bench(arguments);
   nlohmann::json result{{"machine", bench.machine()}, {"canvas", {arguments.width, arguments.height}}, {"image_side", arguments.side}};
   result["open"]["jpeg_100mp_first_time"] = bench.open(jpeg);
@@ -242,6 +314,8 @@ int main(int argc, char** argv) {
   app.add_option("--frames", arguments.frames, "of the way, at most 60 a second")->check(CLI::Range(2, 100000))->capture_default_str();
   app.add_option("--width", arguments.width, "of the window")->check(CLI::Range(64, 16384))->capture_default_str();
   app.add_option("--height", arguments.height, "of the window")->check(CLI::Range(64, 16384))->capture_default_str();
+  app.add_option("--open", arguments.open, "files of yours instead: time to the first picture, to all of it, and the next time")->expected(1, -1);
+  app.add_option("--trace", arguments.trace, "a CSV file with what each frame of the way took");
   app.add_option("--screenshots", arguments.screenshots, "a folder for eight pictures along the way (they cost frame time)");
   app.footer("Example:  fovea bench view --json\nExit code: 3 if a budget of memory was exceeded or something failed.");
   try {

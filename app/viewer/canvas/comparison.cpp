@@ -24,7 +24,7 @@ Span Comparison::span(const LayerList& layers, std::size_t index, int view) cons
     if (view == 0) return kNowhere;
     const auto tops = overlays(layers);
     const auto own = static_cast<std::size_t>(view - 1);
-    if (own < tops.size() && tops[own] != &layer) return kNowhere;
+    if (own > tops.size() || (own < tops.size() && tops[own] != &layer)) return kNowhere;
   }
   if (curtain.on && arrangement == Arrangement::kSingle) {
     if (layer.id == curtain.left) return {0, curtain.place};
@@ -38,7 +38,7 @@ std::string Comparison::caption(const LayerList& layers, int view) const {
   if (view == 0) return "Image";
   const auto tops = overlays(layers);
   const auto own = static_cast<std::size_t>(view - 1);
-  return own < tops.size() ? tops[own]->name : "All layers";
+  return own < tops.size() ? tops[own]->name : own == tops.size() ? "All layers" : "K keeps a map as a layer: it is shown here then";
 }
 
 void Comparison::start_curtain(const LayerList& layers) {

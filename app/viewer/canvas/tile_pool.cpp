@@ -1,9 +1,12 @@
 #include "app/viewer/canvas/tile_pool.h"
 
 #include <algorithm>
+#include <chrono>
 
 namespace fovea {
 namespace {
+
+constexpr double kLeastMsATile = 0.1;   // on the account of a frame: what this thread does not see, the GPU's copying
 
 struct GlFormat {
   GLint internal;
@@ -39,13 +42,26 @@ void TilePool::upload(Owner owner, const LoadedTile& tile, double now_s, Keep ke
   if (!page) return;   // everything is pinned: the budget wins
   const int layer = page->free_layers.back();
   page->free_layers.pop_back();
-  glBindTexture(GL_TEXTURE_2D_ARRAY, page->texture.id());
-  glPixelStorei(GL_UNPACK_ALIGNMENT, 4);
-  const GlFormat format = gl_format(tile.format);
-  glTexSubImage3D(GL_TEXTURE_2D_ARRAY, 0, 0, 0, layer, kTileTexture, kTileTexture, 1, format.format, format.type, tile.bytes.data());
+  fill(*page, layer, tile);
   use_order_.push_front(key);
   const auto place = std::ranges::find_if(pages_, [&](const Page& p) { return &p == page; });
   entries_[key] = {{page->texture.id(), layer, now_s}, place, keep, use_order_.begin()};
+}
+
+// Through a buffer, whose memory the driver copies when the GPU has time: from memory of ours some take half a millisecond a tile, in which
+// this thread waits.
+void TilePool::fill(const Page& page, int layer, const LoadedTile& tile) {
+  const auto start = std::chrono::steady_clock::now();
+  if (!staging_) staging_ = gl::create_buffer();
+  glBindBuffer(GL_PIXEL_UNPACK_BUFFER, staging_.id());
+  glBufferData(GL_PIXEL_UNPACK_BUFFER, static_cast<GLsizeiptr>(tile.bytes.size()), tile.bytes.data(), GL_STREAM_DRAW);   // new memory each time
+  glBindTexture(GL_TEXTURE_2D_ARRAY, page.texture.id());
+  glPixelStorei(GL_UNPACK_ALIGNMENT, 4);
+  const GlFormat format = gl_format(tile.format);
+  glTexSubImage3D(GL_TEXTURE_2D_ARRAY, 0, 0, 0, layer, kTileTexture, kTileTexture, 1, format.format, format.type, nullptr);
+  glBindBuffer(GL_PIXEL_UNPACK_BUFFER, 0);
+  const std::chrono::duration<double, std::milli> taken = std::chrono::steady_clock::now() - start;
+  upload_ms_left_ -= std::max(taken.count(), kLeastMsATile);
 }
 
 TilePool::Page* TilePool::page_with_room(TileFormat format) {

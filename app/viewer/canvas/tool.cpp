@@ -27,7 +27,7 @@ void CanvasPainter::cross(Point image_point, ImU32 colour, float radius) const {
 }
 
 ToolBox::ToolBox(ActionTable& actions) : actions_(actions) {
-  add({.id = "pan", .title = "Pan", .shortcut = ImGuiKey_V, .tip = "Drag to move the image, double-click to zoom in", .sign = "V", .tool = nullptr});
+  add({.id = "pan", .title = "Pan", .shortcut = ImGuiKey_V, .tip = "Drag to move the image, double-click to zoom in", .tool = nullptr});
 }
 
 void ToolBox::add(ToolEntry entry) {

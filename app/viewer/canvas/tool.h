@@ -58,7 +58,6 @@ struct ToolEntry {
   std::string title;                     // "Pick token"
   ImGuiKeyChord shortcut = 0;
   std::string tip = {};
-  std::string sign = {};                 // one or two letters for the tool bar; empty: the title's first
   std::unique_ptr<Tool> tool;            // nullptr: the left button pans
 };
 

@@ -62,6 +62,9 @@ std::vector<GridLine> field_outline(const ImageF32& plane, float threshold) {
 
 void number_text(char (&text)[24], double value) { std::snprintf(text, sizeof text, "%.3g", value); }
 
+// Shares are small numbers: in per cent they can be read.
+bool in_percent(std::string_view unit) { return unit.starts_with("share of"); }
+
 }  // namespace
 
 std::string title_of(const Question& question) {
@@ -180,14 +183,17 @@ void draw_colour_bar(ImDrawList& list, ImVec2 place, float width, const ColourBa
   constexpr int kSteps = 128;
   for (int i = 0; i < kSteps; ++i) {
     const auto& c = colours[static_cast<std::size_t>(i * 255 / (kSteps - 1))];
-    list.AddRectFilled({x + width * static_cast<float>(i) / kSteps, y}, {x + width * static_cast<float>(i + 1) / kSteps, y + 0.8f * line},
+    // Whole pixels: edges between them would be blended with what is behind.
+    list.AddRectFilled({std::floor(x + width * static_cast<float>(i) / kSteps), y}, {std::floor(x + width * static_cast<float>(i + 1) / kSteps), y + 0.8f * line},
                        IM_COL32(c[0], c[1], c[2], 255));
   }
   list.AddRect({x, y}, {x + width, y + 0.8f * line}, IM_COL32(255, 255, 255, 90));
   y += 0.9f * line;
   char text[24];
   for (int i = 0; i <= 2; ++i) {
-    number_text(text, bar.low + (bar.high - bar.low) * i / 2);
+    const double value = bar.low + (bar.high - bar.low) * i / 2;
+    if (in_percent(bar.unit)) std::snprintf(text, sizeof text, "%.2g %%", 100 * value);
+    else number_text(text, value);
     const float text_width = ImGui::CalcTextSize(text).x;
     list.AddText({x + (width - text_width) * static_cast<float>(i) / 2, y}, white, text);
   }

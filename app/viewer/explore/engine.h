@@ -50,6 +50,10 @@ class Engine {
   // rows: [any height, area.width, 1], the next rows of the class map from top to bottom; may be empty.
   using ClassRows = std::function<void(const ImageU8& rows)>;
   virtual SegmentSummary segment(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop) = 0;
+
+  // Why the last call threw. After kDeviceLost nothing of this process runs on a GPU any more: what was encoded is forgotten, "auto" means
+  // the CPU.
+  virtual Trouble trouble() const { return Trouble::kNone; }
 };
 
 // Loads the library beside the program (or in ../lib/fovea) and makes an engine. Takes about a second the first time. Error{kEnvironment}

@@ -1,29 +1,33 @@
 // What goes wrong in torch, as something that a person can act on.
 #pragma once
 
-#include <c10/util/Exception.h>
-
-#include <new>
+#include <functional>
 #include <string>
-#include <utility>
 
+#include "app/viewer/explore/types.h"
 #include "core/base/error.h"
 
 namespace fovea::explore {
 
-// Runs work; errors of devices and of memory become Error{kEnvironment} with what to do. what: "encode", "segment".
+// An exception of torch or of an allocator as a sentence with what to do.
+struct DeviceFailure {
+  Trouble trouble = Trouble::kNone;
+  std::string text;                      // empty: none of them
+};
+// Called while the exception is handled. what: "encode", "segment", "load": of what a smaller part may fit.
+DeviceFailure device_failure(const std::string& what);
+
+// Runs work; such exceptions become Error{kEnvironment}, and trouble says of which kind they were.
 template <class Work>
-auto with_device_errors(const char* what, Work&& work) {
+auto with_device_errors(const std::string& what, Trouble& trouble, Work&& work) {
+  trouble = Trouble::kNone;
   try {
     return work();
-  } catch (const c10::OutOfMemoryError&) {
-    throw Error(ErrorKind::kEnvironment, std::string("the GPU's memory does not suffice: zoom in and ") + what + " a smaller part, or start with --device cpu");
-  } catch (const std::bad_alloc&) {
-    throw Error(ErrorKind::kEnvironment, std::string("the memory does not suffice: zoom in and ") + what + " a smaller part");
-  } catch (const c10::Error& error) {
-    const std::string text = first_line(error.what_without_backtrace());
-    if (text.find("CUDA") == std::string::npos && text.find("cu") != 0) throw Error(ErrorKind::kEnvironment, text);
-    throw Error(ErrorKind::kEnvironment, "the GPU does not answer any more (" + text + "): save what you need and start again, or with --device cpu");
+  } catch (...) {
+    const DeviceFailure failure = device_failure(what);
+    trouble = failure.trouble;
+    if (failure.text.empty()) throw;
+    throw Error(ErrorKind::kEnvironment, failure.text);
   }
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <string_view>
+#include <tuple>
 
 #include "app/viewer/explore/attend_command.h"
 #include "app/viewer/explore/attention_tools.h"
@@ -51,20 +53,26 @@ ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_en
     noted_ = explorer_.view;
   });
   workspace_.decorations.push_back([this](const CanvasPainter& painter) {
-    const HeatLayer* heat = nullptr;   // where it is shown
-    for (std::size_t i = 0; i < workspace_.layers.size(); ++i) {
-      const Layer& layer = workspace_.layers.at(i);
-      if (layer.id == kHeatLayer && layer.style.visible && !workspace_.comparison.span(workspace_.layers, i, painter.view).empty()) {
-        heat = dynamic_cast<const HeatLayer*>(&layer);
-      }
-    }
-    marks_.paint(painter, heat);
+    // Its colours are explained once, where it is shown first.
+    bool explained = false;
+    for (int view = 0; view < painter.view; ++view) explained |= heat_in(view) != nullptr;
+    marks_.paint(painter, explained ? nullptr : heat_in(painter.view));
   });
   workspace_.status.push_back([this](Point p) -> std::string {
     const auto& encoded = explorer_.encoded();
     const auto token = encoded ? token_at(*encoded, p.x, p.y) : std::nullopt;
     return token ? "token " + std::to_string(token->row) + ", " + std::to_string(token->column) : "";
   });
+}
+
+// The map of the latest answer, if that view shows it.
+const HeatLayer* ExploreFeature::heat_in(int view) const {
+  for (std::size_t i = 0; i < workspace_.layers.size(); ++i) {
+    const Layer& layer = workspace_.layers.at(i);
+    if (layer.id != kHeatLayer || !layer.style.visible || workspace_.comparison.span(workspace_.layers, i, view).empty()) continue;
+    return dynamic_cast<const HeatLayer*>(&layer);
+  }
+  return nullptr;
 }
 
 void ExploreFeature::add_encoding_actions() {
@@ -83,6 +91,12 @@ void ExploreFeature::add_encoding_actions() {
                           .tip = "Exact everywhere; takes longer and more memory",
                           .run = [this] { encode_image(); },
                           .enabled = has_image});
+  for (const auto& [id, title, device] : {std::tuple("model.auto", "GPU if there is one", "auto"), std::tuple("model.cpu", "CPU", "cpu")}) {
+    workspace_.actions.add({.id = id, .title = title, .group = std::string(kGroup) + "/Run models on",
+                            .tip = "From the next encoding or segmentation on",
+                            .run = [this, device = std::string(device)] { workspace_.model.device = device; },
+                            .checked = [this, cpu = std::string_view(device) == "cpu"] { return workspace_.model.runs_on_cpu() == cpu; }});
+  }
   workspace_.actions.add({.id = "attention.cancel", .title = "Cancel encoding", .group = kGroup,
                           .run = [this] { session_.cancel_encoding(); }, .enabled = [this] { return session_.encoding().running; }});
 }
@@ -140,13 +154,11 @@ void ExploreFeature::add_tools() {
                         .title = "Pick tokens",
                         .shortcut = ImGuiKey_T,
                         .tip = "Click a token or drag a box to see where it looks",
-                        .sign = "T",
                         .tool = std::make_unique<PickTool>(explorer_, workspace_.messages)});
   workspace_.tools.add({.id = "brush",
                         .title = "Brush tokens",
                         .shortcut = ImGuiKey_B,
                         .tip = "Paint over tokens to see where they look on average",
-                        .sign = "B",
                         .tool = std::make_unique<BrushTool>(explorer_)});
 }
 
@@ -177,6 +189,7 @@ void ExploreFeature::encode_image() { encode(std::nullopt); }
 
 void ExploreFeature::encode(std::optional<Rect> region) {
   if (!workspace_.image) return;
+  last_region_ = region;
   session_.encode({.image = workspace_.image->path, .model = workspace_.model.name, .device = workspace_.model.device, .region_level0 = region});
   workspace_.tools.activate("pick");   // the next click asks
   workspace_.panels.open("attention");
@@ -204,8 +217,9 @@ void ExploreFeature::add_project_section() {
                              const bool has_region = region.is_array() && region.size() == 4 && std::ranges::all_of(region, is_number);
                              if (!has_region && !region.is_null()) return;
                              awaited_ = loaded_;   // the section before this one
+                             last_region_ = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt;
                              session_.encode({.image = workspace_.image->path, .model = saved["model"].get<std::string>(), .device = workspace_.model.device,
-                                              .region_level0 = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt});
+                                              .region_level0 = last_region_});
                            }});
 }
 
@@ -226,13 +240,29 @@ void ExploreFeature::add_exports() {
   });
 }
 
+// What is shown is answered once more, rounded as the command in the sidecar does.
 void ExploreFeature::save_map(const std::filesystem::path& file) {
   const auto reply = explorer_.shown();
-  const auto encoded = explorer_.encoded();
-  if (!reply || !encoded || reply->plane.empty() || !workspace_.image) return;
-  const Sidecar sidecar{.what = "attention", .image = workspace_.image->path, .commands = {attend_command(kHeatLayer, *encoded, reply->question)},
+  if (!reply || !explorer_.encoded() || reply->plane.empty() || !workspace_.image) return;
+  Question question = reply->question;
+  question.rounding = Rounding::kAsAttend;
+  session_.ask(Lane::kSave, {question, {.method = "prepare"}});   // what that takes away is kept again
+  to_save_ = {file, explorer_.encoded()};
+}
+
+void ExploreFeature::write_what_was_saved() {
+  const LaneState lane = session_.lane(Lane::kSave);
+  if (!to_save_.encoded || (lane.replies.empty() && lane.busy())) return;
+  const auto [file, encoded] = std::exchange(to_save_, {});
+  if (lane.replies.empty()) {   // it failed, or the image was closed
+    if (!lane.error.empty()) workspace_.messages.error(file.filename().string() + ": not saved: " + lane.error);
+    return;
+  }
+  const auto reply = lane.replies.front();
+  const Sidecar sidecar{.what = "attention", .image = encoded->request.image, .commands = {attend_command(kHeatLayer, *encoded, reply->question)},
                         .more = {{"unit", reply->unit}, {"numbers", reply->numbers}}};
-  workspace_.exports.start(file, sidecar, [reply, encoded, file, georeference = workspace_.image->info.georeference](Progress&, const std::stop_token&) {
+  const GeoReference georeference = workspace_.image ? workspace_.image->info.georeference : GeoReference{};
+  workspace_.exports.start(file, sidecar, [reply, encoded, file, georeference](Progress&, const std::stop_token&) {
     write_raw_map(file, *encoded, *reply, georeference);
   });
 }
@@ -251,6 +281,7 @@ Layer* ExploreFeature::answer_layer() const {
 
 bool ExploreFeature::every_frame() {
   kept_.every_frame();
+  write_what_was_saved();
   was_busy_ = session_.busy();
   note_changes();
   const auto before = explorer_.encoded();
@@ -261,13 +292,25 @@ bool ExploreFeature::every_frame() {
   // Panels that are seen set these again in this frame.
   explorer_.view.wall = explorer_.view.windows = explorer_.view.statistics = false;
   explorer_.hover(std::nullopt);
-  tell_once(told_encoding_, session_.encoding().error);
-  tell_once(told_answer_, explorer_.error());
+  const EncodeState encoding = session_.encoding();
+  tell_once(told_encoding_, encoding.error, encoding.trouble);
+  tell_once(told_answer_, explorer_.error(), explorer_.trouble());
   return false;   // the session wakes the window when there is something new
 }
 
-void ExploreFeature::tell_once(std::string& told, const std::string& error) {
-  if (error != told && !error.empty()) workspace_.messages.error(error);
+// Where the GPU is at fault, with a button for the CPU.
+void ExploreFeature::tell_once(std::string& told, const std::string& error, Trouble trouble) {
+  if (error != told && !error.empty()) {
+    const bool of_device = trouble == Trouble::kDeviceMemory || trouble == Trouble::kDeviceLost;
+    if (of_device && !workspace_.model.runs_on_cpu()) {
+      workspace_.messages.error(error, {"Encode on the CPU", [this] {
+                                          workspace_.model.device = "cpu";
+                                          encode(last_region_);
+                                        }});
+    } else {
+      workspace_.messages.error(error);
+    }
+  }
   told = error;
 }
 

@@ -43,10 +43,12 @@ class ExploreFeature final : public Feature {
   void add_project_section();
   bool every_frame();
   void note_changes();
+  void write_what_was_saved();
   void show_answer();
   void show_values(const Reply& reply, const RectD& place);
-  void tell_once(std::string& told, const std::string& error);
+  void tell_once(std::string& told, const std::string& error, Trouble trouble);
 
+  const HeatLayer* heat_in(int view) const;
   Layer* answer_layer() const;             // of the answer that is shown; nullptr: none
   Workspace& workspace_;
   Session session_;
@@ -62,6 +64,11 @@ class ExploreFeature final : public Feature {
   std::optional<nlohmann::json> awaited_;  // a project's view, for when its region is encoded
   nlohmann::json loaded_;                  // the view that was loaded last
   std::string told_encoding_, told_answer_;
+  struct ToSave {
+    std::filesystem::path file;
+    std::shared_ptr<const Encoded> encoded;  // nullptr: nothing
+  } to_save_;
+  std::optional<Rect> last_region_;        // that was to be encoded
   bool was_busy_ = false;                  // before answers were taken in this frame: they are on the screen in the next one
 };
 

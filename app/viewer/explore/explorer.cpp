@@ -126,7 +126,10 @@ std::vector<Question> Explorer::wanted(Lane lane) const {
       }
       break;
     }
-    case Lane::kPrepare: questions.push_back({.method = "prepare"}); break;
+    case Lane::kPrepare:   // the mean of heads was prepared while encoding; others from the moment they are chosen
+      if (view.heads != HeadSelection{}) questions.push_back({.method = "prepare", .heads = view.heads});
+      break;
+    case Lane::kSave: break;       // whoever saves asks
     case Lane::kStatistics:
       for (std::int64_t layer = 0; view.statistics && layer < depth(); ++layer) questions.push_back({.method = "entropy", .layer = layer});
       break;
@@ -137,6 +140,7 @@ std::vector<Question> Explorer::wanted(Lane lane) const {
 void Explorer::ask_what_changed() {
   for (std::size_t index = 0; index < kLanes; ++index) {
     const Lane lane = static_cast<Lane>(index);
+    if (lane == Lane::kSave) continue;
     auto questions = wanted(lane);
     if (questions == asked_[index]) continue;
     // Statistics take a while and stay true: closing their panel keeps them.

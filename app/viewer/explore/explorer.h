@@ -74,6 +74,7 @@ class Explorer {
   const std::shared_ptr<const Reply>& shown() const { return shown_; }
   bool waiting() const { return session_.lane(Lane::kPick).busy(); }
   std::string error() const { return session_.lane(Lane::kPick).error; }
+  Trouble trouble() const { return session_.lane(Lane::kPick).trouble; }
   ValueRange range() const { return range_; }          // of what is shown
   float threshold() const { return threshold_; }       // of what is shown; 0 or less: everything
 

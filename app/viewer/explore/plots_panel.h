@@ -13,6 +13,7 @@ class PlotsPanel {
   void show();
 
  private:
+  void mark_shown(std::vector<double> Reply::* by_head, double step) const;
   void show_plot(const char* title, std::vector<double> Reply::* by_head, float width);
   Explorer& explorer_;
 };

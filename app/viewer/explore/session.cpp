@@ -89,13 +89,13 @@ void Session::clear() {
 }
 
 void Session::forget_answers() {
-  for (LaneWork& lane : lanes_) lane.state = {.ticket = ++last_ticket_, .questions = {}, .replies = {}, .error = {}};
+  for (LaneWork& lane : lanes_) lane.state = {.ticket = ++last_ticket_, .questions = {}, .replies = {}, .error = {}, .trouble = {}};
 }
 
 std::uint64_t Session::ask(Lane lane, std::vector<Question> questions) {
   const std::lock_guard lock(mutex_);
   const auto index = static_cast<std::size_t>(lane);
-  lanes_[index] = {.state = {.ticket = ++last_ticket_, .questions = std::move(questions), .replies = {}, .error = {}},
+  lanes_[index] = {.state = {.ticket = ++last_ticket_, .questions = std::move(questions), .replies = {}, .error = {}, .trouble = {}},
                    .asked_at = Clock::now()};
   if (running_lane_ && *running_lane_ >= index) running_.request_stop();   // it is asked again later, unless it was this lane's own
   changed_.notify_all();
@@ -158,11 +158,13 @@ void Session::run_encoding(std::unique_lock<std::mutex>& lock) {
   std::shared_ptr<const Encoded> encoded;
   Reporter reporter(*this);
   std::string error = message_of_failure([&] { encoded = std::make_shared<const Encoded>(engine().encode(request, reporter, stop)); });
+  const Trouble trouble = error.empty() || !engine_ ? Trouble::kNone : engine_->trouble();
   lock.lock();
   if (stop.stop_requested()) return;   // cancelled, or replaced: encode_ tells of the later request
   encode_.running = false;
   encode_.elapsed_s = std::chrono::duration<double>(Clock::now() - encode_start_).count();
   encode_.error = std::move(error);
+  encode_.trouble = trouble;
   encode_.encoded = std::move(encoded);
 }
 
@@ -177,14 +179,22 @@ void Session::run_question(std::unique_lock<std::mutex>& lock, std::size_t lane)
   std::shared_ptr<Reply> reply;
   NoProgress progress;
   const std::string error = message_of_failure([&] { reply = std::make_shared<Reply>(engine().answer(question, progress, stop)); });
+  const Trouble trouble = error.empty() ? Trouble::kNone : engine_->trouble();
   lock.lock();
   running_lane_.reset();
+  if (trouble == Trouble::kDeviceLost && encode_.encoded) {   // and with it what was encoded
+    encode_.encoded = nullptr;
+    encode_.error = error;
+    encode_.trouble = trouble;
+    return forget_answers();
+  }
   if (work.state.ticket != ticket) return;   // nobody waits for it any more
   if (reply) {
     reply->elapsed_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     work.state.replies.push_back(std::move(reply));
   } else if (!error.empty()) {
     work.state.error = error;
+    work.state.trouble = trouble;
   }
 }
 

@@ -19,14 +19,15 @@ namespace fovea::explore {
 
 // Who asks, most urgent first: a click interrupts the wall, never the other way round.
 // kPrepare makes later answers faster; nobody waits for it.
-enum class Lane { kPick, kCompare, kMarks, kWall, kStatistics, kPrepare };
-inline constexpr std::size_t kLanes = 6;
+enum class Lane { kPick, kSave, kCompare, kMarks, kWall, kStatistics, kPrepare };
+inline constexpr std::size_t kLanes = 7;
 
 struct LaneState {
   std::uint64_t ticket = 0;                              // of the latest ask()
   std::vector<Question> questions;
   std::vector<std::shared_ptr<const Reply>> replies;     // of the first questions, in their order
   std::string error;                                     // why there will be no more of them
+  Trouble trouble = Trouble::kNone;                      // with it
   bool busy() const { return error.empty() && replies.size() < questions.size(); }
 };
 
@@ -35,7 +36,8 @@ struct EncodeState {
   std::string stage;                                     // "model", "read", "encoder", "queries and keys"
   std::int64_t done = 0, total = 0;
   double elapsed_s = 0;                                  // running or not: of the latest encoding
-  std::string error;                                     // of the latest one; "stopped" is none
+  std::string error;                                     // of the latest one, or why it is lost; "stopped" is none
+  Trouble trouble = Trouble::kNone;                      // with it
   std::shared_ptr<const Encoded> encoded;                // nullptr while there is none to ask about
 };
 

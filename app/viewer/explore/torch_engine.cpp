@@ -1,6 +1,7 @@
 #include "app/viewer/explore/torch_engine.h"
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -19,7 +20,30 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t kKeptForRollouts_bytes = std::int64_t{512} << 20;   // 36 000 tokens of the shipped model; the rest is computed anew
+constexpr std::int64_t kRolloutShare = 4;      // of the memory that is free: one part of so many may be kept for rollouts
+constexpr std::int64_t kRowsARead = 1024;      // of pixels, between two looks whether anybody still waits
+
+std::int64_t rollout_budget_bytes() { return analysis::available_memory_bytes() / kRolloutShare; }
+
+// read_rgb() in parts, so that a stop need not wait for all of it.
+ImageU8 read_rgb(ImageSource& source, const Rect& rect, Progress& progress, const std::stop_token& stop) {
+  ImageU8 all(rect.width, rect.height, 3);
+  for (std::int64_t y = 0; y < rect.height; y += kRowsARead) {
+    throw_if_stopped(stop);
+    progress.report("read", y, rect.height);
+    const ImageU8 part = source.read_rgb({rect.x, rect.y + y, rect.width, std::min(kRowsARead, rect.height - y)});
+    std::ranges::copy(part.samples(), all.row(y));
+  }
+  return all;
+}
+
+std::atomic<bool> device_lost = false;   // of this process: CUDA does not come back in it
+
+torch::Device device_for(const std::string& name) {
+  if (!device_lost || name == "cpu") return choose_device(name);
+  if (name != "auto") throw Error(ErrorKind::kEnvironment, name + ": does not answer any more; start the program again to use it, or let the CPU do it");
+  return torch::kCPU;
+}
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -142,9 +166,21 @@ void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::str
   device_name_ = device;
 }
 
-std::shared_ptr<const ModelSummary> TorchEngine::load(const std::string& model, const std::string& device) {
+// Nothing that lives on a lost GPU can be used or even freed without another error.
+void TorchEngine::abandon_device() {
+  device_lost = true;
+  static auto* graves = new std::vector<std::shared_ptr<void>>;
+  static std::mutex mutex;
+  const std::lock_guard lock(mutex);
+  graves->push_back(std::shared_ptr<void>(std::move(probe_)));
+  graves->push_back(std::exchange(model_, nullptr));
+  summary_.reset();
+}
+
+std::shared_ptr<const ModelSummary> TorchEngine::load_or_find(const std::string& model, const std::string& device) {
+  if (device_lost && summary_ && summary_->device != "cpu") abandon_device();   // another engine of this process has seen it
   if (summary_ && summary_->name_or_path == model && device_name_ == device) return summary_;
-  const auto chosen = choose_device(device);
+  const auto chosen = device_for(device);
   const auto folder = find_model(model);
   const std::string hash = model_hash(folder);
   auto loaded = shared_model(folder, hash, chosen, usual_precision(chosen));
@@ -157,27 +193,25 @@ Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progr
   const auto start = Clock::now();
   probe_.reset();   // first, so that its memory is free for the next one
   progress.report("model", 0, 1);
-  load(request.model, request.device);
+  load_or_find(request.model, request.device);
   throw_if_stopped(stop);
   const std::string name = request.image.filename().string();
   const auto source = open_image(request.image);
   const RegionPlan plan = plan_encoding(request, *summary_, source->info().width, source->info().height);
   const EncoderConfig& encoder = model_->config().encoder;
   analysis::require_fits(*model_, encoder.global_tokens + plan.tokens(), name);
-  progress.report("read", 0, 1);
-  const ImageU8 rgb = source->read_rgb(plan.computed);
+  const ImageU8 rgb = read_rgb(*source, plan.computed, progress, stop);
   throw_if_stopped(stop);
-  auto probe = std::make_unique<analysis::AttentionProbe>(model_, to_tensor(rgb), name, progress, stop);
-  for (std::int64_t layer = 0; layer < probe->depth(); ++layer) {   // now, so that the first click need not wait for it
-    throw_if_stopped(stop);
-    progress.report("queries and keys", layer, probe->depth());
-    probe->layer(layer);
-  }
+  // All that questions need is made now, so that the first click need not wait for it.
+  const analysis::ProbeRegion region{.rgb = to_tensor(rgb), .name = name, .projections = analysis::Projections::kAtOnce};
+  auto probe = std::make_unique<analysis::AttentionProbe>(model_, region, progress, stop);
+  progress.report("rollouts", probe->depth(), probe->depth());
+  const std::int64_t for_rollouts = probe->prepare_rollouts({}, rollout_budget_bytes(), stop);
   probe_ = std::move(probe);
   asked_ = plan.asked_tokens;
   return {.request = request, .model = summary_, .asked = plan.asked, .computed = plan.computed, .asked_tokens = plan.asked_tokens,
           .rows = plan.rows, .columns = plan.columns, .whole_image = plan.whole_image, .caveat = plan.whole_image ? "" : summary_->region_caveat,
-          .seconds = seconds_since(start), .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens())};
+          .seconds = seconds_since(start), .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens()) + for_rollouts};
 }
 
 // The same queries and keys under another window: what this token's row would be made of.
@@ -232,13 +266,18 @@ Reply TorchEngine::answer_question(const Question& question, Progress& progress,
   if (!probe_) throw Error(ErrorKind::kUsage, "nothing is encoded yet: press Encode first");
   const torch::NoGradGuard no_gradients;
   if (question.method == "prepare") {
-    probe_->prepare_rollouts(kKeptForRollouts_bytes, stop);
+    probe_->prepare_rollouts(to_heads(question.heads), rollout_budget_bytes(), stop);
+    if (question.heads != HeadSelection{}) probe_->prepare_rollouts({}, rollout_budget_bytes(), stop);   // if they were forgotten
     Reply done;
     done.question = question;
     return done;
   }
   auto query = to_query(question);
   query.focus = to_rect(asked_);
+  // Heads made one by maximum or minimum are written down in any case: kept, the next rollout is as fast as those of the mean.
+  const bool rollout = question.method.starts_with("rollout"), written = question.heads.fusion == Fusion::kMax || question.heads.fusion == Fusion::kMin;
+  if (question.rounding == Rounding::kAsAttend) probe_->forget_rollouts();
+  else if (rollout && written) probe_->prepare_rollouts(query.heads, rollout_budget_bytes(), stop);
   if (query.method == analysis::Method::kKeptMass) return kept_mass_around(question);
   const TokenBox everywhere{0, 0, probe_->grid()[0], probe_->grid()[1]};
   const bool other_window = query.method == analysis::Method::kRow && question.window.has_value();

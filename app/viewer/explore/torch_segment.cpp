@@ -39,7 +39,7 @@ Engine::SegmentSummary TorchEngine::segment_region(const SegmentRequest& request
                                             const std::stop_token& stop) {
   const auto start = std::chrono::steady_clock::now();
   progress.report("model", 0, 1);
-  load(request.model, request.device);
+  load_or_find(request.model, request.device);
   throw_if_stopped(stop);
   if (!model_->config().decoder)
     throw Error(ErrorKind::kModel, request.model + ": a backbone without a decoder cannot segment: choose another model");

@@ -17,6 +17,9 @@
 
 namespace fovea::explore {
 
+// What a failure says of the machine, so that the window can offer a way on: a smaller part, the CPU.
+enum class Trouble { kNone, kMemory, kDeviceMemory, kDeviceLost };
+
 // A loaded model, as far as a person chooses by it.
 struct ModelSummary {
   std::string name_or_path;                // as it was asked for
@@ -64,6 +67,9 @@ struct Encoded {
   std::int64_t bytes = 0;                  // kept in memory
 };
 
+// kQuick may round otherwise than `fovea attend`: rollouts read what was kept of the layers.
+enum class Rounding { kQuick, kAsAttend };
+
 enum class Fusion { kMean, kMax, kMin, kOne };
 struct HeadSelection {
   Fusion fusion = Fusion::kMean;
@@ -94,6 +100,7 @@ struct Question {
   double attention_share = 0.5;            // rollouts
   // row: the layer's queries and keys attended with this window instead of its own, 0: densely. kept-mass: the window judged.
   std::optional<std::int64_t> window{};
+  Rounding rounding = Rounding::kQuick;
   bool operator==(const Question&) const = default;
 };
 

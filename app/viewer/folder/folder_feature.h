@@ -16,6 +16,7 @@ std::vector<std::filesystem::path> images_in(const std::filesystem::path& folder
 class FolderFeature final : public Feature {
  public:
   FolderFeature(Workspace& workspace, const std::filesystem::path& pyramids);
+  bool busy() const override { return maker_.busy(); }
   // Shows this folder whatever image is open.
   void show_folder(const std::filesystem::path& folder);
   const std::vector<std::filesystem::path>& images() const { return images_; }

@@ -1,7 +1,6 @@
 #include "app/viewer/layers/tiled_layer.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
 #include <map>
 #include <utility>
@@ -88,7 +87,7 @@ TilePlan TiledLayer::plan(const LayerFrame& frame) {
 
 void TiledLayer::draw_resident(const LayerFrame& frame) {
   LayerPainter::set_blending(Blend::kNormal);
-  draw_quads(plan(frame).quads, frame);
+  draw_quads(plan(frame).quads, frame, 1);
 }
 
 LayerProgress TiledLayer::draw(const LayerFrame& frame) {
@@ -108,9 +107,9 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
     if (shown_.empty() || shown_.back() != quad.source) shown_.push_back(quad.source);
   }
   complete_ = plan.wanted.empty() && !fading && !improving;
-  if (style.opacity == 1 && style.blend == Blend::kNormal) {
-    LayerPainter::set_blending(Blend::kNormal);
-    draw_quads(plan.quads, frame);
+  if (const bool overlap = fading && (style.opacity != 1 || style.blend != Blend::kNormal); !overlap && style.blend != Blend::kMultiply) {
+    LayerPainter::set_blending(style.blend);
+    draw_quads(plan.quads, frame, style.opacity);
   } else {
     // A fading tile lies over its stand-in: the two are joined first and blended as one.
     GLint target = 0;
@@ -118,7 +117,7 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
     const GLboolean scissor = glIsEnabled(GL_SCISSOR_TEST);
     surface_.begin(static_cast<int>(frame.camera.canvas().width), static_cast<int>(frame.camera.canvas().height), {0, 0, 0, 0});
     LayerPainter::set_blending(Blend::kNormal);
-    draw_quads(plan.quads, frame);
+    draw_quads(plan.quads, frame, 1);
     glBindFramebuffer(GL_FRAMEBUFFER, static_cast<GLuint>(target));
     if (scissor) glEnable(GL_SCISSOR_TEST);
     frame.painter.composite(surface_.texture(), style);
@@ -126,11 +125,9 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   return fading ? LayerProgress::kMoving : LayerProgress::kSettled;
 }
 
-// First what the workers have read, then what main memory still holds, both out of one budget of time: some drivers take half a
-// millisecond a tile.
+// First what the workers have read, one tile at least, then what main memory still holds.
 void TiledLayer::upload(std::vector<TileKey>& wanted, double now_s) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double, std::milli>(services_.upload_ms_a_frame);
-  const auto has_time = [&] { return std::chrono::steady_clock::now() < end; };
+  const auto has_time = [&] { return services_.pool->has_time(); };
   for (auto taken = loader_->take(1); !taken.empty(); taken = has_time() ? loader_->take(1) : std::vector<LoadedTile>()) {
     LoadedTile& tile = taken.front();
     place(tile, now_s);
@@ -157,7 +154,7 @@ void TiledLayer::place(const LoadedTile& tile, double now_s) {
   services_.pool->upload(owner_, tile, now_s, coarsest ? TilePool::Keep::kAlways : TilePool::Keep::kWhileUsed);
 }
 
-void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame) {
+void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame, float opacity) {
   const Camera& camera = frame.camera;
   const Extent canvas = camera.canvas();
   const RectD rect = bounds();
@@ -183,7 +180,7 @@ void TiledLayer::draw_quads(const std::vector<TileQuad>& quads, const LayerFrame
       if (!slot) continue;
       by_texture[slot->texture].push_back({{clip_x(quad.x0), clip_y(quad.y0), clip_x(quad.x1), clip_y(quad.y1)},
                                            {quad.u0, quad.v0, quad.u1, quad.v1},
-                                           {static_cast<float>(slot->layer), fading ? opacity_at(*slot, frame.now_s) : 1.0f}});
+                                           {static_cast<float>(slot->layer), opacity * (fading ? opacity_at(*slot, frame.now_s) : 1.0f)}});
     }
     for (const auto& [texture, instances] : by_texture) {
       glBindTexture(GL_TEXTURE_2D_ARRAY, texture);

@@ -26,7 +26,6 @@ struct TileServices {
   std::function<void()> wake;                // makes the program draw again; from any thread
   std::function<void(std::shared_ptr<void>)> bury = {};   // destroys it elsewhere: readers end when they have read their tile
   int threads = 2;
-  double upload_ms_a_frame = 4;              // of a layer; a tile at least
 };
 
 class TiledLayer : public Layer {
@@ -79,7 +78,7 @@ class TiledLayer : public Layer {
   void upload(std::vector<TileKey>& wanted, double now_s);
   void want_again(const TilePlan& plan, std::vector<TileKey>& wanted);
   void place(const LoadedTile& tile, double now_s);
-  void draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame);
+  void draw_quads(const std::vector<TileQuad>& quads, const LayerFrame& frame, float opacity);
 
   TileServices services_;
   TilePool::Owner owner_;

@@ -81,6 +81,7 @@ void FileDialog::list(const fs::path& folder) {
   folders_.clear();
   files_.clear();
   problem_.clear();
+  marked_.clear();
   std::error_code code;
   folder_ = fs::absolute(folder.empty() ? fs::current_path(code) : folder, code);
   typed_ = folder_.string();
@@ -103,21 +104,31 @@ void FileDialog::show_files(fs::path& go, fs::path& take) {
     (fs::is_directory(typed_, ignored) ? go : take) = typed_;
   }
   ImGui::SetItemTooltip("A folder or a file; Enter goes there");
-  const float below = ImGui::GetFrameHeightWithSpacing() * (saving ? 2.7f : 1);
+  const float below = ImGui::GetFrameHeightWithSpacing() * (saving ? 2.7f : 1) + ImGui::GetStyle().ItemSpacing.y;
   if (ImGui::BeginChild("##files", {0, -below}, ImGuiChildFlags_Borders)) {
     if (folder_.has_parent_path() && folder_.parent_path() != folder_ && ImGui::Selectable("..")) go = folder_.parent_path();
     for (const auto& path : folders_) {
       if (ImGui::Selectable((path.filename().string() + "/").c_str())) go = path;
     }
     for (const auto& path : files_) {
-      if (!ImGui::Selectable(path.filename().string().c_str())) continue;
-      if (saving) name_ = path.filename().string();
-      else take = path;
+      if (ImGui::Selectable(path.filename().string().c_str(), path == marked_, ImGuiSelectableFlags_AllowDoubleClick)) {
+        marked_ = path;
+        if (saving) name_ = path.filename().string();
+        else if (ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) take = path;
+      }
     }
     if (!problem_.empty()) ImGui::TextColored(theme_colours().error, "%s", problem_.c_str());
     else if (files_.empty()) ImGui::TextColored(theme_colours().muted, "%s", saving ? "No such files here yet." : "Nothing to open here.");
   }
   ImGui::EndChild();
+}
+
+void FileDialog::show_open(fs::path& take) {
+  ImGui::BeginDisabled(marked_.empty());
+  const bool pressed = ImGui::Button("Open") || (!marked_.empty() && ImGui::IsKeyPressed(ImGuiKey_Enter, ImGuiInputFlags_None) && !ImGui::GetIO().WantTextInput);
+  ImGui::EndDisabled();
+  ImGui::SameLine();
+  if (pressed) take = marked_;
 }
 
 // The name, whether it is taken, and the button.
@@ -153,6 +164,7 @@ void FileDialog::show_own() {
   fs::path go, take;
   show_files(go, take);
   if (question_.purpose == FilePurpose::kSave) show_save(take);
+  else show_open(take);
   const bool cancelled = ImGui::Button("Cancel") || ImGui::IsKeyPressed(ImGuiKey_Escape);
   if (cancelled || !take.empty()) ImGui::CloseCurrentPopup();
   ImGui::EndPopup();

@@ -35,6 +35,7 @@ class FileDialog {
   void list(const std::filesystem::path& folder);
   void show_own();
   void show_files(std::filesystem::path& go, std::filesystem::path& take);
+  void show_open(std::filesystem::path& take);
   void show_save(std::filesystem::path& take);
   void finish(const std::filesystem::path& file);
   bool is_wanted(const std::filesystem::path& file) const;
@@ -43,6 +44,7 @@ class FileDialog {
   std::unique_ptr<Native> native_;
   std::filesystem::path folder_;
   std::vector<std::filesystem::path> folders_, files_;
+  std::filesystem::path marked_;       // the file that was clicked
   std::string typed_, name_, problem_;
   bool opening_ = false, open_ = false;
 };

@@ -8,11 +8,40 @@
 
 namespace fovea {
 
+namespace {
+
+// What a person does first, in this order.
+struct Step {
+  const char *key, *text;
+};
+constexpr Step kSteps[] = {
+    {"wheel, drag", "go to what interests you, in an image of any size"},
+    {"E", "let the model encode what you see"},
+    {"click", "see where that place looks; Shift: who looks at it, Ctrl: through all layers"},
+    {"H", "compare all heads of all layers"},
+    {"P", "give every pixel a class"},
+    {"?", "all keys;  Ctrl+Shift+P: find whatever there is by a few letters"},
+};
+
+void show_steps(float left, float y) {
+  const float font = ImGui::GetFontSize();
+  for (const Step& step : kSteps) {
+    const float key_width = ImGui::CalcTextSize(step.key).x;
+    ImGui::SetCursorPos({left + 6 * font - key_width, y});
+    ImGui::TextColored(theme_colours().accent, "%s", step.key);
+    ImGui::SetCursorPos({left + 7 * font, y});
+    ImGui::TextColored(theme_colours().muted, "%s", step.text);
+    y += 1.5f * font;
+  }
+}
+
+}  // namespace
+
 std::filesystem::path show_start_page(const Workspace& workspace) {
   const float font = ImGui::GetFontSize();
   const ImVec2 window = ImGui::GetWindowSize();
   const float width = std::min(window.x * 0.9f, font * 26), left = (window.x - width) / 2;
-  float y = std::max(font, window.y * 0.28f);
+  float y = std::max(font, window.y * 0.18f);
   const auto line = [&](const char* text, const ImVec4& colour, float size) {
     ImGui::PushFont(nullptr, ImGui::GetStyle().FontSizeBase * size);
     ImGui::SetCursorPos({(window.x - ImGui::CalcTextSize(text).x) / 2, y});
@@ -21,11 +50,13 @@ std::filesystem::path show_start_page(const Workspace& workspace) {
     ImGui::PopFont();
   };
   line("Fovea", ImGui::GetStyleColorVec4(ImGuiCol_Text), 1.8f);
-  line("Drop an image here, of any size", theme_colours().muted, 1);
-  y += font * 0.6f;
+  line("Look at an image of any size, and at what a model sees in it", ImGui::GetStyleColorVec4(ImGuiCol_Text), 1);
+  y += font * 0.8f;
   ImGui::SetCursorPos({(window.x - font * 12) / 2, y});
   if (ImGui::Button("Open image…  Ctrl+O", {font * 12, font * 2})) workspace.actions.run("file.open");
-  y += font * 3;
+  y += font * 2.4f;
+  line("or drop an image, a project or a folder on the window", theme_colours().muted, 1);
+  y += font * 0.8f;
   if (!workspace.settings.recent.empty()) line("Recent", theme_colours().muted, 1);
   std::filesystem::path chosen;
   for (std::size_t i = 0; i < std::min<std::size_t>(workspace.settings.recent.size(), 6); ++i, y += ImGui::GetFrameHeight()) {
@@ -36,8 +67,9 @@ std::filesystem::path show_start_page(const Workspace& workspace) {
     ImGui::SetItemTooltip("%s", path.c_str());
     ImGui::PopID();
   }
-  y += font * 0.6f;
-  line("Ctrl+Shift+P: everything there is    ?: keys and mouse", theme_colours().muted, 1);
+  y += font * 1.2f;
+  constexpr float kStepsWidth = 44;   // letters' heights, for the longest one
+  if (window.x > kStepsWidth * font) show_steps((window.x - kStepsWidth * font) / 2, y);
   return chosen;
 }
 

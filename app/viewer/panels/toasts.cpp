@@ -27,11 +27,18 @@ float show_toast(Message& message, std::size_t number, ImVec2 corner, float widt
   const ImVec2 place = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
   ImGui::GetWindowDrawList()->AddRectFilled(place, {place.x + 4 * ImGui::GetStyle().FontScaleDpi, place.y + size.y}, ImGui::GetColorU32(mark), 2);
   ImGui::PushTextWrapPos(width - 5 * ImGui::GetFontSize());
-  const std::string text = message.repeats > 1 ? message.text + " (" + std::to_string(message.repeats) + " times)" : message.text;
+  const std::string text = message.repeats > 1 ? message.text + "  (" + std::to_string(message.repeats) + "×)" : message.text;
   ImGui::TextUnformatted(text.c_str());
   ImGui::PopTextWrapPos();
+  if (message.action) {
+    if (ImGui::Button(message.action->label.c_str())) {
+      message.dismissed = true;
+      const auto run = message.action->run;   // it may say something itself
+      run();
+    }
+  }
   ImGui::SameLine();
-  if (ImGui::SmallButton(message.severity == Severity::kInfo ? "×" : "Dismiss")) message.dismissed = true;
+  if (message.action ? ImGui::Button("Dismiss") : ImGui::SmallButton(message.severity == Severity::kInfo ? "×" : "Dismiss")) message.dismissed = true;
   ImGui::End();
   return size.y;
 }

@@ -129,11 +129,22 @@ void SegmentFeature::segment(std::optional<Rect> region) {
         if (!engine_) engine_ = make_engine_();
         *made = segment_or_find(request, folder_, *engine_, progress, stop);
       },
-      [this, made, image = request.image](const BackgroundJob::Outcome& outcome) {
-        if (!outcome.error.empty()) workspace_.messages.error(outcome.error);
-        if (outcome.stopped || !*made || !workspace_.image || workspace_.image->path != image) return;
+      [this, made, request](const BackgroundJob::Outcome& outcome) {
+        if (!outcome.error.empty()) tell(outcome.error, request.region_level0);
+        if (outcome.stopped || !*made || !workspace_.image || workspace_.image->path != request.image) return;
         take(**made);
       });
+}
+
+// Where the GPU is at fault, with a button for the CPU. The job has ended: its engine can be asked.
+void SegmentFeature::tell(const std::string& error, std::optional<Rect> region) {
+  const explore::Trouble trouble = engine_ ? engine_->trouble() : explore::Trouble::kNone;
+  const bool of_device = trouble == explore::Trouble::kDeviceMemory || trouble == explore::Trouble::kDeviceLost;
+  if (!of_device || workspace_.model.runs_on_cpu()) return workspace_.messages.error(error);
+  workspace_.messages.error(error, {"Segment on the CPU", [this, region] {
+                                      workspace_.model.device = "cpu";
+                                      segment(region);
+                                    }});
 }
 
 void SegmentFeature::take(const Segmentation& made) {

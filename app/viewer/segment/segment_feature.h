@@ -31,6 +31,7 @@ class SegmentFeature final : public Feature {
   void add_project_section();
   void segment(std::optional<Rect> region_level0);
   void take(const Segmentation& made);
+  void tell(const std::string& error, std::optional<Rect> region_level0);
   void show_layers();
   void update_probability_layer();
   bool every_frame();

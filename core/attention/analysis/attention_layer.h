@@ -31,7 +31,7 @@ struct AttentionLayer {
   double scale = 0;           // 0: 1/sqrt(D)
   at::Tensor lse{};           // [heads, >= G] float32: log-sum-exp of at least the global queries, as the operator returns it. Undefined:
                               // recomputed where needed, one pass over all keys a call; add_lse() does that once for all calls
-  std::shared_ptr<const FusedWindows> fused{};   // of this pattern: products with the mean of heads read it instead (fused_windows.h)
+  std::shared_ptr<const FusedWindows> fused{};   // of this pattern: products with its choice of heads read it instead (fused_windows.h)
 
   std::int64_t global_tokens() const { return pattern.global_tokens; }
   std::int64_t height() const { return pattern.grid[0]; }
@@ -68,6 +68,7 @@ enum class HeadFusion { kOne, kMean, kMax, kMin };
 struct HeadChoice {
   HeadFusion fusion = HeadFusion::kMean;
   std::int64_t head = 0;      // kOne
+  bool operator==(const HeadChoice&) const = default;
 };
 
 // Numbers on tokens that are zero outside a rectangle: a row, a column, a rollout. All tensors on the layers' device, float32.

@@ -14,6 +14,8 @@
 namespace fovea::analysis {
 namespace {
 
+bool is_kept(const AttentionLayer& layer, const HeadChoice& heads) { return layer.fused && layer.fused->heads == heads; }
+
 bool by_windows(const AttentionLayer& layer) { return layer.query.is_cpu() && !layer.dense(); }
 
 TokenMap contiguous(const TokenMap& map) {
@@ -84,7 +86,7 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads);
   TokenMap result{.grid = layer.pattern.grid, .globals = at::zeros_like(r.globals), .support = {},
                   .values = at::zeros({0, 0}, r.values.options())};
-  const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
+  const bool kept = is_kept(layer, heads);
   if (!r.support.empty()) {
     result = kept ? analysis::times_attention(r, layer, *layer.fused)
              : by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
@@ -112,7 +114,7 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
     result.globals.zero_();
     return result;
   }
-  const bool kept = layer.fused && heads.fusion == HeadFusion::kMean;
+  const bool kept = is_kept(layer, heads);
   return kept ? analysis::attention_times(layer, *layer.fused, contiguous(c), rect)
          : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                              : block_sweep::attention_times(layer, c, rect, heads, sums);

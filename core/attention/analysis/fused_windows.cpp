@@ -37,22 +37,23 @@ std::int64_t fused_windows_bytes(const AttentionLayer& layer) {
   return bytes * static_cast<std::int64_t>(sizeof(float));
 }
 
-std::shared_ptr<const FusedWindows> fuse_windows(const AttentionLayer& layer, const std::stop_token& stop) {
+std::shared_ptr<const FusedWindows> fuse_windows(const AttentionLayer& layer, const HeadChoice& heads, const std::stop_token& stop) {
   if (!layer.query.is_cpu() || layer.dense()) return nullptr;
   check_layer(layer);
   auto result = std::make_shared<FusedWindows>();
-  result->offsets = window_offsets(layer, {});
+  result->heads = heads;
+  result->offsets = window_offsets(layer, heads);
   result->tiles = tiles_of(layer.grid_rect());
   result->probabilities.resize(result->tiles.size());
   for_each_share(result->tiles, [&](TileShare& share) {
-    FusedTile fused(layer, result->offsets, {}, RowSums::kOne);
+    FusedTile fused(layer, result->offsets, heads, RowSums::kOne);
     for (std::size_t i = share.next(); i < result->tiles.size() && !stop.stop_requested(); i = share.next()) {
       fused.compute(result->tiles[i]);
       result->probabilities[i] = fused.blocks();
     }
   });
   throw_if_stopped(stop);
-  if (layer.global_tokens() > 0) result->global_rows = global_rows(layer, {}, RowSums::kOne);
+  if (layer.global_tokens() > 0) result->global_rows = global_rows(layer, heads, RowSums::kOne);
   return result;
 }
 

@@ -7,7 +7,9 @@
 #include "core/attention/analysis/features.h"
 #include "core/attention/analysis/fused_windows.h"
 #include "core/attention/analysis/statistics.h"
+#include "core/attention/token_steps.h"
 #include "core/base/error.h"
+#include "core/model/token_pieces.h"
 
 namespace fovea::analysis {
 namespace {
@@ -88,42 +90,78 @@ AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const P
   columns_ = (region.rgb.size(2) + encoder.patch - 1) / encoder.patch;
   require_fits(*model_, encoder.global_tokens + rows_ * columns_, region.name);
   rgb_ = region.rgb.unsqueeze(0).to(model_->device());
-  auto x = model_->encoder().tokenize(model_->preprocess(rgb_));
-  inputs_.push_back(x);
-  for (std::int64_t layer = 0; layer < encoder.depth; ++layer) {
-    throw_if_stopped(stop);
-    progress.report("encoder", layer, encoder.depth);
-    x = next(layer, x);
-    inputs_.push_back(x);
-  }
-  progress.report("encoder", encoder.depth, encoder.depth);
   layers_.resize(static_cast<std::size_t>(encoder.depth));
-  fused_.resize(layers_.size());
+  inputs_.push_back(model_->encoder().tokenize(model_->preprocess(rgb_)).contiguous());
+  encode(progress, stop, region.projections);
 }
 
+// What inference works in, and what it needs to know of places.
+struct AttentionProbe::Workspace {
+  torch::Tensor packed;
+  TokenPieces pieces;
+  RotaryTables rotary;
+  GridPiece whole() const { return {.first = 0, .tables = rotary}; }
+};
+
+AttentionProbe::Workspace AttentionProbe::make_workspace() const {
+  const auto& encoder = model_->config().encoder;
+  const auto options = inputs_.front().options();
+  Workspace workspace{.packed = torch::empty({1, tokens().count(), 3, encoder.heads, encoder.head_dim()}, options),
+                      .pieces = TokenPieces(encoder, tokens().count(), options), .rotary = {}};
+  if (encoder.positions == Positions::kRope) {
+    workspace.rotary = rotary_tables({.grid = grid(), .head_dim = encoder.head_dim(), .base = encoder.rope_base, .dtype = model_->dtype(),
+                                      .device = model_->device()});
+  }
+  return workspace;
+}
+
+TokenRows AttentionProbe::tokens() const {
+  return {.global_tokens = model_->config().encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
+}
+
+void AttentionProbe::encode(Progress& progress, const std::stop_token& stop, Projections projections) {
+  const auto depth = model_->config().encoder.depth;
+  std::optional<Workspace> workspace;
+  if (!globals_) workspace = make_workspace();
+  for (std::int64_t layer = 0; layer < depth; ++layer) {
+    throw_if_stopped(stop);
+    progress.report("encoder", layer, depth);
+    if (!workspace) {
+      inputs_.push_back(next(layer, inputs_.back()));
+      continue;
+    }
+    const auto x = inputs_.back().clone();
+    model_->encoder().block(layer).forward_in_place(x, tokens(), workspace->whole(), workspace->pieces, workspace->packed);
+    inputs_.push_back(x);
+    if (projections == Projections::kAtOnce) keep(layer, workspace->packed[0].select(1, 0), workspace->packed[0].select(1, 1));
+  }
+  progress.report("encoder", depth, depth);
+}
+
+// A block of a region whose global tokens are those of the whole image.
 torch::Tensor AttentionProbe::next(std::int64_t layer, const torch::Tensor& x) const {
   auto& block = model_->encoder().block(layer);
-  const auto globals = model_->config().encoder.global_tokens;
-  const TokenRows tokens{.global_tokens = globals, .first_row = 0, .rows = rows_, .columns = columns_};
-  if (!globals_) return block.forward(x, tokens);
-  auto after = block.finish(x, block.attend(project(layer, x), tokens));
-  after.narrow(1, 0, globals).copy_(globals_->inputs[static_cast<std::size_t>(layer) + 1]);
+  auto after = block.finish(x, block.attend(project(layer, x), tokens()));
+  after.narrow(1, 0, tokens().global_tokens).copy_(globals_->inputs[static_cast<std::size_t>(layer) + 1]);
   return after;
 }
 
 Qkv AttentionProbe::project(std::int64_t layer, const torch::Tensor& x) const {
   const auto& encoder = model_->config().encoder;
-  const TokenRows tokens{.global_tokens = encoder.global_tokens, .first_row = 0, .rows = rows_, .columns = columns_};
-  auto qkv = model_->encoder().block(layer).project_qkv(x, tokens);
-  if (!globals_) return qkv;
+  if (!globals_) {
+    const auto workspace = make_workspace();
+    model_->encoder().block(layer).project_all_into(x, tokens(), workspace.whole(), workspace.pieces, workspace.packed);
+    return {workspace.packed.select(2, 0), workspace.packed.select(2, 1), workspace.packed.select(2, 2)};
+  }
+  auto qkv = model_->encoder().block(layer).project_qkv(x, tokens());
   // Global queries are not rotated: they meet keys that are rotated by their places in the whole image. Rotations add up, so the place of
   // the region's first token is all that is missing.
   const TokenRows to_corner{.global_tokens = 0, .first_row = first_row_, .rows = 1, .columns = first_column_ + 1};
   const auto corner =
       rotary_factors(to_corner, encoder.head_dim(), encoder.rope_base, x.scalar_type(), x.device()).narrow(0, first_column_, 1);
   const auto turned = [&](const torch::Tensor& part) {
-    const auto grid = part.narrow(1, tokens.global_tokens, rows_ * columns_);
-    return torch::cat({part.narrow(1, 0, tokens.global_tokens), rotate(grid, corner)}, 1);
+    const auto grid = part.narrow(1, encoder.global_tokens, rows_ * columns_);
+    return torch::cat({part.narrow(1, 0, encoder.global_tokens), rotate(grid, corner)}, 1);
   };
   qkv.query = turned(qkv.query), qkv.key = turned(qkv.key);
   return qkv;
@@ -142,38 +180,57 @@ Qkv AttentionProbe::project(std::int64_t layer) const {
 
 const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
   check_exists(layer);
-  auto& known = layers_[static_cast<std::size_t>(layer)];
+  const auto& known = layers_[static_cast<std::size_t>(layer)];
   if (known.query.defined()) return known;
   const auto qkv = project(layer);
+  keep(layer, qkv.query[0], qkv.key[0]);
+  return known;
+}
+
+// query, key: [N, heads, D].
+void AttentionProbe::keep(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key) {
   const auto& attention = model_->config().encoder.attention[static_cast<std::size_t>(layer)];
-  const auto globals = model_->config().encoder.global_tokens;
-  // Copies, so that the values of a packed projection are not kept with them.
-  AttentionLayer fresh{.query = qkv.query[0].contiguous().clone(), .key = qkv.key[0].contiguous().clone(),
+  const auto globals = tokens().global_tokens;
+  const auto copied = [](const torch::Tensor& part) { return part.clone(torch::MemoryFormat::Contiguous); };   // the values beside it are not kept
+  AttentionLayer fresh{.query = copied(query), .key = copied(key),
                        .pattern = attention.dense ? dense_pattern(grid(), globals)
                                                   : AttentionPattern{.grid = grid(), .global_tokens = globals, .window = attention.window,
                                                                      .dilation = attention.dilation}};
   add_lse(fresh);
   if (globals_) fresh.lse.narrow(1, 0, globals).copy_(globals_->lse[static_cast<std::size_t>(layer)]);   // over the whole image
-  return known = std::move(fresh);
+  layers_[static_cast<std::size_t>(layer)] = std::move(fresh);
 }
 
-LayerStack AttentionProbe::stack() {
-  return {depth(), [this](std::int64_t index) {
+AttentionProbe::FusedLayers& AttentionProbe::fused(const HeadChoice& heads) {
+  const bool mean = heads == HeadChoice{};
+  if (!mean && !(heads == other_heads_)) fused_other_.clear(), other_heads_ = heads;
+  auto& layers = mean ? fused_mean_ : fused_other_;
+  layers.resize(layers_.size());
+  return layers;
+}
+
+LayerStack AttentionProbe::stack(const HeadChoice& heads) {
+  const bool kept = heads == HeadChoice{} || heads == other_heads_;
+  return {depth(), [this, kept, heads](std::int64_t index) {
             auto with_fused = layer(index);
-            with_fused.fused = fused_[static_cast<std::size_t>(index)];
+            if (kept) with_fused.fused = fused(heads)[static_cast<std::size_t>(index)];
             return with_fused;
           }};
 }
 
-void AttentionProbe::prepare_rollouts(std::int64_t budget_bytes, const std::stop_token& stop) {
+std::int64_t AttentionProbe::prepare_rollouts(const HeadChoice& heads, std::int64_t budget_bytes, const std::stop_token& stop) {
+  auto& layers = fused(heads);
+  std::int64_t kept_bytes = 0;
   for (std::int64_t index = depth() - 1; index >= 0; --index) {
     throw_if_stopped(stop);
     const auto& own = layer(index);
-    budget_bytes -= fused_windows_bytes(own);
-    if (budget_bytes < 0) return;
-    auto& fused = fused_[static_cast<std::size_t>(index)];
-    if (!fused) fused = fuse_windows(own, stop);
+    const auto bytes = fused_windows_bytes(own);
+    if (kept_bytes + bytes > budget_bytes) break;
+    auto& fused = layers[static_cast<std::size_t>(index)];
+    if (!fused) fused = fuse_windows(own, heads, stop);
+    kept_bytes += bytes;
   }
+  return kept_bytes;
 }
 
 torch::Tensor AttentionProbe::values(std::int64_t layer) {

@@ -37,18 +37,23 @@ void require_fits(const SegmentationModel& model, std::int64_t tokens, const std
 // Memory that this machine can give now; of the CPU.
 std::int64_t available_memory_bytes();
 
+// When queries and keys of a layer are kept: when somebody asks for them, or while the encoder has them at hand anyway.
+enum class Projections { kWhenAsked, kAtOnce };
+
 // A part of an image, cut at patches, and what is known of the whole.
 struct ProbeRegion {
   torch::Tensor rgb;                                // [3, H, W] uint8
   std::string name;                                 // for errors
   std::int64_t row = 0, column = 0;                 // of its first token in the whole image; matter with `globals` only
   std::shared_ptr<const GlobalStates> globals{};    // of the whole image; none: global tokens see the region alone
+  Projections projections = Projections::kWhenAsked;
 };
 
 class AttentionProbe {
  public:
-  // Runs the encoder on rgb [3, H, W] uint8 in one piece and keeps the input of every block; queries and keys of a layer are projected
-  // when first asked for, and then kept. Errors: those of require_fits(); Error{kCancelled}.
+  // Runs the encoder on rgb [3, H, W] uint8 and keeps the input of every block; queries and keys of a layer are projected when first asked
+  // for, and then kept. Errors: those of require_fits(); Error{kCancelled}: between layers, on the CPU between pieces of one in a scope of
+  // StoppableTorchThreads (torch_threads.h).
   AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name, Progress& progress,
                  std::stop_token stop);
   // With the whole image's global tokens: queries, keys and features of tokens at least halo_tokens() inside are those of the whole image.
@@ -60,11 +65,14 @@ class AttentionProbe {
 
   // 0-based. Error{kUsage} for a layer that does not exist.
   const AttentionLayer& layer(std::int64_t layer);
-  // Of layers with what prepare_rollouts() kept.
-  LayerStack stack();
-  // Keeps the mean of heads of each layer, from the last one on, as long as all of it fits into the budget; those kept already stay. Makes
-  // rollouts on the CPU tens of times faster. Error{kCancelled}.
-  void prepare_rollouts(std::int64_t budget_bytes, const std::stop_token& stop);
+  // Of layers with what prepare_rollouts() kept for these heads.
+  LayerStack stack(const HeadChoice& heads);
+  // Keeps each layer with these heads made one, from the last layer on, as long as all of it fits into the budget; what is kept already
+  // stays. Makes rollouts on the CPU tens of times faster. The mean of heads, and the latest other choice. Returns the bytes that are kept
+  // for these heads. Error{kCancelled}.
+  std::int64_t prepare_rollouts(const HeadChoice& heads, std::int64_t budget_bytes, const std::stop_token& stop);
+  // Rollouts are computed from queries and keys again: the same up to rounding.
+  void forget_rollouts() { fused_mean_.clear(), fused_other_.clear(); }
   torch::Tensor values(std::int64_t layer);                 // [N, heads, D]
   torch::Tensor output_weight(std::int64_t layer) const;    // [C, heads * D]: the projection after attention, LayerScale included
   torch::Tensor features(std::int64_t layer) const;         // [N, C] after this block and the final LayerNorm
@@ -89,6 +97,12 @@ class AttentionProbe {
   Qkv project(std::int64_t layer) const;
   Qkv project(std::int64_t layer, const torch::Tensor& x) const;
   torch::Tensor next(std::int64_t layer, const torch::Tensor& x) const;
+  void encode(Progress& progress, const std::stop_token& stop, Projections projections);
+  TokenRows tokens() const;
+  // Queries, keys and values of a layer in one piece of memory, [1, N, 3, heads, D], as inference computes them.
+  struct Workspace;
+  Workspace make_workspace() const;
+  void keep(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key);
 
   std::shared_ptr<SegmentationModel> model_;
   torch::Tensor rgb_;                      // [1, 3, H, W] uint8, on the model's device
@@ -97,7 +111,10 @@ class AttentionProbe {
   std::shared_ptr<const GlobalStates> globals_;
   std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
   std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
-  std::vector<std::shared_ptr<const FusedWindows>> fused_;   // [depth]: empty until prepare_rollouts()
+  using FusedLayers = std::vector<std::shared_ptr<const FusedWindows>>;   // [depth]: empty until prepare_rollouts()
+  FusedLayers fused_mean_, fused_other_;
+  HeadChoice other_heads_;
+  FusedLayers& fused(const HeadChoice& heads);
   struct LastStatistics { std::int64_t layer = -1; RowStatistics statistics{}; } last_statistics_;
   struct LastKeptMass { std::int64_t layer = -1; KeptMass kept{}; } last_kept_mass_;
 };

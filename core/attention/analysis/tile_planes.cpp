@@ -65,10 +65,11 @@ TokenMap sum_of(const AttentionLayer& layer, const std::vector<GridRect>& tiles,
 }
 
 void for_each_share(const std::vector<GridRect>& tiles, const std::function<void(TileShare&)>& work) {
+  const std::stop_token stop = stop_of_torch_threads();
   std::atomic<std::size_t> next{0};
   const auto threads = std::min<std::int64_t>(at::get_num_threads(), static_cast<std::int64_t>(tiles.size()));
   run_on_torch_threads(threads, [&](std::int64_t) {
-    TileShare share(next);
+    TileShare share(next, stop);
     work(share);
   });
 }

@@ -5,9 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <stop_token>
 #include <vector>
 
 #include "core/attention/analysis/window_tiles.h"
+#include "core/base/progress.h"
 
 namespace fovea::analysis {
 
@@ -39,11 +41,16 @@ bool all_zero(const TokenMap& r, const GridRect& tile);
 // A thread takes the next tile when it is done with one; its buffers stay.
 class TileShare {
  public:
-  explicit TileShare(std::atomic<std::size_t>& next) : next_(next) {}
-  std::size_t next() { return next_++; }
+  TileShare(std::atomic<std::size_t>& next, const std::stop_token& stop) : next_(next), stop_(stop) {}
+  // Error{kCancelled} in a scope of StoppableTorchThreads.
+  std::size_t next() {
+    throw_if_stopped(stop_);
+    return next_++;
+  }
 
  private:
   std::atomic<std::size_t>& next_;
+  const std::stop_token& stop_;
 };
 
 // Runs work(share) on torch's threads. (at::parallel_for, in a file that is not compiled with OpenMP, quietly uses one.)

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <mutex>
 #include <random>
+#include <thread>
 
 #include "app/viewer/explore/session.h"
 #include "core/image/writers.h"
@@ -45,36 +46,73 @@ class Bench {
     std::printf("%-28s %10s %10s %10s\n", "question", "median ms", "max ms", "bar ms");
   }
 
-  // What the session does after an encoding while nobody asks.
-  void prepare() {
-    session_.ask(Lane::kPrepare, {{.method = "prepare"}});
+  // From the wish to cancel until the worker is free for the next question.
+  void time_cancelling(int times) {
+    const auto middle = [this] { return TokenBox{encoded_->rows / 2, encoded_->columns / 2}; };
+    std::mt19937 random(11);
+    std::vector<double> encodings, rollouts;
+    for (int i = 0; i < times; ++i) {
+      session_.ask(Lane::kPick, {{.method = "rollout", .tokens = {.box = middle()}, .heads = {Fusion::kOne, static_cast<std::int64_t>(i % 2)}}});
+      sleep_ms(5 + static_cast<int>(random() % 40));
+      rollouts.push_back(until_answered({.method = "row", .tokens = {.box = middle()}}));
+    }
+    for (int i = 0; i < times; ++i) {
+      session_.encode({.image = image_});
+      wait([this] { return session_.encoding().stage == "encoder"; });
+      sleep_ms(static_cast<int>(random() % 1000));
+      const auto start = std::chrono::steady_clock::now();
+      session_.cancel_encoding();
+      session_.clear();   // the worker takes it up as soon as it can
+      wait([this] { return !session_.busy(); });
+      encodings.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
+    }
+    print("a row instead of a rollout", rollouts, 100);
+    print("cancelling an encoding", encodings, 100);
+  }
+
+  // As the window asks: heads other than the mean are prepared in the background from the moment they are chosen.
+  void choose_heads(const HeadSelection& heads) {
+    session_.ask(Lane::kPrepare, {{.method = "prepare", .heads = heads}});
     wait([this] { return !session_.lane(Lane::kPrepare).busy(); });
     const LaneState lane = session_.lane(Lane::kPrepare);
     if (lane.replies.empty()) throw Error(ErrorKind::kEnvironment, lane.error);
-    std::printf("%-28s %10.1f\n", "preparing rollouts", lane.replies.front()->elapsed_ms);
+    std::printf("%-28s %10.1f\n", "  (preparing these heads)", lane.replies.front()->elapsed_ms);
   }
 
-  void time(const char* name, const char* method, double bar_ms, int clicks) {
+  // kNone: the very first question of its kind counts, too.
+  enum class Warming { kNone, kOneClick };
+  void time(const char* name, const Question& question, double bar_ms, int clicks, Warming warming = Warming::kOneClick) {
     std::mt19937 random(7);
     std::vector<double> times;
-    for (int i = 0; i <= clicks; ++i) {
+    for (int i = warming == Warming::kOneClick ? 0 : 1; i <= clicks; ++i) {
       const TokenBox box{static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(encoded_->rows)),
                          static_cast<std::int64_t>(random() % static_cast<std::uint64_t>(encoded_->columns))};
-      session_.ask(Lane::kPick, {{.method = method, .tokens = {.box = box}}});
+      Question asked = question;
+      asked.tokens.box = box;
+      session_.ask(Lane::kPick, {asked});
       wait([this] { return !session_.busy(); });
       const LaneState lane = session_.lane(Lane::kPick);
       if (lane.replies.empty()) throw Error(ErrorKind::kEnvironment, lane.error);
       const Reply& reply = *lane.replies.front();
-      if (std::string_view(method) != "column" && std::abs(reply.grid_total + reply.global_total - 1) > 1e-4) {
-        throw Error(ErrorKind::kContract, std::string(method) + ": does not sum to one");
+      if (question.method != "column" && std::abs(reply.grid_total + reply.global_total - 1) > 1e-4) {
+        throw Error(ErrorKind::kContract, question.method + ": does not sum to one");
       }
-      if (i > 0) times.push_back(reply.elapsed_ms);   // the first one warms up
+      if (i > 0 || warming == Warming::kNone) times.push_back(reply.elapsed_ms);
     }
-    std::ranges::sort(times);
-    std::printf("%-28s %10.1f %10.1f %10.0f\n", name, times[times.size() / 2], times.back(), bar_ms);
+    print(name, times, bar_ms);
   }
 
  private:
+  static void print(const char* name, std::vector<double> times, double bar_ms) {
+    std::ranges::sort(times);
+    std::printf("%-28s %10.1f %10.1f %10.0f\n", name, times[times.size() / 2], times.back(), bar_ms);
+  }
+  static void sleep_ms(int ms) { std::this_thread::sleep_for(std::chrono::milliseconds(ms)); }
+  double until_answered(const Question& question) {
+    session_.ask(Lane::kPick, {question});
+    wait([this] { return !session_.busy(); });
+    return session_.lane(Lane::kPick).replies.at(0)->elapsed_ms;
+  }
   template <class Condition>
   void wait(Condition condition) {
     std::unique_lock lock(mutex_);
@@ -97,13 +135,19 @@ int main(int argc, char** argv) {
   int code = 0;
   try {
     fovea::write_png(file, fovea::explore::picture(width, height));
-    fovea::explore::Bench bench(file);
+    using namespace fovea::explore;
+    Bench bench(file);
     bench.encode();
-    bench.time("row", "row", 50, clicks);
-    bench.time("column", "column", 100, clicks);
-    bench.time("rollout, unprepared", "rollout", 200, 1);
-    bench.prepare();
-    bench.time("rollout, all 12 layers", "rollout", 200, clicks);
+    bench.time("rollout, the first question", {.method = "rollout"}, 200, 1, Bench::Warming::kNone);
+    bench.time("row", {.method = "row"}, 50, clicks);
+    bench.time("column", {.method = "column"}, 100, clicks);
+    bench.time("rollout, all 12 layers", {.method = "rollout"}, 200, clicks);
+    bench.time("rollout of one head, at once", {.method = "rollout", .heads = {Fusion::kOne, 3}}, 200, 1, Bench::Warming::kNone);
+    bench.choose_heads({Fusion::kOne, 3});
+    bench.time("rollout of one head", {.method = "rollout", .heads = {Fusion::kOne, 3}}, 200, clicks);
+    bench.time("rollout, maximum, at once", {.method = "rollout", .heads = {Fusion::kMax}}, 200, 1, Bench::Warming::kNone);
+    bench.time("rollout, maximum of heads", {.method = "rollout", .heads = {Fusion::kMax}}, 200, clicks);
+    bench.time_cancelling(clicks);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     code = 3;
