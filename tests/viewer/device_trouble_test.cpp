@@ -3,7 +3,6 @@
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
-#include <imgui.h>
 #include <torch/cuda.h>
 
 #include <atomic>

@@ -57,7 +57,6 @@ class Explorer {
   // Once a frame: asks what the view needs and is not asked yet, takes answers. Returns whether what is shown has changed.
   bool update();
   void clear();                      // the image was closed or changed
-
   const std::shared_ptr<const Encoded>& encoded() const { return encoded_; }
   bool encoding() const { return session_.encoding().running; }
   std::int64_t depth() const;

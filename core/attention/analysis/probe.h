@@ -99,8 +99,7 @@ class AttentionProbe {
   torch::Tensor next(std::int64_t layer, const torch::Tensor& x) const;
   void encode(Progress& progress, const std::stop_token& stop, Projections projections);
   TokenRows tokens() const;
-  // Queries, keys and values of a layer in one piece of memory, [1, N, 3, heads, D], as inference computes them.
-  struct Workspace;
+  struct Workspace;   // of inference
   Workspace make_workspace() const;
   void keep(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key);
 
