@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <cstdlib>
 #include <map>
 #include <ostream>
 #include <set>
@@ -173,6 +174,42 @@ TEST_P(Strips, MasksAreTheWindow) {
         }
     }
   });
+}
+
+// The forward's warps have rows of their own (RowReach), and look at a stage's key rows pair by pair.
+TEST_P(Strips, ReachIsTheWindow) {
+  for_each_segment([&](int, const Segment& s, const DilationGroup& group) {
+    const int n = schedule_.band_rows, radius = group.y.radius;
+    for (int tile = s.tile_begin; tile < s.tile_end; ++tile)
+      for (int warp = 0; warp < 4; ++warp) {
+        const RowReach reach(tile * kTile + warp, radius, s.rows);
+        const auto seen = [&](int i, int row) {
+          return std::abs(row - (tile * kTile + warp + i * kRowDistance)) <= radius && row >= 0 && row < s.rows;
+        };
+        for (int band = first_band(tile, radius, n); band < end_band(tile, radius, s.rows, n); ++band)
+          for (int row = band_row(band, radius, n); row < band_row(band + 1, radius, n); row += kPairRows) {
+            bool all = true;
+            for (int i = 0; i < 2; ++i) {
+              ASSERT_EQ(reach.sees(i, row), seen(i, row));
+              ASSERT_EQ(reach.sees(i, row + 1), seen(i, row + 1));
+              const bool exists = tile * kTile + warp + i * kRowDistance < s.rows;
+              ASSERT_TRUE(!exists || reach.visible(i, row, kPairRows) == (seen(i, row) || seen(i, row + 1)));
+              all = all && seen(i, row) && seen(i, row + 1);
+            }
+            ASSERT_EQ(reach.whole(row, kPairRows), all) << "row " << row << " of warp " << warp << ", tile " << tile;
+          }
+      }
+  });
+}
+
+TEST(RowReach, EveryWarpsRowsAreNeighboursInSharedMemory) {
+  std::set<int> places;
+  for (int row = 0; row < kTile; ++row) {
+    EXPECT_EQ(place_of_row(row) / 2, row % kRowDistance);
+    places.insert(place_of_row(row));
+  }
+  EXPECT_EQ(places.size(), std::size_t{kTile});
+  EXPECT_EQ(*places.rbegin(), kTile - 1);
 }
 
 TEST_P(Strips, TheFirstStageOfAWarpShowsEveryQueryAKey) {

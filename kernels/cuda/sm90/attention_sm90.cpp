@@ -31,7 +31,7 @@ OutputView output_view(const AttentionForward& p) {
 
 bool encode_maps(const AttentionForward& p, const ForwardPlan& plan, ForwardArguments& arguments) {
   const AttentionShape& shape = p.shape;
-  const TokenBox queries{kTile, kTile}, keys{kPanelColumns, plan.schedule.band_rows}, results{kTile, kPairRows};
+  const TokenBox queries{kTile, 1}, keys{kPanelColumns, plan.schedule.band_rows}, results{kTile, 1};
   for (int g = 0; g < plan.schedule.group_count; ++g) {
     Operands& maps = arguments.grid[g];
     const DilationGroup& group = plan.schedule.groups[g];

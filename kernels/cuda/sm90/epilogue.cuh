@@ -4,6 +4,7 @@
 #include "kernels/cuda/sm90/copies.cuh"
 #include "kernels/cuda/sm90/shared_memory.cuh"
 #include "kernels/cuda/sm90/softmax.cuh"
+#include "kernels/cuda/sm90/window_masks.h"
 
 namespace fovea::kernels::sm90 {
 
@@ -29,14 +30,31 @@ __device__ __forceinline__ void stage_rows(const float (&output)[32], const floa
   }
 }
 
+template <int kHalves>
+__device__ __forceinline__ void store_halves(const CUtensorMap& map, std::uint32_t rows, int half_bytes, GridCoordinates at) {
+#pragma unroll
+  for (int half = 0; half < kHalves; ++half, at.column += kHalfColumns) store_box(map, rows + half * half_bytes, at);
+}
+
 // Sends what the warp staged, two rows of 8 tokens, half by half; one lane, which will wait for it.
 template <int kHalves>
 __device__ __forceinline__ void send_rows(const CUtensorMap& map, std::uint32_t rows, int half_bytes, GridCoordinates at) {
   ptx::fence_async_proxy();
   __syncwarp();
   if (threadIdx.x % 32 != 0) return;
-#pragma unroll
-  for (int half = 0; half < kHalves; ++half, at.column += kHalfColumns) store_box(map, rows + half * half_bytes, at);
+  store_halves<kHalves>(map, rows, half_bytes, at);
+  stores_commit();
+}
+
+// Likewise two rows that are not neighbours.
+template <int kHalves>
+__device__ __forceinline__ void send_rows(const CUtensorMap& map, std::uint32_t rows, int half_bytes, GridCoordinates first,
+                                          GridCoordinates second) {
+  ptx::fence_async_proxy();
+  __syncwarp();
+  if (threadIdx.x % 32 != 0) return;
+  store_halves<kHalves>(map, rows, half_bytes, first);
+  store_halves<kHalves>(map, rows + kTile * kSwizzleBytes, half_bytes, second);
   stores_commit();
 }
 
@@ -55,7 +73,7 @@ struct TileRows {
     const int x = segment.x0 + threadIdx.x % 32 / 4;
 #pragma unroll
     for (int row = 0; row < 2; ++row) {
-      const int y = tile * kTile + threadIdx.x / 32 % 4 * kPairRows + row;
+      const int y = tile * kTile + threadIdx.x / 32 % 4 + row * kRowDistance;
       const float sum = softmax.total(row);
       lse[row] = kLn2 * (__log2f(sum) - softmax.shift[row]);
       factor[row] = __fdividef(1.0f, sum);

@@ -27,8 +27,8 @@ class GridQueries {
       const int first = begin + (warpgroup_ + kWarpgroups - tiles_before % kWarpgroups) % kWarpgroups;
 #pragma unroll 1
       for (int tile = first; tile < end; tile += kWarpgroups) {
-        attend(segment, slot, tile, tiles_before + tile - begin);
-        finish_tile(segment, tile, tiles_before + tile - begin);
+        const int last_stage = attend(segment, slot, tile, tiles_before + tile - begin);
+        finish_tile(segment, tile, tiles_before + tile - begin, last_stage);
       }
       pass_until(ptx::uniform((segment.band_end - segment.band_begin) * segment.panels));
       tiles_before += end - begin;
@@ -71,19 +71,24 @@ class GridQueries {
     ptx::barrier_arrive(shared_.query_empty(stored_));
   }
 
-  // Output, log-sum-exp.
-  __device__ __forceinline__ void finish_tile(const Segment& segment, int tile, int tile_number) {
+  // Log-sum-exp, while the last weighted values of the tile are added up; then the output.
+  __device__ __forceinline__ void finish_tile(const Segment& segment, int tile, int tile_number, int last_stage) {
     const TileRows<Element> rows(arguments_, segment, tile, softmax_.rows());
+    rows.store_statistics();
     stored_ = tile_number % Config::kQueryBuffers;
     const std::uint32_t box = shared_.query(stored_) + warp_ * kWarpRows * kSwizzleBytes;
     // Long since true, but what racecheck can follow: whoever wrote here before has left.
     ptx::barrier_wait(shared_.query_empty(stored_), tile_number / Config::kQueryBuffers % 2 ^ 1);
+    const int y = tile * kTile + warp_;
+    const GridCoordinates first = grid_coordinates(segment, group(segment), segment.x0, y),
+                          second = grid_coordinates(segment, group(segment), segment.x0, y + kRowDistance);
+    products_wait<0>();
+    products_.settle_output();
+    release(last_stage);
 #pragma unroll
     for (int half = 0; half < Config::kHalves; ++half)
       stage_rows<Element>(products_.output()[half], rows.factor, box + half * Config::kQueryHalfBytes);
-    send_rows<Config::kHalves>(arguments_.results[segment.group], box, Config::kQueryHalfBytes,
-                               grid_coordinates(segment, group(segment), segment.x0, tile * kTile + warp_ * kPairRows));
-    rows.store_statistics();
+    send_rows<Config::kHalves>(arguments_.results[segment.group], box, Config::kQueryHalfBytes, first, second);
   }
 
   // Weighs a block of 16 global keys and starts its product with their values, which for the tile's first block overwrites the output.
@@ -109,28 +114,29 @@ class GridQueries {
     }
   }
 
-  __device__ __forceinline__ static RowWindow known_here(RowWindow window) {
-    for (int* x : {&window.last, &window.whole_begin, &window.whole_end, &window.origin, &window.rows}) *x = ptx::known_here(*x);
-    return window;
+  __device__ __forceinline__ static RowReach known_here(RowReach reach) {
+    for (int* x : {&reach.first[0], &reach.first[1], &reach.last[0], &reach.last[1]}) *x = ptx::known_here(*x);
+    return reach;
   }
 
   // The weights of the stage as operands, with nothing in flight; after a second look at its scores, if the shift does not fit them. They
   // are packed before that is known: whether they are too large takes a vote.
   __device__ __forceinline__ void take_weights(Weighed weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
                                                typename TileProducts<Element, kHeadDim>::Weights& p, std::uint32_t keys,
-                                               const RowWindow& window, int offset) {
-    products_.take_weights(weighed.pairs, s, p);
+                                               const RowReach& reach, int row) {
+    pack_weights<Element>(s, p);
     if (weighed.rescale) products_.rescale_output(weighed.alpha.of);
     if (__builtin_expect(weighed.too_large, false)) {
       float alpha[2];
       products_.score_again(s, keys);
-      softmax_.weigh_again(s, known_here(window), ptx::known_here(offset), weighed.before, alpha);
+      softmax_.weigh_again(s, known_here(reach), ptx::known_here(row), weighed.before, alpha);
       products_.rescale_output(alpha);
-      products_.take_weights(StageSoftmax<Element, Config::kStagePairs>::kAllPairs, s, p);
+      pack_weights<Element>(s, p);
     }
   }
 
-  __device__ __forceinline__ void attend(const Segment& segment, int slot, int tile, int tile_number);
+  // Leaves the last product with values in flight; returns the stage that it reads.
+  __device__ __forceinline__ int attend(const Segment& segment, int slot, int tile, int tile_number);
 
   using Config = ForwardConfig<kHeadDim>;
 
@@ -146,14 +152,11 @@ class GridQueries {
 
 // Per stage: Q K^T of this stage and P V of the one before are in flight together; the softmax overlaps the latter.
 template <class Element, int kHeadDim>
-__device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Segment& segment, int slot, int tile, int tile_number) {
+__device__ __forceinline__ int GridQueries<Element, kHeadDim>::attend(const Segment& segment, int slot, int tile, int tile_number) {
   constexpr int kRows = Config::kStageRows;
-  const int radius = ptx::uniform(group(segment).y.radius), rows = ptx::uniform(segment.rows), panels = ptx::uniform(segment.panels);
+  const int radius = ptx::uniform(group(segment).y.radius), panels = ptx::uniform(segment.panels);
   const int band_begin = ptx::uniform(segment.band_begin), band = first_band(tile, radius, kRows);
   pass_until((band - band_begin) * panels);
-  const int end = (end_band(tile, radius, rows, kRows) - band_begin) * panels;
-  const RowWindow window(tile * kTile + warp_ * kPairRows, radius, rows);
-  int offset = band_row(band, radius, kRows) - window.origin, panel = 0;
   float globals[8];
   typename TileProducts<Element, kHeadDim>::Scores s;
   typename TileProducts<Element, kHeadDim>::Weights p;
@@ -169,15 +172,18 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
   products_begin();
   products_.score_globals(globals, slot, 0);
   products_.score_stage(s, keys);
+  const int rows = ptx::uniform(segment.rows), end = (end_band(tile, radius, rows, kRows) - band_begin) * panels;
+  const RowReach reach(tile * kTile + warp_, radius, rows);
+  int row = band_row(band, radius, kRows), panel = 0;                  // row: the stage's first of the grid
   products_wait<1>();
   products_settle(globals);
   add_globals(globals, slot, 0, blocks > 1);
   products_wait<1>();
   products_settle(s);
   softmax_.begin_stages();
-  Weighed weighed = softmax_.weigh_stage(s, window, offset);
+  Weighed weighed = softmax_.weigh_stage(s, reach, row);
   products_wait<0>();
-  take_weights(weighed, s, p, keys, window, offset);
+  take_weights(weighed, s, p, keys, reach, row);
   if (Config::kStoresLinger) release_stored();
   ring_.advance(arguments_.stages);
 #pragma unroll 1
@@ -189,24 +195,22 @@ __device__ __forceinline__ void GridQueries<Element, kHeadDim>::attend(const Seg
     products_.add_stage_values(p, keys);
     if (++panel == panels) {
       panel = 0;
-      offset += kRows;
+      row += kRows;
     }
     if (panels > 1) softmax_.select_panel(segment, group(segment).x.radius, panel);
     products_wait<1>();
     products_settle(s);
-    weighed = softmax_.weigh_stage(s, window, offset);
+    weighed = softmax_.weigh_stage(s, reach, row);
     products_wait<0>();
     release(stage);
     stage = ring_.stage;
     keys = next;
     ring_.advance(arguments_.stages);
-    take_weights(weighed, s, p, keys, window, offset);
+    take_weights(weighed, s, p, keys, reach, row);
   }
   products_begin();
   products_.add_stage_values(p, keys);
-  products_wait<0>();
-  products_.settle_output();
-  release(stage);
+  return stage;
 }
 
 }  // namespace fovea::kernels::sm90

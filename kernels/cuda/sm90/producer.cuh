@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/sm90/copies.cuh"
 #include "kernels/cuda/sm90/shared_memory.cuh"
+#include "kernels/cuda/sm90/window_masks.h"
 
 namespace fovea::kernels::sm90 {
 
@@ -62,10 +63,14 @@ class Producer {
     ptx::barrier_wait(shared_.query_empty(buffer), n / Config::kQueryBuffers % 2 ^ 1);
     ptx::barrier_arrive_expect(shared_.query_full(buffer), Config::kQueryBytes);
     const CUtensorMap& map = arguments_.grid[segment.group].query;
-    GridCoordinates at = grid_coordinates(segment, group, segment.x0, tile * kTile);
+#pragma unroll 1
+    for (int row = 0; row < kTile; ++row) {
+      GridCoordinates at = grid_coordinates(segment, group, segment.x0, tile * kTile + row);
+      const std::uint32_t to = shared_.query(buffer) + place_of_row(row) * kTile * kSwizzleBytes;
 #pragma unroll
-    for (int half = 0; half < Config::kHalves; ++half, at.column += kHalfColumns)
-      load_box(shared_.query(buffer) + half * Config::kQueryHalfBytes, map, shared_.query_full(buffer), at);
+      for (int half = 0; half < Config::kHalves; ++half, at.column += kHalfColumns)
+        load_box(to + half * Config::kQueryHalfBytes, map, shared_.query_full(buffer), at);
+    }
   }
 
   __device__ __forceinline__ void load_stage(const Segment& segment, const DilationGroup& group, int band, int panel) {

@@ -83,7 +83,8 @@ struct SharedMemory {
  private:
   static constexpr int kSegmentBarrier = 2 * kMaxStages + 2 * Config::kQueryBuffers;
   static_assert(8 * (kSegmentBarrier + 2 * kSegmentSlots + 1) <= kSegmentOffset);
-  static_assert(kSegmentOffset + kSegmentSlots * sizeof(Segment) <= kRiderRowsOffset && kRiderRowsOffset + 2 * kTile * sizeof(float) <= 1024);
+  static_assert(kSegmentOffset + kSegmentSlots * sizeof(Segment) <= kRiderRowsOffset);
+  static_assert(kRiderRowsOffset + 2 * kTile * sizeof(float) <= 1024);
 
   __device__ __forceinline__ std::uint32_t barrier(int index) const { return base + Config::kControlOffset + 8 * index; }
 };

@@ -72,19 +72,24 @@ struct RowSoftmax {
   template <int kKeyRows, int kBlocks>
   __device__ __forceinline__ void weigh(float (&s)[kKeyRows * kBlocks * 4], const float (&bias)[2][2 * kBlocks], float scale_log2) {
 #pragma unroll
-    for (int row = 0; row < 2; ++row) {
-      float even = sum[row], odd;
+    for (int row = 0; row < 2; ++row) weigh_row<kKeyRows, kBlocks>(s, row, bias, scale_log2);
+  }
+
+  // Those of one of the two rows.
+  template <int kKeyRows, int kBlocks>
+  __device__ __forceinline__ void weigh_row(float (&s)[kKeyRows * kBlocks * 4], int row, const float (&bias)[2][2 * kBlocks],
+                                            float scale_log2) {
+    float even = sum[row], odd;
 #pragma unroll
-      for (int k = 0; k < kKeyRows; ++k) {
+    for (int k = 0; k < kKeyRows; ++k) {
 #pragma unroll
-        for (int i = 0; i < 2 * kBlocks; ++i) {
-          float& x = s[index<kBlocks>(k, i, row)];
-          x = ptx::exp2_approximate(fmaf(x, scale_log2, bias[row][i]));
-          if (i & 1) odd = k == 0 && i == 1 ? x : odd + x; else even += x;
-        }
+      for (int i = 0; i < 2 * kBlocks; ++i) {
+        float& x = s[index<kBlocks>(k, i, row)];
+        x = ptx::exp2_approximate(fmaf(x, scale_log2, bias[row][i]));
+        if (i & 1) odd = k == 0 && i == 1 ? x : odd + x; else even += x;
       }
-      sum[row] = even + odd;
     }
+    sum[row] = even + odd;
   }
 
   // The four lanes of a row add up what each has summed.

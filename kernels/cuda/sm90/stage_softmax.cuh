@@ -19,10 +19,9 @@ struct PerRow {
   float of[2];
 };
 
-// What weighing a stage came to. Bit j of `pairs`: pair j has weights, else no key of it concerns the warp. too_large: the weights are of
-// no use, the shift does not fit these scores; the sums were `before`. rescale: what was accumulated before must be multiplied by alpha.
+// What weighing a stage came to. too_large: the weights are of no use, the shift does not fit these scores; the sums were `before`.
+// rescale: what was accumulated before must be multiplied by alpha.
 struct Weighed {
-  unsigned pairs;
   bool too_large = false, rescale = false;
   PerRow before{}, alpha{};
 };
@@ -31,7 +30,7 @@ template <class Element, int kPairs>
 class StageSoftmax {
  public:
   static constexpr bool kLooksTwice = Element::kWideRange;      // else the maximum is a running one: float16 has no range to spare
-  static constexpr unsigned kAllPairs = (1u << kPairs) - 1;
+  static constexpr int kRows = kPairs * kPairRows;
   using Scores = float[kPairs * kPairScores];
 
   __device__ __forceinline__ StageSoftmax(float scale_log2, int global_tokens) : scale_log2_(scale_log2), global_tokens_(global_tokens) {}
@@ -72,42 +71,32 @@ class StageSoftmax {
     rows_.template bias<3>(columns_, bias_);
   }
 
-  // The warp's rows see a pair of key rows not at all, whole, or cut by the window's or the grid's edge; offset as in RowWindow.
-  __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowWindow& window, int offset) {
-    Weighed weighed{kAllPairs};
-    const bool whole = window.whole(offset, kPairs);
-    if (!whole) weighed.pairs = cut<!kLooksTwice>(s, window, offset);
+  // row: the stage's first of the grid.
+  __device__ __forceinline__ Weighed weigh_stage(Scores& s, const RowReach& reach, int row) {
+    Weighed weighed;
+    const bool whole = reach.whole(row, kRows);
     if constexpr (!kLooksTwice) {
-      if (weighed.pairs == 0) return weighed;
-      weighed.pairs = kAllPairs;
-      weighed.rescale = rows_.template meet<kPairs * kPairRows, 3>(s, columns_, scale_log2_, weighed.alpha.of);
+      if (!whole) cut(s, reach, row);
+      weighed.rescale = rows_.template meet<kRows, 3>(s, columns_, scale_log2_, weighed.alpha.of);
       if (weighed.rescale) rows_.template bias<3>(columns_, bias_);
-      rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+      rows_.template weigh<kRows, 3>(s, bias_, scale_log2_);
       return weighed;
     }
-    if (global_tokens_ == 0 && weighed.pairs != 0 && rows_.any_unseen()) meet_first(s, weighed.pairs);
+    if (global_tokens_ == 0 && rows_.any_unseen()) meet_first(s, reach, row);
     weighed.before = {rows_.sum[0], rows_.sum[1]};
-    if (whole) {
-      rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
-    } else {
-#pragma unroll
-      for (int pair = 0; pair < kPairs; ++pair)
-        if (weighed.pairs >> pair & 1) rows_.template weigh<kPairRows, 3>(scores_of_pair(s, pair), bias_, scale_log2_);
-    }
+    if (whole) rows_.template weigh<kRows, 3>(s, bias_, scale_log2_); else weigh_visible(s, reach, row);
     weighed.too_large = __any_sync(~0u, fmaxf(rows_.sum[0], rows_.sum[1]) > kLargestSum) != 0;
     return weighed;
   }
 
-  // A second look at the scores of a stage whose weights were too large; what was accumulated before must be multiplied by alpha. All its
-  // pairs have weights then.
-  __device__ __forceinline__ void weigh_again(Scores& s, const RowWindow& window, int offset, const PerRow& before,
-                                              float (&alpha)[2]) {
+  // A second look at the scores of a stage whose weights were too large; what was accumulated before must be multiplied by alpha.
+  __device__ __forceinline__ void weigh_again(Scores& s, const RowReach& reach, int row, const PerRow& before, float (&alpha)[2]) {
 #pragma unroll
-    for (int row = 0; row < 2; ++row) rows_.sum[row] = before.of[row];
-    if (!window.whole(offset, kPairs)) cut<true>(s, window, offset);
-    rows_.template meet_again<kPairs * kPairRows, 3>(s, columns_, scale_log2_, alpha);
+    for (int i = 0; i < 2; ++i) rows_.sum[i] = before.of[i];
+    if (!reach.whole(row, kRows)) cut(s, reach, row);
+    rows_.template meet_again<kRows, 3>(s, columns_, scale_log2_, alpha);
     rows_.template bias<3>(columns_, bias_);
-    rows_.template weigh<kPairs * kPairRows, 3>(s, bias_, scale_log2_);
+    rows_.template weigh<kRows, 3>(s, bias_, scale_log2_);
   }
 
   __device__ __forceinline__ const RowSoftmax& rows() const { return rows_; }
@@ -118,29 +107,46 @@ class StageSoftmax {
   // range, is 2^-36 of the row.
   static constexpr float kLargestSum = 1.2379400392853803e27f;
 
-  // The first shift, where no global key has given it; of the pairs that are visible.
-  __device__ __forceinline__ void meet_first(Scores& s, unsigned pairs) {
-#pragma unroll
-    for (int pair = 0; pair < kPairs; ++pair)
-      if (!(pairs >> pair & 1)) {
-#pragma unroll
-        for (float& x : scores_of_pair(s, pair)) x = ptx::minus_infinity();
-      }
-    rows_.template meet_first<kPairs * kPairRows, 3>(s, columns_, scale_log2_);
+  // The first shift, where no global key has given it; of rows that see any of the stage.
+  __device__ __forceinline__ void meet_first(Scores& s, const RowReach& reach, int row) {
+    cut(s, reach, row);
+    rows_.template meet_first<kRows, 3>(s, columns_, scale_log2_);
     rows_.template bias<3>(columns_, bias_);
   }
 
-  // Returns which pairs are visible; those that are not are cut off only if asked for.
-  template <bool kAll>
-  __device__ __forceinline__ static unsigned cut(Scores& s, const RowWindow& window, int offset) {
-    unsigned pairs = 0;
+  // Weights of a stage that a row sees in part: zeros for a pair of key rows that it does not see at all.
+  __device__ __forceinline__ void weigh_visible(Scores& s, const RowReach& reach, int row) {
 #pragma unroll
-    for (int pair = 0; pair < kPairs; ++pair) {
-      const int at = offset + pair * kPairRows;
-      if (window.visible(at)) pairs |= 1u << pair;
-      if (!window.whole(at) && (kAll || window.visible(at))) cut_rows(scores_of_pair(s, pair), window, at);
-    }
-    return pairs;
+    for (int pair = 0; pair < kPairs; ++pair)
+#pragma unroll
+      for (int i = 0; i < 2; ++i) {
+        auto& of_pair = scores_of_pair(s, pair);
+        const int at = row + pair * kPairRows;
+        if (reach.visible(i, at, kPairRows)) {
+#pragma unroll
+          for (int k = 0; k < kPairRows; ++k)
+            if (!reach.sees(i, at + k)) cut_row(of_pair, k, i);
+          rows_.template weigh_row<kPairRows, 3>(of_pair, i, bias_, scale_log2_);
+        } else {
+#pragma unroll
+          for (int x = 0; x < kPairScores; ++x)
+            if (x / 2 % 2 == i) ptx::zero_here(of_pair[x]);
+        }
+      }
+  }
+
+  // What a row does not see: minus infinity.
+  __device__ __forceinline__ static void cut(Scores& s, const RowReach& reach, int row) {
+#pragma unroll
+    for (int k = 0; k < kRows; ++k)
+#pragma unroll
+      for (int i = 0; i < 2; ++i)
+        if (!reach.sees(i, row + k)) cut_row(scores_of_pair(s, k / kPairRows), k % kPairRows, i);
+  }
+  __device__ __forceinline__ static void cut_row(float (&pair)[kPairScores], int key_row, int i) {
+#pragma unroll
+    for (int block = 0; block < 3; ++block)
+      pair[(key_row * 3 + block) * 4 + i * 2] = pair[(key_row * 3 + block) * 4 + i * 2 + 1] = ptx::minus_infinity();
   }
 
   const float scale_log2_;

@@ -55,19 +55,6 @@ class TileProducts {
   // The stage's scores once more, by each warp on its own and with nothing in flight.
   __device__ __forceinline__ void score_again(Scores& s, std::uint32_t keys) const;
 
-  // A stage's weights as operands of its values, once the products that read the last ones have completed.
-  __device__ __forceinline__ void take_weights(unsigned pairs, Scores& s, Weights& p) {
-    if (pairs == StageSoftmax<Element, kPairs>::kAllPairs) {
-      pack_weights<Element, kSteps>(s, p);
-    } else {
-#pragma unroll
-      for (int pair = 0; pair < kPairs; ++pair) {
-        auto& of_pair = *reinterpret_cast<std::uint32_t (*)[kSteps / kPairs][4]>(p + pair * (kSteps / kPairs));
-        if (pairs >> pair & 1) pack_weights<Element, kSteps / kPairs>(scores_of_pair(s, pair), of_pair); else no_weights(of_pair);
-      }
-    }
-  }
-
   __device__ __forceinline__ void rescale_output(const float (&alpha)[2]) { rescale(output_, alpha); }
 
   __device__ __forceinline__ void settle_output() {
