@@ -87,7 +87,7 @@ struct GroupShare {
   FOVEA_HOST_DEVICE static int first_of_team(const Schedule& schedule, int team) { return schedule.ctas * team / schedule.teams; }
   // Where in the sequence the CTAs from this one on begin.
   FOVEA_HOST_DEVICE static int sequence_share(const Schedule& schedule, int cta) {
-    return static_cast<int>(static_cast<std::int64_t>(schedule.tiles) * cta / schedule.ctas);
+    return schedule.tiles / schedule.ctas * cta + schedule.tiles % schedule.ctas * cta / schedule.ctas;
   }
   FOVEA_HOST_DEVICE static int within(const DilationGroup& group, int tile) {
     return smaller(larger(tile - group.first_tile, 0), group.tiles());

@@ -15,8 +15,7 @@ struct Segment {
 
 class StripStream {
  public:
-  FOVEA_HOST_DEVICE StripStream(const Schedule& schedule, int cta)
-      : schedule_(schedule), cta_(cta), share_(schedule, schedule.groups[0], cta) {}
+  FOVEA_HOST_DEVICE StripStream(const Schedule& schedule, int cta) : schedule_(schedule), cta_(cta) {}
 
   // The next segment; false and an empty one at the end. A (batch, head)'s segments follow one another only within a strip.
   FOVEA_HOST_DEVICE bool next(Segment& segment) {
@@ -31,21 +30,23 @@ class StripStream {
   }
 
  private:
+  // What the CTA does of the group is worked out again for every strip: producers have few registers to keep it in.
   FOVEA_HOST_DEVICE void take_strip() {
     const DilationGroup& group = schedule_.groups[group_];
-    if (wave_ < share_.waves) {
-      strip_ = share_.strip_of_wave(wave_++);
+    const GroupShare share(schedule_, group, cta_);
+    if (wave_ < share.waves) {
+      strip_ = share.strip_of_wave(wave_++);
       tile_ = 0;
       tile_end_ = group.tiles_y;
-    } else if (share_.rest < share_.rest_end) {
-      const int tile = share_.tile_of_rest(share_.rest);
+    } else if (share.rest + rest_done_ < share.rest_end) {
+      const int position = share.rest + rest_done_, tile = share.tile_of_rest(position);
       strip_ = tile / group.tiles_y;
       tile_ = tile % group.tiles_y;
-      tile_end_ = smaller(group.tiles_y, tile_ + share_.rest_end - share_.rest);
-      share_.rest += tile_end_ - tile_;
-    } else if (++group_ < schedule_.group_count) {
-      share_ = GroupShare(schedule_, schedule_.groups[group_], cta_);
-      wave_ = 0;
+      tile_end_ = smaller(group.tiles_y, tile_ + share.rest_end - position);
+      rest_done_ += tile_end_ - tile_;
+    } else {
+      ++group_;
+      wave_ = rest_done_ = 0;
     }
   }
 
@@ -79,8 +80,7 @@ class StripStream {
 
   const Schedule& schedule_;
   int cta_;
-  GroupShare share_;
-  int group_ = 0, wave_ = 0;
+  int group_ = 0, wave_ = 0, rest_done_ = 0;
   int strip_ = 0, tile_ = 0, tile_end_ = 0;
 };
 
