@@ -9,7 +9,9 @@
 #include "core/segment/image_groups.h"
 #include "core/segment/image_opener.h"
 #include "core/segment/less_memory.h"
+#include "core/segment/memory_plan.h"
 #include "core/segment/output_thread.h"
+#include "core/segment/parallel_source.h"
 #include "core/segment/small_images.h"
 
 namespace fovea {
@@ -18,7 +20,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::int64_t kMiB = std::int64_t{1} << 20;
-constexpr std::int64_t kWaitingPixelBytes = 384 * kMiB;   // of images decoded before their turn
+constexpr std::int64_t kImageAheadBytes = 384 * kMiB;     // of an image that is decoded before its turn
 constexpr std::int64_t kWaitingLabelBytes = 192 * kMiB;
 constexpr std::int64_t kWaitingGroupBytes = 192 * kMiB;   // of small images that wait for others of their size
 
@@ -28,6 +30,14 @@ std::int64_t usual_writers() { return std::clamp<std::int64_t>(std::thread::hard
 // Queues take a small share of a limit that a person gave: the memory plan leaves a tenth free.
 std::int64_t within(std::int64_t max_memory_bytes, std::int64_t share, std::int64_t bytes) {
   return max_memory_bytes > 0 ? std::min(bytes, max_memory_bytes / share) : bytes;
+}
+
+// Each thread that decodes may have half of such an image waiting, as far as there is memory: one thread decodes a JPEG, and a GPU labels
+// several in that time.
+AheadLimits ahead_limits(std::int64_t max_memory_bytes) {
+  const std::int64_t image = within(max_memory_bytes, 16, kImageAheadBytes);
+  const std::int64_t wanted = within(max_memory_bytes, 16, usual_readers() * kImageAheadBytes / 2);
+  return {.image_bytes = image, .waiting_bytes = std::max(image, std::min(wanted, available_host_memory() / 16))};
 }
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
@@ -66,7 +76,7 @@ class Batch {
         observer_(observer),
         report_(report),
         count_(static_cast<std::int64_t>(options.files.size())),
-        opener_(options, model.config(), within(options.segment.max_memory_bytes, 16, kWaitingPixelBytes)),
+        opener_(options, model.config(), ahead_limits(options.segment.max_memory_bytes)),
         groups_(opener_, model, options.segment, within(options.segment.max_memory_bytes, 32, kWaitingGroupBytes)) {
     const std::int64_t queued_bytes = within(options.segment.max_memory_bytes, 32, kWaitingLabelBytes) / usual_writers();
     for (std::int64_t i = 0; i < usual_writers(); ++i) {
@@ -96,7 +106,7 @@ class Batch {
       ImageGroup group = groups_.next();
       if (group.images.empty()) break;
       if (group.batch.images > 1) take_together(group, stop);
-      else take(group.images.front(), stop);
+      else take(group.images.front().image, stop);
       collect();
     }
     drain();
@@ -115,16 +125,17 @@ class Batch {
   }
 
   void take(const OpenedImage& image, const std::stop_token& stop) {
-    const std::filesystem::path& input = image.subject.image;
-    if (image.kept) {
-      nlohmann::json record = *image.kept;
-      record["kept"] = true;   // finished by an earlier run; the times are of that run
-      report_.kept.push_back(record_text(record));
-      --report_.left;
-      return observer_.image_kept(input, image.index, count_);
-    }
-    observer_.image_started(input, image.index, count_);
+    if (image.kept) return report_kept(image);
+    observer_.image_started(image.subject.image, image.index, count_);
     take_started(image, stop);
+  }
+
+  void report_kept(const OpenedImage& image) {
+    nlohmann::json record = *image.kept;
+    record["kept"] = true;   // finished by an earlier run; the times are of that run
+    report_.kept.push_back(record_text(record));
+    --report_.left;
+    observer_.image_kept(image.subject.image, image.index, count_);
   }
 
   void take_started(const OpenedImage& image, const std::stop_token& stop) {
@@ -139,41 +150,53 @@ class Batch {
 
   // Small images in one pass of the model; alone where the device has no memory for that.
   void take_together(ImageGroup& group, const std::stop_token& stop) {
-    const auto start = Clock::now();
-    std::vector<OpenedImage> images;
-    std::vector<ImageU8> pixels;
-    for (OpenedImage& image : group.images) {
-      observer_.image_started(image.subject.image, image.index, count_);
-      try {
-        const ImageInfo& info = image.for_model->info();
-        pixels.push_back(image.for_model->read_rgb({0, 0, info.width, info.height}));
-        images.push_back(std::move(image));
-      } catch (...) {
-        failed(image.subject.image);
+    std::vector<GroupedImage> members;
+    for (GroupedImage& member : group.images) {
+      if (member.image.kept) {
+        report_kept(member.image);
+        continue;
       }
+      observer_.image_started(member.image.subject.image, member.image.index, count_);
+      members.push_back(std::move(member));
     }
-    if (images.empty()) return;
-    const double read_seconds = seconds_since(start);
     StageSeconds stages;
     std::vector<LabelRows> labels;
     try {
-      labels = label_together(pixels, group.batch, model_, wanted_probabilities(), stages);
+      labels = label_pass(group.batch, members, stages);
     } catch (...) {
       const auto shortage = memory_shortage();
       if (!shortage) {
-        for (const OpenedImage& image : images) failed(image.subject.image);
+        for (const GroupedImage& member : members) failed(member.image.subject.image);
         return;
       }
-      observer_.notice(images.front().subject.image.string() + ": " + shortage->text + "; trying one image after the other");
+      observer_.notice(members.front().image.subject.image.string() + ": " + shortage->text + "; trying one image after the other");
     }
     if (labels.empty()) {
       release_device_memory(model_.device());
-      for (const OpenedImage& image : images) take_started(image, stop);
-      return;
+      for (const GroupedImage& member : members) take_started(member.image, stop);
     }
+    for (std::size_t i = 0; i < labels.size(); ++i) hand_to_writer(members[i].image, std::move(labels[i]), stages);
+  }
+
+  // One for each member; members that cannot be read are reported and go. stages: of one member, its share.
+  std::vector<LabelRows> label_pass(const SmallBatch& batch, std::vector<GroupedImage>& members, StageSeconds& stages) {
+    const auto start = Clock::now();
+    SmallPass pass(batch, model_);
+    std::erase_if(members, [&](const GroupedImage& member) {
+      try {
+        pass.add(*member.image.for_model, member.place);
+        return false;
+      } catch (...) {
+        failed(member.image.subject.image);
+        return true;
+      }
+    });
+    if (members.empty()) return {};
+    const double read_seconds = seconds_since(start);
+    std::vector<LabelRows> labels = pass.label(wanted_probabilities(), stages);
     stages["read_wait"] = read_seconds;
-    for (auto& [stage, seconds] : stages) seconds /= static_cast<double>(images.size());
-    for (std::size_t i = 0; i < images.size(); ++i) hand_to_writer(images[i], std::move(labels[i]), stages);
+    for (auto& [stage, seconds] : stages) seconds /= static_cast<double>(members.size());
+    return labels;
   }
 
   // stages: this image's share of what its pass took.

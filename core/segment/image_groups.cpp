@@ -1,6 +1,8 @@
 #include "core/segment/image_groups.h"
 
 #include <algorithm>
+#include <bit>
+#include <utility>
 
 #include "core/segment/device_work.h"
 #include "core/segment/memory_plan.h"
@@ -16,12 +18,19 @@ std::int64_t bytes_of_a_pass(torch::Device device) {
   return static_cast<std::int64_t>(kUsableShare * static_cast<double>(free));
 }
 
-bool is_for_the_model(const OpenedImage& image) { return !image.kept && !image.failure; }
+// As the model sees it; of one that is finished by its record (batch_report.h).
+ImageInfo seen_by_model(const OpenedImage& image) {
+  if (!image.kept) return image.for_model->info();
+  const nlohmann::json& record = *image.kept;
+  const auto scaled = record.find("scaled_to");
+  ImageInfo info;
+  info.width = scaled == record.end() ? record.at("width") : scaled->at(0);
+  info.height = scaled == record.end() ? record.at("height") : scaled->at(1);
+  return info;
+}
 
-std::int64_t bytes_of(const OpenedImage& image) {
-  if (!is_for_the_model(image)) return 0;
-  const ImageInfo& info = image.source->info();
-  return info.width * info.height * 3;
+std::int64_t bytes_of(const SmallBatch& batch, const ModelConfig& model) {
+  return batch.grid[0] * batch.grid[1] * model.encoder.patch * model.encoder.patch * 3;
 }
 
 }  // namespace
@@ -34,10 +43,8 @@ bool ImageGroups::fetch() {
   try {
     std::optional<OpenedImage> image = opener_.next();
     if (!image) return false;
-    const bool for_the_model = is_for_the_model(*image);
-    const SmallBatch batch = for_the_model ? small_batch_of(image->for_model->info(), model_, options_, pass_bytes_) : SmallBatch{};
-    bytes_ += bytes_of(*image);
-    waiting_.push_back({std::move(*image), batch, for_the_model && batch.images == 1});
+    waiting_.push_back(judged(std::move(*image)));
+    bytes_ += bytes_of(waiting_.back().batch, model_.config());
     return true;
   } catch (...) {
     failure_ = std::current_exception();
@@ -45,26 +52,33 @@ bool ImageGroups::fetch() {
   }
 }
 
+ImageGroups::Waiting ImageGroups::judged(OpenedImage image) const {
+  if (image.failure) return {std::move(image), {}};
+  const SmallBatch batch = small_batch_of(seen_by_model(image), model_, options_, pass_bytes_);
+  return {std::move(image), batch, batch.images == 1};
+}
+
 ImageGroup ImageGroups::next() {
   if (waiting_.empty() && !fetch()) {
     if (failure_) std::rethrow_exception(failure_);
     return {};
   }
-  const SmallBatch batch = waiting_.front().batch;
-  const auto fits = [&](const Waiting& waiting) { return waiting.batch.grid == batch.grid; };
+  const SmallBatch full = waiting_.front().batch;
+  const auto fits = [&](const Waiting& waiting) { return waiting.batch.images > 1 && waiting.batch.grid == full.grid; };
+  const auto may_wait = [&] { return !waiting_.back().goes_alone && waiting_.size() < kMostWaiting && bytes_ < waiting_bytes_; };
   std::int64_t found = std::ranges::count_if(waiting_, fits);
-  const auto may_fetch = [&] { return !waiting_.back().goes_alone && waiting_.size() < kMostWaiting && bytes_ < waiting_bytes_; };
-  while (found < batch.images && may_fetch() && fetch()) found += fits(waiting_.back());
-  ImageGroup group{.images = {}, .batch = batch};
-  for (auto it = waiting_.begin(); it != waiting_.end() && static_cast<std::int64_t>(group.images.size()) < batch.images;) {
-    if (!fits(*it)) {
-      ++it;
-      continue;
-    }
-    bytes_ -= bytes_of(it->image);
-    group.images.push_back(std::move(it->image));
-    it = waiting_.erase(it);
+  while (full.images > 1 && found < full.images && may_wait() && fetch()) found += fits(waiting_.back());
+
+  ImageGroup group{.images = {}, .batch = full};
+  const auto take = [&](std::deque<Waiting>::iterator at) {
+    bytes_ -= bytes_of(at->batch, model_.config());
+    group.images.push_back({std::move(at->image), std::ssize(group.images)});
+    return waiting_.erase(at);
+  };
+  for (auto at = take(waiting_.begin()); at != waiting_.end() && std::ssize(group.images) < full.images;) {
+    at = fits(*at) ? take(at) : std::next(at);
   }
+  group.batch.images = std::min<std::int64_t>(full.images, static_cast<std::int64_t>(std::bit_ceil(group.images.size())));
   return group;
 }
 

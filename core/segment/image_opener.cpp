@@ -19,12 +19,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 }  // namespace
 
-ImageOpener::ImageOpener(const BatchOptions& options, const ModelConfig& model, std::int64_t waiting_bytes)
+ImageOpener::ImageOpener(const BatchOptions& options, const ModelConfig& model, const AheadLimits& limits)
     : options_(options),
       model_(model),
-      waiting_bytes_(waiting_bytes),
-      least_weight_(waiting_bytes / kImagesWaiting),
-      queue_(waiting_bytes) {
+      limits_(limits),
+      least_weight_(limits.waiting_bytes / kImagesWaiting),
+      queue_(limits.waiting_bytes) {
   const std::size_t threads = std::min<std::size_t>(usual_readers(), std::max<std::size_t>(options.files.size(), 1));
   for (std::size_t i = 0; i < threads; ++i) threads_.emplace_back([this](const std::stop_token& stop) { open_next_images(stop); });
 }
@@ -135,7 +135,7 @@ void ImageOpener::prepare(OpenedImage& image) const {
 
 // Images are read whole while others are labelled, as long as their pixels may wait: the model never waits for them then, and a file that
 // could be read by windows is decoded once, not once for the tokens and once for the decoder.
-bool ImageOpener::decodes_ahead(const ImageInfo& info) const { return info.width * info.height * 3 <= waiting_bytes_; }
+bool ImageOpener::decodes_ahead(const ImageInfo& info) const { return info.width * info.height * 3 <= limits_.image_bytes; }
 
 std::int64_t ImageOpener::weight_of(const OpenedImage& image) const {
   if (!image.source) return least_weight_;

@@ -14,11 +14,16 @@
 
 namespace fovea {
 
+// Bytes of pixels that are decoded before their turn: of one image (larger ones are decoded when the model asks for them), and of all that
+// wait or are being decoded.
+struct AheadLimits {
+  std::int64_t image_bytes = 0, waiting_bytes = 0;
+};
+
 class ImageOpener {
  public:
   // options and model must outlive the object.
-  // waiting_bytes: of pixels that may wait for their turn. Images larger than that are decoded when the model asks for them.
-  ImageOpener(const BatchOptions& options, const ModelConfig& model, std::int64_t waiting_bytes);
+  ImageOpener(const BatchOptions& options, const ModelConfig& model, const AheadLimits& limits);
   ~ImageOpener();
   ImageOpener(const ImageOpener&) = delete;
   ImageOpener& operator=(const ImageOpener&) = delete;
@@ -41,7 +46,8 @@ class ImageOpener {
 
   const BatchOptions& options_;
   const ModelConfig& model_;
-  const std::int64_t waiting_bytes_, least_weight_;
+  const AheadLimits limits_;
+  const std::int64_t least_weight_;        // of an image in the queue
   BoundedQueue<OpenedImage> queue_;
   std::atomic<std::size_t> next_index_ = 0;
   std::mutex mutex_;

@@ -80,8 +80,8 @@ struct Shortage {
 };
 
 [[noreturn]] void refuse(const Shortage& shortage, std::int64_t element_bytes) {
-  throw Error(ErrorKind::kInput, "needs " + size_text(shortage.needed) + " of " + shortage.what + ", but only " + size_text(shortage.available) +
-                                     " are available; try --context tiles --tile 256, which needs least" +
+  throw Error(ErrorKind::kInput, "needs " + size_text(shortage.needed) + " of " + shortage.what + ", but only " +
+                                     size_text(shortage.available) + " are available; try --context tiles --tile 256, which needs least" +
                                      (element_bytes > 2 ? ", or --precision bfloat16, which halves it" : ""));
 }
 
@@ -159,7 +159,7 @@ std::int64_t small_image_bytes(const ImageInfo& image, const ModelConfig& model,
   const std::int64_t patch = model.encoder.patch, rows = divide_up(image.height, patch), columns = divide_up(image.width, patch);
   const auto taps = static_cast<std::int64_t>(model.decoder->layers.size());
   // Beside what a band holds: the stream, the features of all taps, their sum; hidden values of the MLP of all tokens at once.
-  const std::int64_t token = ((1 + taps) * model.encoder.width + model.decoder->width + 3 * model.encoder.width + model.encoder.mlp_width) * element_bytes;
+  const std::int64_t token = ((4 + taps) * model.encoder.width + model.decoder->width + model.encoder.mlp_width) * element_bytes;
   const BandCost band = encoder_cost(model.encoder, columns, element_bytes, 0) + decoder_cost(model, columns, element_bytes);
   return static_cast<std::int64_t>(band.per_row * static_cast<double>(rows)) + rows * columns * token;
 }

@@ -14,29 +14,16 @@ namespace {
 constexpr std::int64_t kTokensAPass = 65536;   // a GPU takes hardly longer for these than for a few thousand
 constexpr std::int64_t kMostImages = 64;
 
-// out: [height, width, 3] bytes; the last row and column are repeated, as SegmentationModel::preprocess does.
-void copy_padded(const ImageU8& image, std::int64_t height, std::int64_t width, std::uint8_t* out) {
-  const auto row_bytes = static_cast<std::size_t>(image.width() * 3);
-  for (std::int64_t y = 0; y < height; ++y) {
-    const std::uint8_t* row = image.row(std::min(y, image.height() - 1));
-    std::uint8_t* place = out + y * width * 3;
-    std::memcpy(place, row, row_bytes);
-    for (std::int64_t x = image.width(); x < width; ++x) std::memcpy(place + x * 3, row + row_bytes - 3, 3);
+// The rows of an image that lie at the beginning of rows of a larger one; the last pixel of each and the last row are repeated, as
+// SegmentationModel::preprocess does.
+void repeat_edges(std::uint8_t* padded, const Rect& image, const Rect& whole) {
+  const std::int64_t stride = whole.width * 3;
+  for (std::int64_t y = 0; y < image.height; ++y) {
+    std::uint8_t* end = padded + y * stride + image.width * 3;
+    for (std::int64_t x = image.width; x < whole.width; ++x, end += 3) std::memcpy(end, end - 3, 3);
   }
-}
-
-// [batch.images, 3, height, width] uint8 on the model's device; black where there are no more images.
-torch::Tensor stacked(std::span<const ImageU8> images, const SmallBatch& batch, const SegmentationModel& model) {
-  const std::int64_t patch = model.config().encoder.patch, height = batch.grid[0] * patch, width = batch.grid[1] * patch;
-  const auto place = torch::TensorOptions(torch::kUInt8).pinned_memory(!model.device().is_cpu());
-  const auto pixels = torch::zeros({batch.images, height, width, 3}, place);
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    const ImageU8& image = images[i];
-    require(divide_up(image.height(), patch) == batch.grid[0] && divide_up(image.width(), patch) == batch.grid[1],
-            "label_together: an image of another grid");
-    copy_padded(image, height, width, pixels[static_cast<std::int64_t>(i)].mutable_data_ptr<std::uint8_t>());
-  }
-  return pixels.to(model.device(), /*non_blocking=*/true).permute({0, 3, 1, 2});
+  const std::uint8_t* last = padded + (image.height - 1) * stride;
+  for (std::int64_t y = image.height; y < whole.height; ++y) std::memcpy(padded + y * stride, last, static_cast<std::size_t>(stride));
 }
 
 // samples: [height, width, channels] uint8 on the host, contiguous.
@@ -64,32 +51,64 @@ SmallBatch small_batch_of(const ImageInfo& image, const SegmentationModel& model
   return batch;
 }
 
-std::vector<LabelRows> label_together(std::span<const ImageU8> images, const SmallBatch& batch, SegmentationModel& model,
-                                      Probabilities probabilities, StageSeconds& seconds) {
-  require(!images.empty() && static_cast<std::int64_t>(images.size()) <= batch.images, "label_together: more images than a pass has");
+SmallPass::SmallPass(const SmallBatch& batch, SegmentationModel& model) : batch_(batch), model_(model) {
+  const std::int64_t patch = model.config().encoder.patch;
+  const auto memory = torch::TensorOptions(torch::kUInt8).pinned_memory(!model.device().is_cpu());
+  pixels_ = torch::empty({batch.images, batch.grid[0] * patch, batch.grid[1] * patch, 3}, memory);
+}
+
+void SmallPass::add(ImageSource& source, std::int64_t place) {
+  const std::int64_t patch = model_.config().encoder.patch;
+  const Rect image{0, 0, source.info().width, source.info().height}, whole{0, 0, pixels_.size(2), pixels_.size(1)};
+  require(divide_up(image.height, patch) == batch_.grid[0] && divide_up(image.width, patch) == batch_.grid[1], "SmallPass: another grid");
+  require(place >= 0 && place < batch_.images && is_free(place), "SmallPass: no such place");
+  std::uint8_t* out = pixels_.mutable_data_ptr<std::uint8_t>() + place * whole.area() * 3;
+  if (image.width == whole.width) {
+    source.read_rgb_into(image, out);
+  } else {
+    const ImageU8 rgb = source.read_rgb(image);
+    const auto row_bytes = static_cast<std::size_t>(image.width * 3);
+    for (std::int64_t y = 0; y < image.height; ++y) std::memcpy(out + y * whole.width * 3, rgb.row(y), row_bytes);
+  }
+  repeat_edges(out, image, whole);
+  members_.push_back({place, image.width, image.height});
+}
+
+bool SmallPass::is_free(std::int64_t place) const { return std::ranges::find(members_, place, &Member::place) == members_.end(); }
+
+// [batch.images, 3, height, width] uint8; black where no image has its place.
+torch::Tensor SmallPass::on_device() {
+  for (std::int64_t place = 0; place < batch_.images; ++place) {
+    if (is_free(place)) pixels_[place].zero_();
+  }
+  return pixels_.to(model_.device(), /*non_blocking=*/true).permute({0, 3, 1, 2});
+}
+
+std::vector<LabelRows> SmallPass::label(Probabilities probabilities, StageSeconds& seconds) {
   const torch::InferenceMode no_gradients;
   StageClock clock;
   const auto charge = [&](const char* stage) {
-    finish_device_work(model.device());
+    finish_device_work(model_.device());
     clock.charge(stage);
   };
-  const auto pixels = model.preprocess(stacked(images, batch, model));
+  const auto pixels = model_.preprocess(on_device());
   charge("tokens");
-  auto features = model.encoder().forward(pixels, model.decoder()->config().layers);
-  const std::int64_t globals = model.config().encoder.global_tokens;
+  auto features = model_.encoder().forward(pixels, model_.decoder()->config().layers);
+  const std::int64_t globals = model_.config().encoder.global_tokens;
   for (auto& feature : features) feature = feature.narrow(1, globals, feature.size(1) - globals);
   charge("encoder");
-  const auto logits = model.decoder()->forward(features, pixels).to(torch::kFloat32);
+  const auto logits = model_.decoder()->forward(features, pixels).to(torch::kFloat32);
   features.clear();
   charge("decoder");
-  const bool wanted = probabilities == Probabilities::kEveryClass;
   const auto classes = logits.argmax(1).to(torch::kUInt8).unsqueeze(3).cpu();
-  const auto shares = wanted ? (logits.softmax(1) * 255 + 0.5f).clamp(0, 255).to(torch::kUInt8).permute({0, 2, 3, 1}).contiguous().cpu() : torch::Tensor();
+  torch::Tensor shares;
+  if (probabilities == Probabilities::kEveryClass) {
+    shares = (logits.softmax(1) * 255 + 0.5f).clamp(0, 255).to(torch::kUInt8).permute({0, 2, 3, 1}).contiguous().cpu();
+  }
   std::vector<LabelRows> labels;
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    const auto index = static_cast<std::int64_t>(i);
-    labels.push_back({.classes = cut(classes[index], images[i].width(), images[i].height()), .probabilities = {}});
-    if (wanted) labels.back().probabilities = cut(shares[index], images[i].width(), images[i].height());
+  for (const Member& member : members_) {
+    labels.push_back({.classes = cut(classes[member.place], member.width, member.height), .probabilities = {}});
+    if (shares.defined()) labels.back().probabilities = cut(shares[member.place], member.width, member.height);
   }
   charge("labels");
   seconds = clock.seconds();

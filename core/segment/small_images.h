@@ -3,9 +3,9 @@
 
 #include <array>
 #include <cstdint>
-#include <span>
 #include <vector>
 
+#include "core/base/torch.h"
 #include "core/segment/segment.h"
 
 namespace fovea {
@@ -21,10 +21,31 @@ struct SmallBatch {
 // the other, and wherever the context is not kImage. bytes: that a pass may take, of the memory where the model is.
 SmallBatch small_batch_of(const ImageInfo& image, const SegmentationModel& model, const SegmentOptions& options, std::int64_t bytes);
 
-// Labels of images [height, width, 3] of batch.grid, at most batch.images, each as one piece. They do not depend on what the others are nor
-// on how many: what lacks is filled up, because libraries choose their kernels, and with them the order of sums, by the size of a pass. (On
-// a GPU the place in the pass may change that order, too.) seconds gets what each stage took.
-std::vector<LabelRows> label_together(std::span<const ImageU8> images, const SmallBatch& batch, SegmentationModel& model,
-                                      Probabilities probabilities, StageSeconds& seconds);
+// One pass: images are read into the memory that the device fetches them from, then labelled, each as one piece. Labels depend on the image
+// and on its place, not on what else is in the pass nor on how much: libraries choose their kernels by the size of a pass, so that it is
+// filled up, and on a GPU the order of sums differs between places.
+class SmallPass {
+ public:
+  // model must outlive the object.
+  SmallPass(const SmallBatch& batch, SegmentationModel& model);
+
+  // Reads an image of batch.grid. place: 0 ... batch.images - 1, each once. Errors: those of source; the place is free again then.
+  void add(ImageSource& source, std::int64_t place);
+
+  // In the order of add(). seconds gets what each stage took.
+  std::vector<LabelRows> label(Probabilities probabilities, StageSeconds& seconds);
+
+ private:
+  struct Member {
+    std::int64_t place = 0, width = 0, height = 0;   // pixels
+  };
+  bool is_free(std::int64_t place) const;
+  torch::Tensor on_device();
+
+  const SmallBatch batch_;
+  SegmentationModel& model_;
+  torch::Tensor pixels_;           // [batch.images, padded height, padded width, 3] uint8, on the host
+  std::vector<Member> members_;
+};
 
 }  // namespace fovea

@@ -24,9 +24,27 @@ std::vector<ImageU8> images() {
   return all;
 }
 
-std::vector<LabelRows> together(const std::vector<ImageU8>& pixels, std::int64_t images_a_pass, SegmentationModel& model) {
+struct Placed {
+  ImageU8 pixels;
+  std::int64_t place = 0;
+};
+
+// Some of six places stay empty.
+std::vector<Placed> placed(const std::vector<ImageU8>& pixels) {
+  constexpr std::int64_t kPlaces[] = {1, 5, 3, 2};
+  std::vector<Placed> all;
+  for (const ImageU8& image : pixels) all.push_back({image.clone(), kPlaces[all.size()]});
+  return all;
+}
+
+std::vector<LabelRows> together(const std::vector<Placed>& images, SegmentationModel& model) {
+  SmallPass pass({.grid = {9, 11}, .images = 6}, model);
+  for (const auto& [pixels, place] : images) {
+    MemorySource source(pixels.clone());
+    pass.add(source, place);
+  }
   StageSeconds seconds;
-  return label_together(pixels, {.grid = {9, 11}, .images = images_a_pass}, model, Probabilities::kEveryClass, seconds);
+  return pass.label(Probabilities::kEveryClass, seconds);
 }
 
 bool equal(const ImageU8& a, const ImageU8& b) { return a.width() == b.width() && std::ranges::equal(a.samples(), b.samples()); }
@@ -36,7 +54,7 @@ class SmallImagesTogether : public ::testing::TestWithParam<std::int64_t> {};   
 TEST_P(SmallImagesTogether, GetTheLabelsOfEachAlone) {
   const auto model = test::small_model({.global_tokens = GetParam(), .dilation = {1, 3}});
   const auto pixels = images();
-  const auto labels = together(pixels, 4, *model);
+  const auto labels = together(placed(pixels), *model);
   ASSERT_EQ(labels.size(), pixels.size());
   for (std::size_t i = 0; i < pixels.size(); ++i) {
     MemorySource source(pixels[i].clone());
@@ -55,14 +73,37 @@ INSTANTIATE_TEST_SUITE_P(GlobalTokens, SmallImagesTogether, ::testing::Values(0,
 
 TEST(SmallImages, DoNotDependOnTheirCompany) {
   const auto model = test::small_model({});
-  const auto pixels = images();
-  const auto all = together(pixels, 4, *model);
-  for (std::size_t i = 0; i < pixels.size(); ++i) {
-    std::vector<ImageU8> one;
-    one.push_back(pixels[i].clone());
-    const auto alone = together(one, 4, *model);
+  const auto all_images = placed(images());
+  const auto all = together(all_images, *model);
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    std::vector<Placed> one;
+    one.push_back({all_images[i].pixels.clone(), all_images[i].place});
+    const auto alone = together(one, *model);
     EXPECT_TRUE(equal(alone[0].classes, all[i].classes) && equal(alone[0].probabilities, all[i].probabilities)) << i;
   }
+}
+
+class DamagedSource final : public ImageSource {
+ public:
+  const ImageInfo& info() const override { return whole_.info(); }
+  ImageU8 read_rgb(Rect, int) override { throw Error(ErrorKind::kInput, "a.jpg: damaged"); }
+  ImageU8 read_valid(Rect rect, int level) override { return whole_.read_valid(rect, level); }
+
+ private:
+  MemorySource whole_{test::sample_image(88, 72)};
+};
+
+TEST(SmallImages, OneThatCannotBeReadLeavesItsPlaceToOthers) {
+  const auto model = test::small_model({});
+  SmallPass pass({.grid = {9, 11}, .images = 2}, *model);
+  DamagedSource damaged;
+  EXPECT_THROW(pass.add(damaged, 1), Error);
+  MemorySource other(test::sample_image(88, 72)), larger(test::sample_image(89, 72));
+  EXPECT_THROW(pass.add(larger, 1), Error) << "another grid";
+  pass.add(other, 1);
+  EXPECT_THROW(pass.add(other, 1), Error) << "taken";
+  StageSeconds seconds;
+  EXPECT_EQ(pass.label(Probabilities::kNone, seconds).size(), 1u);
 }
 
 ImageInfo info_of(std::int64_t width, std::int64_t height) {
