@@ -82,7 +82,9 @@ int bench_segment(const BenchRequest& request, const std::stop_token& stop) {
   options.sources.clear();
   for (const std::string& name : wanted.sources) options.sources.push_back(source_of(name));
   options.contexts.clear();
-  for (const std::string& name : wanted.contexts) options.contexts.push_back(name == "tiles" ? SegmentContext::kTiles : SegmentContext::kImage);
+  for (const std::string& name : wanted.contexts) {
+    options.contexts.push_back(name == "tiles" ? SegmentContext::kTiles : SegmentContext::kImage);
+  }
   const std::filesystem::path model_folder = find_model(request.model.model);
   const torch::Device device = choose_device(request.model.device);
   const auto model = load_model(model_folder, device, choose_precision(request.model.precision, device));

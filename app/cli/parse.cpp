@@ -279,7 +279,7 @@ void add_bench_segment(CLI::App& command, BenchRequest::Segment& segment) {
   command.add_option("--contexts", segment.contexts, "segment: image, tiles")
       ->delimiter(',')->check(CLI::IsMember({"image", "tiles"}))->capture_default_str();
   command.add_option("--images", segment.images, "segment: so many like files, as a folder")->check(CLI::Range(1, 1'000'000));
-  command.add_option("--small", segment.small, "segment: small files through the model alone, together, or as is usual on the device (auto)")
+  command.add_option("--small", segment.small, "segment: small files through the model alone, together, or as usual on the device (auto)")
       ->check(CLI::IsMember({"auto", "alone", "together"}))->capture_default_str();
   command.add_option("--repeats", segment.repeats, "segment: the fastest of so many runs")
       ->check(CLI::Range(1, 100))->capture_default_str();

@@ -251,14 +251,16 @@ int run_segment(const SegmentRequest& request, const CommonOptions& common, cons
   options.options_hash = sha256_of_text(run.options.dump() + run.device + run.precision + run.version);
 
   Observer observer(console, request, config);
-  observer.event("started", {{"images", options.files.size()}, {"model", run.model_name}, {"device", run.device}, {"output", request.output}});
+  observer.event("started",
+                 {{"images", options.files.size()}, {"model", run.model_name}, {"device", run.device}, {"output", request.output}});
   BatchReport report;
   for (const std::string& message : inputs.failures) {
     report.failures.push_back({message.substr(0, message.rfind(": ")), message});
     observer.image_failed(report.failures.back());
   }
   run_and_summarise(options, loaded, observer, stop, [&](const BatchReport& made) { write_summary(summary, made, run); }, report);
-  observer.event("finished", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}});
+  observer.event("finished", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()},
+                              {"left", report.left}});
   console.line(closing_line(report, summary));
   return report.failures.empty() ? kExitDone : kExitSomeFailed;
 }

@@ -56,7 +56,8 @@ void ParallelDeflate::finish() {
 
 void ParallelDeflate::start_block(Place place) {
   if (blocks_.size() == threads_) hand_on_oldest();
-  std::vector<std::uint8_t> dictionary(pending_.end() - static_cast<std::ptrdiff_t>(std::min(pending_.size(), kDictionaryBytes)), pending_.end());
+  const auto kept = static_cast<std::ptrdiff_t>(std::min(pending_.size(), kDictionaryBytes));
+  std::vector<std::uint8_t> dictionary(pending_.end() - kept, pending_.end());
   std::swap(dictionary, dictionary_);
   // What is small enough for one block needs no thread.
   const bool here = threads_ == 1 || (place == Place::kLast && blocks_.empty());

@@ -42,7 +42,8 @@ nlohmann::json summary_frame(const BatchReport& report, const RunDescription& ru
           {"device", run.device},
           {"precision", run.precision},
           {"options", run.options},
-          {"counts", {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
+          {"counts",
+           {{"done", report.done.size()}, {"kept", report.kept.size()}, {"failed", report.failures.size()}, {"left", report.left}}},
           {"images", kImagesGoHere},
           {"failures", failures}};
 }

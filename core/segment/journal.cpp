@@ -46,7 +46,8 @@ std::uint32_t crc_of(const std::string& text) {
 }
 
 json key_json(const JournalKey& key) {
-  return {{"input", key.input}, {"size", key.size}, {"modified_ns", key.modified_ns}, {"model", key.model_hash}, {"options", key.options_hash}};
+  return {{"input", key.input}, {"size", key.size}, {"modified_ns", key.modified_ns}, {"model", key.model_hash},
+          {"options", key.options_hash}};
 }
 
 JournalKey key_from(const json& value) {
@@ -54,7 +55,9 @@ JournalKey key_from(const json& value) {
           .options_hash = value.at("options")};
 }
 
-[[noreturn]] void fail_write(const fs::path& file) { throw Error(ErrorKind::kEnvironment, file.string() + ": cannot write: " + std::strerror(errno)); }
+[[noreturn]] void fail_write(const fs::path& file) {
+  throw Error(ErrorKind::kEnvironment, file.string() + ": cannot write: " + std::strerror(errno));
+}
 
 void append_durably(const fs::path& file, const std::string& line) {
   const int descriptor = ::open(file.c_str(), O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0644);

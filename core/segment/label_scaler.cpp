@@ -80,7 +80,8 @@ void LabelScaler::blend(const Between& y, std::uint8_t* out) const {
     const Between x = between(i, from_.width, to_.width);
     for (int c = 0; c < channels_; ++c) {
       const auto mix = [&](const std::uint8_t* row) {
-        return static_cast<float>(row[x.first * channels_ + c]) * (1 - x.share) + static_cast<float>(row[x.second * channels_ + c]) * x.share;
+        const auto first = static_cast<float>(row[x.first * channels_ + c]), second = static_cast<float>(row[x.second * channels_ + c]);
+        return first * (1 - x.share) + second * x.share;
       };
       *out++ = static_cast<std::uint8_t>(mix(above) * (1 - y.share) + mix(below) * y.share + 0.5f);
     }

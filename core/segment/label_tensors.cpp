@@ -14,7 +14,9 @@ ImageU8 image_of(const torch::Tensor& interleaved) {
 
 LabelRows label_rows(const torch::Tensor& scores, const torch::Tensor& probabilities) {
   LabelRows rows{.classes = image_of(scores.argmax(0).to(torch::kUInt8).unsqueeze(2)), .probabilities = {}};
-  if (probabilities.defined()) rows.probabilities = image_of((probabilities * 255 + 0.5f).clamp(0, 255).to(torch::kUInt8).permute({1, 2, 0}));
+  if (probabilities.defined()) {
+    rows.probabilities = image_of((probabilities * 255 + 0.5f).clamp(0, 255).to(torch::kUInt8).permute({1, 2, 0}));
+  }
   return rows;
 }
 

@@ -62,7 +62,8 @@ StageSeconds attempt_twice(const SegmentOptions& options, const SegmentationMode
   Attempt second = attempt_once(attempt, smaller);
   if (second.seconds) return std::move(*second.seconds);
   release_device_memory(model.device());
-  throw Error(ErrorKind::kInput, second.shortage + "; smaller pieces did not fit either; try " + remedies(resolved, model.device(), model.dtype()));
+  throw Error(ErrorKind::kInput,
+              second.shortage + "; smaller pieces did not fit either; try " + remedies(resolved, model.device(), model.dtype()));
 }
 
 }  // namespace fovea

@@ -48,9 +48,9 @@ std::int64_t small_image_bytes(const ImageInfo& image, const ModelConfig& model,
 // Bytes of a step beyond which taller bands no longer gain speed.
 std::int64_t enough_band_memory(MemoryHome bands_home);
 
-// Prefers, in this order: stream and pixels on the device, the stream alone there, in the host's memory, in the host's memory in half precision; bands as high as the
-// rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of host memory, but only 7.9 GB are available; ..." (no subject),
-// of device memory where that is what does not suffice.
+// Prefers, in this order: stream and pixels on the device, the stream alone there, in the host's memory, in the host's memory in half
+// precision; bands as high as the rest allows, up to where more no longer helps. Errors: Error{kInput} "needs 21.4 GB of host memory, but
+// only 7.9 GB are available; ..." (no subject), of device memory where that is what does not suffice.
 MemoryPlan plan_whole_image(const ImageInfo& image, const ModelConfig& model, const MemoryPlanRequest& request);
 
 }  // namespace fovea

@@ -11,7 +11,8 @@ constexpr std::int64_t kJobsWaiting = 6;
 }  // namespace
 
 OutputThread::OutputThread(std::int64_t queued_bytes, std::function<void(ImageJob&)> after_finish)
-    : after_finish_(std::move(after_finish)), finish_weight_(queued_bytes / kJobsWaiting), queue_(queued_bytes), thread_([this] { run(); }) {}
+    : after_finish_(std::move(after_finish)), finish_weight_(queued_bytes / kJobsWaiting), queue_(queued_bytes),
+      thread_([this] { run(); }) {}
 
 OutputThread::~OutputThread() { drain(); }
 

@@ -67,7 +67,9 @@ std::unique_ptr<MaskWriter> coco_writer(const std::filesystem::path& path, const
 }
 
 std::unique_ptr<OutputWriter> probability_output(const std::filesystem::path& path, const Labels& labels) {
-  return std::make_unique<ProbabilityOutput>(create_probability_writer({.path = path, .width = labels.info.width, .height = labels.info.height,
+  return std::make_unique<ProbabilityOutput>(create_probability_writer({.path = path,
+                                                                        .width = labels.info.width,
+                                                                        .height = labels.info.height,
                                                                         .class_names = labels.names(),
                                                                         .georeference = labels.info.georeference}));
 }

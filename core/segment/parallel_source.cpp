@@ -87,8 +87,8 @@ unsigned usual_readers() { return std::clamp(std::thread::hardware_concurrency()
 std::unique_ptr<ImageSource> read_in_parallel(const OpenSource& open, unsigned readers) {
   std::unique_ptr<ImageSource> first = open();
   const ImageInfo& info = first->info();
-  const bool divisible = info.windowed && info.block_width > 0 && info.block_height > 0 && info.width * info.height > kPieceSide * kPieceSide;
-  if (readers <= 1 || !divisible) return first;
+  const bool divisible = info.windowed && info.block_width > 0 && info.block_height > 0;
+  if (readers <= 1 || !divisible || info.width * info.height <= kPieceSide * kPieceSide) return first;
   return std::make_unique<ParallelSource>(std::move(first), open, readers);
 }
 

@@ -20,11 +20,14 @@ double factor_of(const ModelConfig& model, const ScaleChoice& scale, std::option
   return *pixel_m / *trained_m;
 }
 
-std::int64_t scaled(std::int64_t length, double factor) { return std::max<std::int64_t>(1, std::llround(static_cast<double>(length) * factor)); }
+std::int64_t scaled(std::int64_t length, double factor) {
+  return std::max<std::int64_t>(1, std::llround(static_cast<double>(length) * factor));
+}
 
 }  // namespace
 
-PixelExtent model_extent(const ImageInfo& image, const ModelConfig& model, const ScaleChoice& scale, std::optional<double> georeferenced_m) {
+PixelExtent model_extent(const ImageInfo& image, const ModelConfig& model, const ScaleChoice& scale,
+                         std::optional<double> georeferenced_m) {
   const double factor = factor_of(model, scale, georeferenced_m);
   if (std::abs(factor - 1) <= kScaleTolerance) return {image.width, image.height};
   if (!(factor >= kSmallestScale && factor <= kLargestScale)) {

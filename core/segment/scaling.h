@@ -30,8 +30,8 @@ constexpr double kScaleTolerance = 0.02;
 constexpr double kSmallestScale = 1.0 / 64, kLargestScale = 16;
 
 // georeferenced_m: the image's pixel size by its georeference, if it has one (core/image/pixel_size.h); it goes before what was declared.
-// Errors: Error{kUsage} if the model does not say at what pixel size it was trained, Error{kInput} (no subject) if the image's is not known or
-// the factor is beyond the limits above.
+// Errors: Error{kUsage} if the model does not say at what pixel size it was trained, Error{kInput} (no subject) if the image's is not known
+// or the factor is beyond the limits above.
 PixelExtent model_extent(const ImageInfo& image, const ModelConfig& model, const ScaleChoice& scale, std::optional<double> georeferenced_m);
 
 }  // namespace fovea

@@ -14,7 +14,8 @@ std::unique_ptr<std::uint8_t[]> memory_for(std::int64_t bytes) {
 }
 
 void cut(const std::uint8_t* image, std::int64_t image_row_bytes, std::int64_t row_bytes, std::int64_t rows, std::uint8_t* out) {
-  for (std::int64_t y = 0; y < rows; ++y) std::memcpy(out + y * row_bytes, image + y * image_row_bytes, static_cast<std::size_t>(row_bytes));
+  const auto count = static_cast<std::size_t>(row_bytes);
+  for (std::int64_t y = 0; y < rows; ++y) std::memcpy(out + y * row_bytes, image + y * image_row_bytes, count);
 }
 
 }  // namespace

@@ -55,7 +55,7 @@ void write_bench_image(const std::filesystem::path& file, SegmentBenchSource kin
     return writer->finish();
   }
   const auto writer = create_overlay_writer({.path = file, .width = size.width, .height = size.height});
-  if (writer->shrink_factor() != 1) throw Error(ErrorKind::kUsage, "a JPEG cannot hold an image of this size; --source tiff");
+  if (writer->shrink_factor() != 1) throw Error(ErrorKind::kUsage, "a JPEG cannot hold an image of this size; --sources tiff");
   for_all_rows(image, [&](const ImageU8& rows) { writer->append(rows); });
   writer->finish();
 }

@@ -3,7 +3,9 @@
 namespace fovea {
 namespace {
 
-[[noreturn]] void fail() { throw Error(ErrorKind::kUsage, "fovea bench segment: this program was built without image reading; --source memory"); }
+[[noreturn]] void fail() {
+  throw Error(ErrorKind::kUsage, "fovea bench segment: this program was built without image reading; --sources memory");
+}
 
 }  // namespace
 

@@ -81,7 +81,9 @@ class Bench {
     release_device_memory(model_.device());
     if (model_.device().is_cpu()) return;
     NoSink sink;
-    for (const SegmentContext context : options_.contexts) run_in_memory(model_, {kWarmUpSide, kWarmUpSide}, segment_options(context), sink);
+    for (const SegmentContext context : options_.contexts) {
+      run_in_memory(model_, {kWarmUpSide, kWarmUpSide}, segment_options(context), sink);
+    }
   }
 
   json machine() const {
@@ -222,7 +224,8 @@ class Bench {
     const json& stages = row["stage_seconds"];
     const auto seconds = [&](const char* stage) { return stages.contains(stage) ? stages[stage].get<double>() : 0.0; };
     const double model_seconds = seconds("tokens") + seconds("encoder") + seconds("decoder") + seconds("forward");
-    row["megapixels_per_second"] = {{"encoder_and_decoder", megapixels / model_seconds}, {"end_to_end", megapixels / row["seconds"].get<double>()}};
+    row["megapixels_per_second"] = {{"encoder_and_decoder", megapixels / model_seconds},
+                                    {"end_to_end", megapixels / row["seconds"].get<double>()}};
     if (row.contains("images")) row["megapixels_per_second"]["end_to_end"] = megapixels * row["images_per_second"].get<double>();
     const double rate = (operations_.encoder + operations_.decoder) * 1e6 * megapixels / model_seconds;
     if (rate > matmul_rate_) measure_products();   // something else was running then
@@ -270,8 +273,8 @@ std::string table_line(const json& row) {
                 row["processor_seconds"].get<double>() / row["seconds"].get<double>());
   line += text;
   if (row.contains("images") && row["images"] > 1) {
-    std::snprintf(text, sizeof text, "\n    %lld images, %.0f a second; stages of one of them", static_cast<long long>(row["images"].get<std::int64_t>()),
-                  row["images_per_second"].get<double>());
+    std::snprintf(text, sizeof text, "\n    %lld images, %.0f a second; stages of one of them",
+                  static_cast<long long>(row["images"].get<std::int64_t>()), row["images_per_second"].get<double>());
     line += text;
   }
   if (row.contains("absent")) line += "\n    no file takes part: reading, decoding and writing are absent";
