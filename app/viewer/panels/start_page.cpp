@@ -68,7 +68,7 @@ std::filesystem::path show_start_page(const Workspace& workspace) {
     ImGui::PopID();
   }
   y += font * 1.2f;
-  constexpr float kStepsWidth = 44;   // letters' heights, for the longest one
+  constexpr float kStepsWidth = 33;   // letters' heights, for the longest one
   if (window.x > kStepsWidth * font) show_steps((window.x - kStepsWidth * font) / 2, y);
   return chosen;
 }

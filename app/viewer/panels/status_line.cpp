@@ -51,6 +51,9 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
     ImGui::TextColored(theme_colours().muted, "Preparing fast zooming %.0f %%", 100.0 * image->build_progress());
     ImGui::SetItemTooltip("Coarse views are computed once and kept on disk; the next time this image opens at once");
   }
+  // Values before the hint: of a line that is too long, the hint's end is what can be missed.
+  const Point p = state.cursor_image;
+  if (state.hovered && p.x >= 0 && p.y >= 0 && p.x < static_cast<double>(info.width) && p.y < static_cast<double>(info.height)) show_pixel(workspace, p);
   const std::string hint = workspace.tools.active().tool ? workspace.tools.active().tool->hint() : std::string();
   if (workspace.tools.active().tool) {
     ImGui::SameLine(0, ImGui::GetFontSize());
@@ -58,8 +61,6 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
     ImGui::SameLine(0, ImGui::GetFontSize() / 2);
     ImGui::TextColored(theme_colours().muted, "%s", hint.c_str());
   }
-  const Point p = state.cursor_image;
-  if (state.hovered && p.x >= 0 && p.y >= 0 && p.x < static_cast<double>(info.width) && p.y < static_cast<double>(info.height)) show_pixel(workspace, p);
 }
 
 }  // namespace
