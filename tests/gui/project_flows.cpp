@@ -191,4 +191,21 @@ FLOW(project, the_folder_shows_its_images_and_page_down_goes_on) {
   flow.settle();
 }
 
+FLOW(project, a_saved_rollout_is_answered_as_the_command_answers_it) {
+  flow.key(ImGuiKey_E);
+  flow.settle();
+  flow.click({163, 117}, ImGuiMod_Ctrl);
+  flow.settle();
+  save_as(flow, "export.attention", "Save attention map", "rollout.tif");
+  flow.wait("the map", [&] { return std::filesystem::exists(flow.file("rollout.tif.json")); });
+  flow.settle();
+  const auto sidecar = nlohmann::json::parse(read_text_file(flow.file("rollout.tif.json")));
+  IM_CHECK_STR_EQ(sidecar["unit"].get<std::string>().c_str(), "share of rollout");
+  IM_CHECK(sidecar["commands"][0].contains("shell"));
+  IM_CHECK_GT(std::filesystem::file_size(flow.file("rollout.tif")), 0u);   // its bytes: ExportTest.AttentionMapsAreThoseOfFoveaAttend
+  flow.click({100, 100}, ImGuiMod_Ctrl);   // and the next one is answered
+  flow.settle();
+  IM_CHECK(flow.workspace().layers.find("attention") != nullptr);
+}
+
 }  // namespace fovea::gui

@@ -231,7 +231,7 @@ void ExploreFeature::add_exports() {
                                                  .start = suggested_file(workspace_, "_" + explorer_.shown()->question.method + ".tif"), .extensions = {".tif"},
                                                  .chosen = [this](const std::filesystem::path& file) { save_map(file); }});
                           },
-                          .enabled = [this] { return explorer_.shown() && !explorer_.shown()->plane.empty() && !workspace_.exports.running(); }});
+                          .enabled = [this] { return explorer_.shown() && !explorer_.shown()->plane.empty() && !workspace_.exports.running() && !to_save_.encoded; }});
   workspace_.commands.push_back([this](const Layer& layer) { return kept_.command(layer); });
   workspace_.commands.push_back([this](const Layer& layer) -> std::optional<LayerCommand> {
     const auto& reply = explorer_.shown();
