@@ -119,20 +119,23 @@ class GridQueries {
     return reach;
   }
 
-  // The weights of the stage as operands, with nothing in flight; after a second look at its scores, if the shift does not fit them. They
-  // are packed before that is known: whether they are too large takes a vote.
-  __device__ __forceinline__ void take_weights(Weighed weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
-                                               typename TileProducts<Element, kHeadDim>::Weights& p, std::uint32_t keys,
-                                               const RowReach& reach, int row) {
+  // The weights of the stage as operands, with nothing in flight. They are packed before it is known whether they are too large: that takes a
+  // vote.
+  __device__ __forceinline__ void take_weights(const Weighed& weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
+                                               typename TileProducts<Element, kHeadDim>::Weights& p) {
     pack_weights<Element>(s, p);
     if (weighed.rescale) products_.rescale_output(weighed.alpha.of);
-    if (__builtin_expect(weighed.too_large, false)) {
-      float alpha[2];
-      products_.score_again(s, keys);
-      softmax_.weigh_again(s, known_here(reach), ptx::known_here(row), weighed.before, alpha);
-      products_.rescale_output(alpha);
-      pack_weights<Element>(s, p);
-    }
+  }
+
+  // If they are: after a second look at the scores.
+  __device__ __forceinline__ void take_better_weights(const Weighed& weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
+                                                      typename TileProducts<Element, kHeadDim>::Weights& p, std::uint32_t keys,
+                                                      const RowReach& reach, int row) {
+    float alpha[2];
+    products_.score_again(s, keys);
+    softmax_.weigh_again(s, known_here(reach), ptx::known_here(row), weighed.before, alpha);
+    products_.rescale_output(alpha);
+    pack_weights<Element>(s, p);
   }
 
   // Leaves the last product with values in flight; returns the stage that it reads.
@@ -183,30 +186,38 @@ __device__ __forceinline__ int GridQueries<Element, kHeadDim>::attend(const Segm
   softmax_.begin_stages();
   Weighed weighed = softmax_.weigh_stage(s, reach, row);
   products_wait<0>();
-  take_weights(weighed, s, p, keys, reach, row);
+  take_weights(weighed, s, p);
   if (Config::kStoresLinger) release_stored();
   ring_.advance(arguments_.stages);
+  ++stages_done_;
+  // What is rarely done is done outside the loop over stages, whose instructions lie together then.
 #pragma unroll 1
-  for (++stages_done_; stages_done_ < end; ++stages_done_) {
-    const std::uint32_t next = descriptor(shared_.stage(ring_.stage));
-    ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
-    products_begin();
-    products_.score_stage(s, next);
-    products_.add_stage_values(p, keys);
-    if (++panel == panels) {
-      panel = 0;
-      row += kRows;
+  for (;;) {
+    if (weighed.too_large) take_better_weights(weighed, s, p, keys, reach, row);
+    weighed.too_large = false;
+#pragma unroll 1
+    for (; stages_done_ < end && !weighed.too_large; ++stages_done_) {
+      const std::uint32_t next = descriptor(shared_.stage(ring_.stage));
+      ptx::barrier_wait(shared_.full(ring_.stage), ring_.parity);
+      products_begin();
+      products_.score_stage(s, next);
+      products_.add_stage_values(p, keys);
+      if (++panel == panels) {
+        panel = 0;
+        row += kRows;
+      }
+      if (panels > 1) softmax_.select_panel(segment, group(segment).x.radius, panel);
+      products_wait<1>();
+      products_settle(s);
+      weighed = softmax_.weigh_stage(s, reach, row);
+      products_wait<0>();
+      release(stage);
+      stage = ring_.stage;
+      keys = next;
+      ring_.advance(arguments_.stages);
+      take_weights(weighed, s, p);
     }
-    if (panels > 1) softmax_.select_panel(segment, group(segment).x.radius, panel);
-    products_wait<1>();
-    products_settle(s);
-    weighed = softmax_.weigh_stage(s, reach, row);
-    products_wait<0>();
-    release(stage);
-    stage = ring_.stage;
-    keys = next;
-    ring_.advance(arguments_.stages);
-    take_weights(weighed, s, p, keys, reach, row);
+    if (!weighed.too_large) break;
   }
   products_begin();
   products_.add_stage_values(p, keys);
