@@ -1,5 +1,6 @@
 // Memory that runs out and a GPU that is lost, injected where torch throws: in the allocator, under the engine in the session's worker.
 // With an NVIDIA GPU also a real one (FOVEA_REQUIRE_GPU=1: fails instead of skipping).
+#include <ATen/DeviceAccelerator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/util/Exception.h>
 #include <gtest/gtest.h>
@@ -240,6 +241,7 @@ TEST(RealGpu, OutOfMemoryThenLost) {
     EXPECT_THROW(engine.encode(request, progress, {}), Error);
     EXPECT_EQ(engine.trouble(), Trouble::kDeviceMemory);
   }
+  at::accelerator::emptyCache();   // the hoard
   write_png(image, test::sample_image(200, 150));
   EXPECT_EQ(engine.encode(request, progress, {}).model->device, "cuda:0");
   EXPECT_NEAR(engine.answer(row, progress, {}).grid_total, 1, 1);

@@ -1,5 +1,6 @@
 #include "app/viewer/explore/engine_errors.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <c10/util/Exception.h>
 #include <torch/cuda.h>
 
@@ -22,8 +23,18 @@ std::string smaller(const std::string& what) {
   return what == "load" ? "take a smaller model or close other programs" : "zoom in and " + what + " a smaller part";
 }
 
+// What torch keeps of the GPU's memory for itself is then missing where torch does not allocate: in cuBLAS, in other programs.
+void give_back_device_memory() {
+  try {
+    if (torch::cuda::is_available()) at::accelerator::emptyCache();
+  } catch (const c10::Error&) {
+    // the shortage is what a person is told
+  }
+}
+
 DeviceFailure out_of_memory(const MemoryShortage& shortage, const std::string& what) {
   const std::string text = shortage.text + "; " + smaller(what);
+  if (shortage.on_device) give_back_device_memory();
   if (shortage.on_device) return {Trouble::kDeviceMemory, text + ", or let the CPU do it"};
   return {Trouble::kMemory, text};
 }
