@@ -119,8 +119,8 @@ class GridQueries {
     return reach;
   }
 
-  // The weights of the stage as operands, with nothing in flight. They are packed before it is known whether they are too large: that takes a
-  // vote.
+  // The weights of the stage as operands, with nothing in flight. They are packed before it is known whether they are too large: that takes
+  // a vote.
   __device__ __forceinline__ void take_weights(const Weighed& weighed, typename TileProducts<Element, kHeadDim>::Scores& s,
                                                typename TileProducts<Element, kHeadDim>::Weights& p) {
     pack_weights<Element>(s, p);
