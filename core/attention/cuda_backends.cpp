@@ -64,7 +64,7 @@ void launch(const char* name, const Kernel& kernel, const Parameters& parameters
   const auto bytes = static_cast<std::int64_t>(kernel.workspace_bytes(parameters));
   const at::Tensor workspace = at::empty({bytes}, query.options().dtype(at::kByte));
   const cudaError_t status = kernel.run(parameters, bytes ? workspace.mutable_data_ptr() : nullptr, stream);
-  TORCH_CHECK(status == cudaSuccess, "local_global_attention: the back end ", name, " failed: ", cudaGetErrorString(status));
+  TORCH_CHECK(status == cudaSuccess, "local_global_attention: the back end ", name, ": CUDA error: ", cudaGetErrorString(status));
 }
 
 std::string forward_reason(const ForwardKernel& kernel, const AttentionCall& call) {

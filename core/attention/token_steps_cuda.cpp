@@ -11,7 +11,7 @@ bool run(const char* unsupported, const Step& step, torch::Device device, cudaEr
   if (unsupported != nullptr) return false;
   const c10::DeviceGuard guard(device);
   const cudaError_t status = launch(step, static_cast<cudaStream_t>(current_device_stream(device)));
-  TORCH_CHECK(status == cudaSuccess, "a fused step failed on the GPU: ", cudaGetErrorString(status));
+  TORCH_CHECK(status == cudaSuccess, "a fused step on the GPU: CUDA error: ", cudaGetErrorString(status));
   return true;
 }
 

@@ -245,9 +245,11 @@ TEST(RealGpu, OutOfMemoryThenLost) {
   write_png(image, test::sample_image(200, 150));
   EXPECT_EQ(engine.encode(request, progress, {}).model->device, "cuda:0");
   EXPECT_NEAR(engine.answer(row, progress, {}).grid_total, 1, 1);
-  try {   // a kernel that is told to read outside of its tensor ends the context
-    const auto values = torch::zeros({16}, torch::kCUDA);
-    values.index_select(0, torch::full({1}, std::int64_t{1} << 40, torch::dtype(torch::kLong).device(torch::kCUDA)));
+  try {   // a kernel that writes where no memory is ends the context
+    constexpr std::uintptr_t kNowhere = 1 << 12;
+    const torch::Device gpu(torch::kCUDA, 0);
+    auto nowhere = at::for_blob(reinterpret_cast<void*>(kNowhere), {16}).options(torch::dtype(torch::kFloat32).device(gpu)).target_device(gpu).make_tensor();
+    nowhere.fill_(1);
     torch::cuda::synchronize();
     FAIL() << "the GPU survived it";
   } catch (const c10::Error&) {

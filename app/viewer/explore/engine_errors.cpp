@@ -39,6 +39,12 @@ DeviceFailure out_of_memory(const MemoryShortage& shortage, const std::string& w
   return {Trouble::kMemory, text};
 }
 
+// text: of a failure that names CUDA.
+DeviceFailure cuda_failure(const std::string& text) {
+  if (device_answers()) return {Trouble::kNone, "the GPU refused to go on (" + text + "); try again, or let the CPU do it"};
+  return {Trouble::kDeviceLost, "the GPU does not answer any more (" + text + "); from now on the CPU is used, start again to use the GPU"};
+}
+
 }  // namespace
 
 DeviceFailure device_failure(const std::string& what) {
@@ -46,15 +52,14 @@ DeviceFailure device_failure(const std::string& what) {
   try {
     throw;
   } catch (const Error& error) {
+    const std::string text = error.what();
+    if (text.find("CUDA error") != text.npos) return cuda_failure(text);
     // The pipeline tries again with less memory, then says so itself.
-    const bool device = std::string_view(error.what()).find(kDeviceShortage) != std::string_view::npos;
-    return {device ? Trouble::kDeviceMemory : Trouble::kNone, ""};
+    return {text.find(kDeviceShortage) != text.npos ? Trouble::kDeviceMemory : Trouble::kNone, ""};
   } catch (const c10::Error& error) {
     const std::string text = first_line(error.what_without_backtrace());
     const bool of_device = text.find("CUDA") != text.npos || text.find("cu") == 0;
-    if (!of_device) return {Trouble::kNone, text};
-    if (device_answers()) return {Trouble::kNone, "the GPU refused to go on (" + text + "); try again, or let the CPU do it"};
-    return {Trouble::kDeviceLost, "the GPU does not answer any more (" + text + "); from now on the CPU is used, start again to use the GPU"};
+    return of_device ? cuda_failure(text) : DeviceFailure{Trouble::kNone, text};
   } catch (...) {
     return {};
   }

@@ -50,7 +50,7 @@ class Launch {
 
 void check(cudaError_t status) {
   if (status == cudaSuccess) return;
-  throw Error(ErrorKind::kEnvironment, std::string("attention analysis on the GPU failed: ") + cudaGetErrorString(status));
+  throw Error(ErrorKind::kEnvironment, std::string("attention analysis on the GPU: CUDA error: ") + cudaGetErrorString(status));
 }
 
 // Log-sum-exp of the queries of a rectangle and of the globals, and who owns the memory.
