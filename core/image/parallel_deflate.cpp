@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <memory>
-#include <thread>
 
+#include "core/base/cores.h"
 #include "core/base/error.h"
 
 namespace fovea {
@@ -27,7 +27,7 @@ std::uint8_t flags_of(int level) {
 
 }  // namespace
 
-unsigned usual_compressors() { return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u); }
+unsigned usual_compressors() { return share_of_cores(2, 8); }
 
 ParallelDeflate::ParallelDeflate(int level, unsigned threads, Sink sink)
     : level_(level), threads_(std::max(threads, 1u)), sink_(std::move(sink)) {

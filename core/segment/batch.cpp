@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/cores.h"
 #include "core/base/memory_shortage.h"
 #include "core/segment/batch_report.h"
 #include "core/segment/device_work.h"
@@ -25,7 +26,7 @@ constexpr std::int64_t kWaitingLabelBytes = 192 * kMiB;
 constexpr std::int64_t kWaitingGroupBytes = 192 * kMiB;   // of small images that wait for others of their size
 
 // Images written at a time: a quarter of the cores, up to four.
-std::int64_t usual_writers() { return std::clamp<std::int64_t>(std::thread::hardware_concurrency() / 4, 1, 4); }
+std::int64_t usual_writers() { return share_of_cores(4, 4); }
 
 // Queues take a small share of a limit that a person gave: the memory plan leaves a tenth free.
 std::int64_t within(std::int64_t max_memory_bytes, std::int64_t share, std::int64_t bytes) {

@@ -1,23 +1,18 @@
 #include "core/segment/parallel_source.h"
 
 #include <algorithm>
-#include <cstring>
 #include <exception>
 #include <future>
-#include <thread>
 #include <vector>
 
+#include "core/base/cores.h"
 #include "core/base/integers.h"
+#include "core/image/copy_rows.h"
 
 namespace fovea {
 namespace {
 
 constexpr std::int64_t kPieceSide = 1024;   // at least: smaller pieces would take longer to hand out than to decode
-
-void copy_into(const ImageU8& part, std::uint8_t* out, std::int64_t row_stride_bytes) {
-  const auto row_bytes = static_cast<std::size_t>(part.width() * part.channels());
-  for (std::int64_t y = 0; y < part.height(); ++y) std::memcpy(out + y * row_stride_bytes, part.row(y), row_bytes);
-}
 
 class ParallelSource final : public ImageSource {
  public:
@@ -38,7 +33,9 @@ class ParallelSource final : public ImageSource {
       for (const Rect& piece : pieces_of(rect, reader)) {
         std::unique_ptr<ImageSource>& source = sources_[reader];
         if (!source) source = open_();
-        copy_into(source->read_rgb(piece), rgb + ((piece.y - rect.y) * rect.width + piece.x - rect.x) * 3, rect.width * 3);
+        const ImageU8 part = source->read_rgb(piece);
+        std::uint8_t* out = rgb + ((piece.y - rect.y) * rect.width + piece.x - rect.x) * 3;
+        copy_rows(part.samples().data(), piece.width * 3, out, rect.width * 3, piece.width * 3, piece.height);
       }
     };
     std::vector<std::future<void>> others;
@@ -82,7 +79,7 @@ class ParallelSource final : public ImageSource {
 
 }  // namespace
 
-unsigned usual_readers() { return std::clamp(std::thread::hardware_concurrency() / 2, 1u, 8u); }
+unsigned usual_readers() { return share_of_cores(2, 8); }
 
 std::unique_ptr<ImageSource> read_in_parallel(const OpenSource& open, unsigned readers) {
   std::unique_ptr<ImageSource> first = open();

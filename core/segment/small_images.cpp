@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/base/integers.h"
+#include "core/image/copy_rows.h"
 #include "core/segment/device_work.h"
 #include "core/segment/memory_plan.h"
 #include "core/segment/stage_clock.h"
@@ -28,11 +29,10 @@ void repeat_edges(std::uint8_t* padded, const Rect& image, const Rect& whole) {
 
 // samples: [height, width, channels] uint8 on the host, contiguous.
 ImageU8 cut(const torch::Tensor& samples, std::int64_t width, std::int64_t height) {
-  const std::int64_t channels = samples.size(2), row_bytes = samples.size(1) * channels;
+  const std::int64_t channels = samples.size(2);
   ImageU8 image(width, height, static_cast<int>(channels));
-  for (std::int64_t y = 0; y < height; ++y) {
-    std::memcpy(image.row(y), samples.const_data_ptr<std::uint8_t>() + y * row_bytes, static_cast<std::size_t>(width * channels));
-  }
+  copy_rows(samples.const_data_ptr<std::uint8_t>(), samples.size(1) * channels, image.samples().data(), width * channels, width * channels,
+            height);
   return image;
 }
 
@@ -67,8 +67,7 @@ void SmallPass::add(ImageSource& source, std::int64_t place) {
     source.read_rgb_into(image, out);
   } else {
     const ImageU8 rgb = source.read_rgb(image);
-    const auto row_bytes = static_cast<std::size_t>(image.width * 3);
-    for (std::int64_t y = 0; y < image.height; ++y) std::memcpy(out + y * whole.width * 3, rgb.row(y), row_bytes);
+    copy_rows(rgb.samples().data(), image.width * 3, out, whole.width * 3, image.width * 3, image.height);
   }
   repeat_edges(out, image, whole);
   members_.push_back({place, image.width, image.height});

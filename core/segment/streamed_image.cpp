@@ -5,17 +5,13 @@
 #include <utility>
 
 #include "core/base/progress.h"
+#include "core/image/copy_rows.h"
 
 namespace fovea {
 namespace {
 
 std::unique_ptr<std::uint8_t[]> memory_for(std::int64_t bytes) {
   return std::make_unique_for_overwrite<std::uint8_t[]>(static_cast<std::size_t>(bytes));
-}
-
-void cut(const std::uint8_t* image, std::int64_t image_row_bytes, std::int64_t row_bytes, std::int64_t rows, std::uint8_t* out) {
-  const auto count = static_cast<std::size_t>(row_bytes);
-  for (std::int64_t y = 0; y < rows; ++y) std::memcpy(out + y * row_bytes, image + y * image_row_bytes, count);
 }
 
 }  // namespace
@@ -76,7 +72,7 @@ void StreamedImage::wait_for(std::int64_t end_row) {
 
 void StreamedImage::read_rgb_into(Rect rect, std::uint8_t* rgb) {
   wait_for(rect.y + rect.height);
-  cut(rgb_.get() + (rect.y * info_.width + rect.x) * 3, info_.width * 3, rect.width * 3, rect.height, rgb);
+  copy_rows(rgb_.get() + (rect.y * info_.width + rect.x) * 3, info_.width * 3, rgb, rect.width * 3, rect.width * 3, rect.height);
 }
 
 ImageU8 StreamedImage::read_rgb(Rect rect, int) {
@@ -88,8 +84,9 @@ ImageU8 StreamedImage::read_rgb(Rect rect, int) {
 ImageU8 StreamedImage::read_valid(Rect rect, int) {
   wait_for(rect.y + rect.height);
   ImageU8 part(rect.width, rect.height, 1);
-  if (valid_) cut(valid_.get() + rect.y * info_.width + rect.x, info_.width, rect.width, rect.height, part.samples().data());
-  else std::memset(part.samples().data(), 255, part.samples().size());
+  std::uint8_t* out = part.samples().data();
+  if (valid_) copy_rows(valid_.get() + rect.y * info_.width + rect.x, info_.width, out, rect.width, rect.width, rect.height);
+  else std::memset(out, 255, part.samples().size());
   return part;
 }
 
