@@ -36,6 +36,19 @@ bool is_model_folder(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored) && std::filesystem::exists(path / "config.json", ignored);
 }
 
+std::string model_for_project(const std::string& model, const std::filesystem::path& image_folder) {
+  constexpr const char* kTooFar = "../../..";
+  const std::filesystem::path path(model);
+  if (!path.is_absolute()) return model;
+  const std::string way = path.lexically_proximate(image_folder).string();
+  if (way.starts_with(kTooFar)) return model;
+  return way.find('/') == std::string::npos ? "./" + way : way;   // a bare name is an installed model's
+}
+
+std::string model_of_project(const std::string& saved, const std::filesystem::path& image_folder) {
+  return saved.find('/') == std::string::npos ? saved : (image_folder / saved).lexically_normal().string();
+}
+
 ModelChoice::ModelChoice() : offered(installed_models()) {
   const bool shipped = std::ranges::find(offered, name) != offered.end();
   if (!shipped && !offered.empty()) name = offered.front();

@@ -10,6 +10,10 @@ namespace fovea {
 // Names on the search path (core/base/model_folder.h), sorted.
 std::vector<std::string> installed_models();
 // Whether it is a folder with a model's config.json.
+// How a project names a model: folders near its image by the way from there, so that all may move together; others as they are.
+std::string model_for_project(const std::string& model, const std::filesystem::path& image_folder);
+std::string model_of_project(const std::string& saved, const std::filesystem::path& image_folder);
+
 bool is_model_folder(const std::filesystem::path& path);
 
 struct ModelChoice {

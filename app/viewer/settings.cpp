@@ -14,7 +14,7 @@ void Settings::remember(const std::filesystem::path& path) {
   if (recent.size() > kRecent) recent.resize(kRecent);
 }
 
-void Settings::forget(const std::filesystem::path& path) { std::erase(recent, path); }
+bool Settings::forget(const std::filesystem::path& path) { return std::erase(recent, path) > 0; }
 
 Settings load_settings(const std::filesystem::path& file) {
   Settings settings;

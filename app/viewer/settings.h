@@ -23,7 +23,7 @@ struct Settings {
   std::vector<std::filesystem::path> recent;   // newest first
 
   void remember(const std::filesystem::path& path);
-  void forget(const std::filesystem::path& path);
+  bool forget(const std::filesystem::path& path);
 };
 
 // Defaults for whatever the file lacks or has wrong; a file that is no JSON counts as missing.

@@ -22,7 +22,6 @@ namespace fovea {
 namespace {
 
 constexpr float kStatusHeight = 1.6f;   // lines of text
-constexpr const char* kCanvasWindow = "Canvas";
 
 }  // namespace
 
@@ -62,6 +61,7 @@ void Viewer::connect_workspace() {
   workspace_.open = [this](const std::filesystem::path& path) { return open(path); };
   workspace_.set_title = [this](const std::string& title) { window_.set_title(title); };
   workspace_.quit = [this] { window_.request_close(true); };
+  workspace_.keep_settings = [this] { keep_settings(); };
   workspace_.capture_view = [this](std::function<void(ImageU8)> taken) {
     captures_.push_back(std::move(taken));
     Window::wake();
@@ -82,7 +82,10 @@ bool Viewer::open(const std::filesystem::path& path) {
   for (const auto& opener : workspace_.openers) {
     if (opener(path)) return true;
   }
-  return open_image_file(path);
+  if (open_image_file(path)) return true;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored) && workspace_.settings.forget(std::filesystem::absolute(path, ignored))) keep_settings();
+  return false;
 }
 
 bool Viewer::open_image_file(const std::filesystem::path& path) {
@@ -119,6 +122,17 @@ void Viewer::close() {
   workspace_.history.reset();
 }
 
+// 16 bits rarely use their whole range: such an image is shown by its own values, once all of them are known, unless somebody chose
+// others before that.
+void Viewer::settle_contrast() {
+  auto* image = dynamic_cast<ImageLayer*>(workspace_.layers.find("image"));
+  if (!image || !image->contrast_is_open || !image->complete()) return;
+  image->contrast_is_open = false;
+  if (image->style.low != 0 || image->style.high != 1) return;
+  image->stretch_contrast(image->histogram());
+  if (!workspace_.history.modified()) workspace_.history.reset();   // it is how the image opens, not a change to it
+}
+
 bool Viewer::frame() {
   const double began_s = steady_seconds(), now_s = clock_(), elapsed_s = now_s - last_frame_s_;
   last_frame_s_ = now_s;
@@ -135,6 +149,7 @@ bool Viewer::frame() {
   const float status_height = kStatusHeight * ImGui::GetTextLineHeightWithSpacing();
   workspace_.panels.show(viewport.WorkPos, {viewport.WorkSize.x, viewport.WorkSize.y - status_height}, kCanvasWindow);
   const CanvasState state = show_canvas(now_s, elapsed_s);
+  settle_contrast();
 
   if (captures_.empty() && !capturing_) show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
   workspace_.actions.handle_shortcuts();

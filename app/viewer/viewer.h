@@ -50,6 +50,7 @@ class Viewer {
   void ask_for_image();
   void hold_back_quitting();
   CanvasState show_canvas(double now_s, double elapsed_s);
+  void settle_contrast();
   void collect_errors();
 
   Window& window_;

@@ -66,6 +66,7 @@ struct Workspace {
   std::vector<std::function<bool(const std::filesystem::path&)>> openers;
   std::function<void(const std::string&)> set_title;
   std::function<void()> quit;
+  std::function<void()> keep_settings;   // on the disk, after a change of `settings`
   // Asked before the window closes; false: not yet.
   std::vector<std::function<bool()>> may_quit;
 

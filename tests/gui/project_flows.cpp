@@ -2,6 +2,8 @@
 #include <fstream>
 
 #include "app/viewer/export/picture.h"
+#include "app/viewer/layers/heat_layer.h"
+#include "app/viewer/layers/image_layer.h"
 #include "app/viewer/project/project_file.h"
 #include "app/viewer/resources.h"
 #include "core/base/files.h"
@@ -95,6 +97,60 @@ FLOW(project, a_folder_that_cannot_be_written_to_is_told) {
   flow.ui.ItemInputValue("##name", "work.fovea");
   flow.ui.Yield(2);
   flow.expect_error("cannot write");
+}
+
+// A map that the model has to make anew comes when the project is open long since.
+FLOW(project, layers_that_come_later_lie_where_they_lay) {
+  flow.open(flow.file("blocks.png"));
+  LayerList& layers = flow.workspace().layers;
+  const auto add = [&](const char* id) {
+    flow.on_main([&] {
+      auto& heat = layers.add(std::make_unique<HeatLayer>(id, id));
+      heat.set_values({.columns = 1, .rows = 1, .values = {1.0f}, .rect_level0 = {0, 0, 100, 100}});
+    });
+  };
+  const auto order = [&] {
+    std::string ids;
+    for (const auto& layer : layers.all()) ids += layer->id + " ";
+    return ids;
+  };
+  for (const char* id : {"low", "middle", "high"}) add(id);
+  const auto saved = flow.workspace().sections.save();
+  flow.on_main([&] {
+    for (const char* id : {"low", "middle"}) layers.remove(id);
+    flow.workspace().sections.load(saved);
+  });
+  add("middle");
+  add("new");
+  add("low");
+  IM_CHECK_STR_EQ(order().c_str(), "image low middle high new ");
+}
+
+FLOW(project, models_near_the_image_move_with_it) {
+  IM_CHECK_STR_EQ(model_for_project("/data/models/fine", "/data/scenes").c_str(), "../models/fine");
+  IM_CHECK_STR_EQ(model_of_project("../models/fine", "/moved/scenes").c_str(), "/moved/models/fine");
+  IM_CHECK_STR_EQ(model_of_project(model_for_project("/data/scenes/fine", "/data/scenes"), "/moved").c_str(), "/moved/fine");
+  IM_CHECK_STR_EQ(model_for_project("/opt/models/fine", "/home/someone/data/scenes").c_str(), "/opt/models/fine");
+  IM_CHECK_STR_EQ(model_of_project("/opt/models/fine", "/moved").c_str(), "/opt/models/fine");
+  IM_CHECK_STR_EQ(model_for_project("aerial", "/data/scenes").c_str(), "aerial");
+  IM_CHECK_STR_EQ(model_of_project("aerial", "/data/scenes").c_str(), "aerial");
+}
+
+// The name is ready to be typed over; a saved project is among the recent files at once, not when the window closes.
+FLOW(project, enter_saves_and_the_project_is_remembered) {
+  flow.workspace().settings.system_dialogs = false;
+  std::error_code ignored;
+  std::filesystem::remove(flow.file("typed.fovea"), ignored);
+  flow.open(flow.file("blocks.png"));
+  IM_CHECK(flow.run("project.save"));
+  flow.ui.Yield(3);
+  flow.ui.KeyCharsReplace("typed");
+  flow.ui.KeyPress(ImGuiKey_Enter);
+  flow.settle();
+  IM_CHECK(std::filesystem::exists(flow.file("typed.fovea"), ignored));
+  const auto recent = load_settings(user_config_folder() / "viewer.json").recent;
+  IM_CHECK(!recent.empty());
+  IM_CHECK_STR_EQ(recent.front().filename().c_str(), "typed.fovea");
 }
 
 FLOW(project, undo_takes_layers_and_comparisons_back) {

@@ -35,7 +35,7 @@ std::string heads_label(const HeadSelection& heads) {
 
 void AttentionPanel::show() {
   if (!workspace_.image) return muted_text("Open an image, then encode what you see: every click on it then shows where that place looks.");
-  ImGui::PushItemWidth(ImGui::GetContentRegionAvail().x * 0.62f);
+  ImGui::PushItemWidth(-ImGui::CalcTextSize("Attention").x - ImGui::GetStyle().ItemInnerSpacing.x);   // the longest label beside a control
   show_encoding();
   if (explorer_.encoded()) {
     show_question();
@@ -131,6 +131,16 @@ void AttentionPanel::show_display() {
   ImGui::Checkbox("High norms", &view.outliers);
 }
 
+// How a map's sum is split between the image and the global tokens.
+void AttentionPanel::show_totals(const Reply& reply) {
+  const std::string& method = reply.question.method;
+  const double whole = method == "norm-weighted" ? reply.grid_total + reply.global_total : 1;   // norms have no sum of their own
+  const double grid = reply.grid_total / std::max(whole, 1e-300) * 100, global = reply.global_total / std::max(whole, 1e-300) * 100;
+  const bool received = method == "column" || method == "rollout-from";
+  ImGui::Text(received ? "From the image %.1f %%, from global tokens %.1f %%" : "On the image %.1f %%, on global tokens %.1f %%", grid, global);
+  if (received) ImGui::SetItemTooltip("Sum of what all tokens give it, in rows: 100 %% is what one token gives away in all");
+}
+
 void AttentionPanel::show_numbers() {
   const auto& reply = explorer_.shown();
   if (!reply) {
@@ -139,9 +149,7 @@ void AttentionPanel::show_numbers() {
     return;
   }
   const MethodChoice& choice = method_choice(reply->question.method);
-  if (choice.needs_tokens && reply->question.method != "similarity") {
-    ImGui::Text("On the image %.1f %%, on global tokens %.1f %%", reply->grid_total * 100, reply->global_total * 100);
-  }
+  if (choice.needs_tokens && reply->question.method != "similarity") show_totals(*reply);
   for (const FieldContour& contour : reply->contours) {
     ImGui::Text("%.0f %% within %" PRId64 " tokens, %.0f px around", contour.share * 100, contour.tokens, contour.radius_pixels);
   }

@@ -16,6 +16,7 @@ class AttentionPanel {
   void show_question();
   void show_heads();
   void show_display();
+  void show_totals(const Reply& reply);
   void show_numbers();
 
   Workspace& workspace_;

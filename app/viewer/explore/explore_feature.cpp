@@ -208,7 +208,8 @@ void ExploreFeature::add_project_section() {
                              const auto& encoded = explorer_.encoded();
                              if (!encoded) return {};
                              const auto& region = encoded->request.region_level0;
-                             return {{"model", encoded->request.model}, {"region", region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json()}};
+                             const std::string model = model_for_project(encoded->request.model, encoded->request.image.parent_path());
+                             return {{"model", model}, {"region", region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json()}};
                            },
                            .load = [this](const nlohmann::json& saved) {
                              if (!saved.is_object() || !saved.value("model", nlohmann::json()).is_string() || !workspace_.image) return;
@@ -218,7 +219,8 @@ void ExploreFeature::add_project_section() {
                              if (!has_region && !region.is_null()) return;
                              awaited_ = loaded_;   // the section before this one
                              last_region_ = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt;
-                             session_.encode({.image = workspace_.image->path, .model = saved["model"].get<std::string>(), .device = workspace_.model.device,
+                             session_.encode({.image = workspace_.image->path,
+                                              .model = model_of_project(saved["model"].get<std::string>(), workspace_.image->path.parent_path()), .device = workspace_.model.device,
                                               .region_level0 = last_region_});
                            }});
 }

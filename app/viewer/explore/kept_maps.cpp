@@ -139,7 +139,11 @@ void KeptMaps::every_frame() {
 
 std::optional<LayerCommand> KeptMaps::command(const Layer& layer) const {
   const auto found = maps_.find(layer.id);
-  return found == maps_.end() ? std::nullopt : std::optional(found->second.command);
+  if (found == maps_.end()) return std::nullopt;
+  LayerCommand command = found->second.command;
+  // fovea attend IMAGE ...: the image may have moved since, with its project.
+  if (command.command.size() > 2 && workspace_.image) command.command[2] = workspace_.image->path.string();
+  return command;
 }
 
 void KeptMaps::add_project_section() {

@@ -40,6 +40,7 @@ ImageLayer::ImageLayer(Opened opened, const TileServices& services)
                   .version = [image = opened.image] { return image->version(); }}, services),
       path_(opened.path), info_(opened.image->info()), image_(opened.image), builder_(std::make_shared<PyramidBuilder>(image_, services.wake)) {
   style.colours = ColourTable::kGrey;
+  contrast_is_open = info_.bits > 8;
 }
 
 ImageLayer::~ImageLayer() {
@@ -79,6 +80,11 @@ double ImageLayer::Histogram::quantile(double share) const {
   return 1;
 }
 
+void ImageLayer::stretch_contrast(const Histogram& values) {
+  style.low = static_cast<float>(values.quantile(kClipped));
+  style.high = std::max(style.low + 1.0f / Histogram::kBins, static_cast<float>(values.quantile(1 - kClipped)));
+}
+
 ImageLayer::Histogram ImageLayer::histogram() const {
   Histogram result{.channels = info_.bands < 3 ? 1 : 3};
   const int white = white_level();
@@ -104,11 +110,13 @@ bool ImageLayer::show_controls() {
   ImGui::SetItemTooltip("Samples shown as black and as white; the panel Histogram (I) sets them too");
   if (changed) style.low = low / white, style.high = high / white;
   changed |= ImGui::SliderFloat("Gamma", &appearance.gamma, 0.2f, 5.0f, "%.2f", ImGuiSliderFlags_Logarithmic);
-  changed |= ImGui::Checkbox("Red", &appearance.red);
-  ImGui::SameLine();
-  changed |= ImGui::Checkbox("Green", &appearance.green);
-  ImGui::SameLine();
-  changed |= ImGui::Checkbox("Blue", &appearance.blue);
+  if (info_.bands >= 3) {
+    changed |= ImGui::Checkbox("Red", &appearance.red);
+    ImGui::SameLine();
+    changed |= ImGui::Checkbox("Green", &appearance.green);
+    ImGui::SameLine();
+    changed |= ImGui::Checkbox("Blue", &appearance.blue);
+  }
   changed |= ImGui::Checkbox("False colour", &appearance.false_colour);
   ImGui::SetItemTooltip("Show the mean of the channels in other colours");
   bool smooth = appearance.magnification == Magnification::kSmooth;

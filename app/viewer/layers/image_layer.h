@@ -46,6 +46,10 @@ class ImageLayer final : public TiledLayer {
     double quantile(double share) const;
   };
   Histogram histogram() const;
+  // Black and white where a few of these values lie beyond.
+  static constexpr double kClipped = 0.002;          // share of all values, at either end
+  void stretch_contrast(const Histogram& values);
+  bool contrast_is_open = false;         // of more than 8 bits: to be stretched once all values are known, unless somebody chose it before
   // 0 to 1 while the pyramid is built; below 0: it is there.
   float build_progress() const { return builder_->progress(); }
   std::string take_build_error() { return builder_->take_error(); }

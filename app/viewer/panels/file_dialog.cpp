@@ -134,6 +134,7 @@ void FileDialog::show_open(fs::path& take) {
 // The name, whether it is taken, and the button.
 void FileDialog::show_save(fs::path& take) {
   ImGui::SetNextItemWidth(-1);
+  if (ImGui::IsWindowAppearing()) ImGui::SetKeyboardFocusHere();   // Enter saves
   const bool entered = ImGui::InputText("##name", &name_, ImGuiInputTextFlags_EnterReturnsTrue);
   ImGui::SetItemTooltip("The file's name");
   std::error_code ignored;

@@ -12,7 +12,6 @@
 namespace fovea {
 namespace {
 
-constexpr double kClipped = 0.002;           // share of values that Auto lets go at either end
 constexpr ImVec4 kChannelColours[] = {{0.94f, 0.36f, 0.32f, 1}, {0.35f, 0.78f, 0.38f, 1}, {0.36f, 0.58f, 0.98f, 1}};
 
 struct HistogramPanel {
@@ -31,10 +30,7 @@ struct HistogramPanel {
     }
     LayerStyle& style = image->style;
     const LayerStyle before = style;
-    if (ImGui::Button("Auto")) {
-      style.low = static_cast<float>(histogram.quantile(kClipped));
-      style.high = std::max(style.low + 1.0f / ImageLayer::Histogram::kBins, static_cast<float>(histogram.quantile(1 - kClipped)));
-    }
+    if (ImGui::Button("Auto")) image->stretch_contrast(histogram);
     ImGui::SetItemTooltip("Black and white where 0.2 %% of the values in sight lie beyond");
     ImGui::SameLine();
     if (ImGui::Button("Reset")) style.low = 0, style.high = 1;

@@ -12,6 +12,8 @@
 
 namespace fovea {
 
+inline constexpr const char* kCanvasWindow = "Canvas";   // in the middle
+
 enum class DockPlace { kLeft, kRight, kRightBelow, kBottom, kFloating };   // where it is until the person moves it
 
 struct Panel {

@@ -35,6 +35,15 @@ void show_steps(float left, float y) {
   }
 }
 
+// At the end of a recent file's line, as far as there is room: two files may have one name.
+void show_folder(const std::filesystem::path& path, float left, float width) {
+  const std::string folder = path.parent_path().filename().string();
+  const float text = ImGui::CalcTextSize(folder.c_str()).x, gap = ImGui::GetFontSize();
+  if (ImGui::CalcTextSize(path.filename().c_str()).x + gap + text > width) return;
+  ImGui::SameLine(left + width - text - ImGui::GetStyle().ItemSpacing.x);
+  ImGui::TextColored(theme_colours().muted, "%s", folder.c_str());
+}
+
 }  // namespace
 
 std::filesystem::path show_start_page(const Workspace& workspace) {
@@ -65,6 +74,7 @@ std::filesystem::path show_start_page(const Workspace& workspace) {
     ImGui::PushID(static_cast<int>(i));
     if (ImGui::Selectable(path.filename().string().c_str(), false, 0, {width, 0})) chosen = path;
     ImGui::SetItemTooltip("%s", path.c_str());
+    show_folder(path, left, width);
     ImGui::PopID();
   }
   y += font * 1.2f;

@@ -19,7 +19,7 @@ float show_toast(Message& message, std::size_t number, ImVec2 corner, float widt
   const ImVec4& mark = message.severity == Severity::kError ? colours.error : message.severity == Severity::kWarning ? colours.warning : colours.accent;
   ImGui::SetNextWindowPos(corner, ImGuiCond_Always, {0, 1});
   ImGui::SetNextWindowSizeConstraints({0, 0}, {width, width});
-  ImGui::SetNextWindowBgAlpha(0.94f);
+  ImGui::SetNextWindowBgAlpha(1);
   const std::string name = "##toast" + std::to_string(number);
   ImGui::Begin(name.c_str(), nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings |
                                           ImGuiWindowFlags_NoFocusOnAppearing | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoMove);

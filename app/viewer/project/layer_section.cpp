@@ -82,6 +82,7 @@ void load_layer(const json& saved, Layer& layer) {
     heat->alpha = low_transparent ? HeatAlpha::kByValue : HeatAlpha::kFlat;
   }
   const auto look = saved.find("appearance");
+  if (image) image->contrast_is_open = false;
   if (!image || look == saved.end() || !look->is_object()) return;
   bool smooth = image->appearance.magnification == Magnification::kSmooth;
   take(*look, "gamma", image->appearance.gamma);
@@ -94,15 +95,35 @@ void load_layer(const json& saved, Layer& layer) {
   image->appearance.magnification = smooth ? Magnification::kSmooth : Magnification::kNearest;
 }
 
+// Layers that are not there yet: a map that the model has still to make looks as it was saved, and lies where it lay.
+struct Awaited {
+  std::map<std::string, json> styles;
+  std::vector<std::string> order;        // of all that were saved, bottom first
+};
+
+// Above the nearest of those that were below it.
+void put_in_order(LayerList& layers, const std::vector<std::string>& order, const std::string& id) {
+  const auto place_of = [&](const std::string& wanted) {
+    return static_cast<std::size_t>(std::ranges::find(layers.all(), wanted, [](const auto& layer) { return layer->id; }) - layers.all().begin());
+  };
+  const std::size_t from = place_of(id);
+  for (auto below = std::ranges::find(order, id); below != order.begin();) {
+    const std::size_t place = place_of(*--below);
+    if (place < layers.size()) return layers.move(from, place < from ? place + 1 : place);
+  }
+}
+
 }  // namespace
 
 ProjectSection layer_section(Workspace& workspace) {
-  // Styles of layers that are not there yet: a map that the model has still to make looks as it was saved.
-  auto awaited = std::make_shared<std::map<std::string, json>>();
-  workspace.layers.on_added = [awaited](Layer& layer) {
-    if (const auto style = awaited->extract(layer.id)) load_layer(style.mapped(), layer);
+  auto awaited = std::make_shared<Awaited>();
+  workspace.layers.on_added = [&workspace, awaited](Layer& layer) {
+    const auto style = awaited->styles.extract(layer.id);
+    if (!style) return;
+    load_layer(style.mapped(), layer);
+    put_in_order(workspace.layers, awaited->order, layer.id);
   };
-  workspace.on_image_changed.push_back([awaited] { awaited->clear(); });
+  workspace.on_image_changed.push_back([awaited] { *awaited = {}; });
   return {.name = "layers",
           .save = [&workspace] {
             json all = json::array();
@@ -111,14 +132,16 @@ ProjectSection layer_section(Workspace& workspace) {
           },
           .load = [&workspace, awaited](const json& all) {
             if (!all.is_array()) return;
-            awaited->clear();
+            *awaited = {};
             std::size_t place = 0;
             for (const json& saved : all) {
               if (!saved.is_object() || !saved.contains("id") || !saved["id"].is_string()) continue;
+              const auto id = saved["id"].get<std::string>();
+              awaited->order.push_back(id);
               const auto layers = workspace.layers.all();
-              const auto found = std::ranges::find(layers, saved["id"].get<std::string>(), [](const auto& layer) { return layer->id; });
+              const auto found = std::ranges::find(layers, id, [](const auto& layer) { return layer->id; });
               if (found == layers.end()) {
-                (*awaited)[saved["id"].get<std::string>()] = saved;
+                awaited->styles[id] = saved;
                 continue;
               }
               load_layer(saved, **found);

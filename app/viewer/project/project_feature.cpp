@@ -1,5 +1,7 @@
 #include "app/viewer/project/project_feature.h"
 
+#include <imgui_internal.h>   // FindWindowByName
+
 #include <algorithm>
 
 #include "app/viewer/export/export_feature.h"
@@ -19,6 +21,11 @@ constexpr const char* kUnsaved = "unsaved.fovea";   // what the last session did
 ProjectFeature::ProjectFeature(Workspace& workspace, std::filesystem::path folder)
     : workspace_(workspace), folder_(std::move(folder)), abandoned_(find_abandoned_autosave(folder_)),
       job_([wake = workspace.main_thread.wake] { if (wake) wake(); }) {
+  try {
+    if (!abandoned_.empty()) abandoned_name_ = load_autosave(abandoned_).project.image.filename().string();
+  } catch (const Error&) {
+    abandoned_.clear();   // the crash spoilt it: nothing to offer
+  }
   add_actions();
   for (auto section : {camera_section, comparison_section, model_section}) workspace_.sections.add(section(workspace_));
   workspace_.openers.push_back([this](const std::filesystem::path& file) {
@@ -92,6 +99,7 @@ bool ProjectFeature::save(const std::filesystem::path& path) {
   workspace_.history.mark_saved();
   workspace_.messages.info("Saved " + path.string());
   workspace_.settings.remember(path_);
+  workspace_.keep_settings();
   std::error_code ignored;
   std::filesystem::remove(own_autosave(folder_), ignored);
   return true;
@@ -122,7 +130,10 @@ bool ProjectFeature::take(const ProjectFile& project, const std::filesystem::pat
   workspace_.sections.load(project.sections);
   workspace_.history.reset();
   path_ = project_path;
-  if (!path_.empty()) workspace_.settings.remember(path_);
+  if (!path_.empty()) {
+    workspace_.settings.remember(path_);
+    workspace_.keep_settings();
+  }
   return true;
 }
 
@@ -190,10 +201,11 @@ void ProjectFeature::show_question() {
 // On top of the start page, until it is answered.
 void ProjectFeature::show_recovery() {
   if (abandoned_.empty()) return;
-  const ImGuiViewport& viewport = *ImGui::GetMainViewport();
-  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + ImGui::GetFontSize() * 2}, ImGuiCond_Always, {0.5f, 0});
+  const ImGuiWindow* canvas = ImGui::FindWindowByName(kCanvasWindow);   // the start page is drawn in it
+  if (!canvas) return;
+  ImGui::SetNextWindowPos({canvas->Pos.x + canvas->Size.x / 2, canvas->Pos.y + ImGui::GetFontSize()}, ImGuiCond_Always, {0.5f, 0});
   ImGui::Begin("Recovery", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings);
-  ImGui::TextColored(theme_colours().warning, "The last session ended unexpectedly. What you had changed was kept.");
+  ImGui::TextColored(theme_colours().warning, "The last session ended unexpectedly. What you had changed of %s was kept.", abandoned_name_.c_str());
   const bool take_it = ImGui::Button("Restore");
   ImGui::SameLine();
   const bool discard = ImGui::Button("Discard");

@@ -33,6 +33,7 @@ class ProjectFeature final : public Feature {
   Workspace& workspace_;
   const std::filesystem::path folder_;
   std::filesystem::path path_, abandoned_;
+  std::string abandoned_name_;             // the image's
   bool opening_ = false;                   // the image changes because a project is opened
   bool asking_ = false, close_anyway_ = false;
   double changed_at_s_ = -1;

@@ -57,9 +57,12 @@ ProjectSection comparison_section(Workspace& workspace) {
 }
 
 ProjectSection model_section(Workspace& workspace) {
-  return {.name = "model", .save = [&workspace]() -> json { return workspace.model.name; },
+  return {.name = "model", .save = [&workspace]() -> json {
+            return workspace.image ? model_for_project(workspace.model.name, workspace.image->path.parent_path()) : workspace.model.name;
+          },
           .load = [&workspace](const json& saved) {
-            if (saved.is_string() && !saved.get<std::string>().empty()) workspace.model.choose(saved.get<std::string>());
+            if (!saved.is_string() || saved.get<std::string>().empty() || !workspace.image) return;
+            workspace.model.choose(model_of_project(saved.get<std::string>(), workspace.image->path.parent_path()));
           }};
 }
 

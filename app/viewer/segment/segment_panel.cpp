@@ -81,9 +81,9 @@ void SegmentPanel::show_classes(const Segmentation& made) {
     for (LabelClass& entry : layer->entries) entry.visible = visible;
     workspace_.history.touch("Show or hide classes");
   };
-  if (ImGui::SmallButton("All")) set_all(true);
+  if (ImGui::Button("All")) set_all(true);
   ImGui::SameLine();
-  if (ImGui::SmallButton("None")) set_all(false);
+  if (ImGui::Button("None")) set_all(false);
   ImGui::SameLine();
   action_button(workspace_.actions, "export.mask", "Save mask…");
 }
