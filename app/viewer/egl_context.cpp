@@ -1,12 +1,12 @@
 #include "app/viewer/egl_context.h"
 
 #include <dlfcn.h>
-#include <glad/gl.h>
 
 #include <cstdint>
 #include <cstring>
 #include <vector>
 
+#include "app/viewer/gl_context.h"
 #include "core/base/error.h"
 
 namespace fovea {
@@ -19,6 +19,7 @@ using Function = void (*)();
 constexpr int kExtensions = 0x3055, kPlatformDevice = 0x313F, kPlatformSurfaceless = 0x31DD, kOpenGlApi = 0x30A2, kOpenGlBit = 0x0008, kNone = 0x3038;
 constexpr int kSurfaceType = 0x3033, kPbufferBit = 0x0001, kRenderableType = 0x3040, kWidth = 0x3057, kHeight = 0x3056;
 constexpr int kMajor = 0x3098, kMinor = 0x30FB, kProfileMask = 0x30FD, kCoreProfile = 0x0001;
+constexpr int kRobustAccess = 0x31B2, kResetNotification = 0x31BD, kLoseContextOnReset = 0x31BF;
 
 Function (*get_address)(const char*) = nullptr;
 
@@ -74,11 +75,14 @@ struct EglContext::State {
     Handle config = nullptr;
     int count = 0;
     if (!bind_api(kOpenGlApi) || !choose(display, wanted, &config, 1, &count) || count == 0) return false;
-    const int version[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kNone};
-    context = create(display, config, nullptr, version);
+    // As Window asks for it: a reset is told where that can be had.
+    const int robust[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kRobustAccess, 1, kResetNotification, kLoseContextOnReset, kNone};
+    const int plain[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kNone};
+    context = create(display, config, nullptr, robust);
+    if (!context) context = create(display, config, nullptr, plain);
     const int size[] = {kWidth, 16, kHeight, 16, kNone};
     if (context) surface = pbuffer(display, config, size);
-    return context && make_current(display, surface, surface, context) && gladLoadGL(load_gl) != 0;
+    return context && make_current(display, surface, surface, context) && gl::start_context(load_gl);
   }
 
   void stop() {

@@ -9,6 +9,9 @@
 namespace fovea::gl {
 namespace {
 
+constexpr GLenum kContextLost = 0x0507;   // OpenGL 4.5, KHR_robustness
+constexpr int kMostErrors = 32;           // pending at a time: a lost context may never run out of them
+
 template <class Owner, class Generate>
 Owner generate(Generate generate_names) {
   GLuint id = 0;
@@ -36,7 +39,7 @@ Shader compile(const std::filesystem::path& file, GLenum stage) {
   glCompileShader(shader.id());
   GLint compiled = GL_FALSE;
   glGetShaderiv(shader.id(), GL_COMPILE_STATUS, &compiled);
-  if (!compiled) throw Error(ErrorKind::kEnvironment, file.string() + ": " + info_log(shader.id(), glGetShaderiv, glGetShaderInfoLog));
+  if (!compiled && !context_lost()) throw Error(ErrorKind::kEnvironment, file.string() + ": " + info_log(shader.id(), glGetShaderiv, glGetShaderInfoLog));
   return shader;
 }
 
@@ -63,6 +66,7 @@ Program load_program(const std::filesystem::path& folder, const std::string& ver
   glLinkProgram(program.id());
   GLint linked = GL_FALSE;
   glGetProgramiv(program.id(), GL_LINK_STATUS, &linked);
+  if (!linked && context_lost()) return {};
   if (!linked) {
     throw Error(ErrorKind::kEnvironment, (folder / vertex_name).string() + " and " + fragment_name + ": " +
                                              info_log(program.id(), glGetProgramiv, glGetProgramInfoLog));
@@ -72,7 +76,7 @@ Program load_program(const std::filesystem::path& folder, const std::string& ver
 
 GLint uniform(const Program& program, const char* name) {
   const GLint location = glGetUniformLocation(program.id(), name);
-  require(location >= 0, std::string("the shader program has no uniform ") + name);
+  require(location >= 0 || context_lost(), std::string("the shader program has no uniform ") + name);
   return location;
 }
 
@@ -88,13 +92,15 @@ ImageU8 read_pixels(int width, int height) {
 
 std::string take_error() {
   std::string first;
-  for (GLenum code = glGetError(); code != GL_NO_ERROR; code = glGetError()) {
+  int left = kMostErrors;
+  for (GLenum code = glGetError(); code != GL_NO_ERROR && left-- > 0; code = glGetError()) {
     if (!first.empty()) continue;
     switch (code) {
       case GL_INVALID_ENUM: first = "GL_INVALID_ENUM"; break;
       case GL_INVALID_VALUE: first = "GL_INVALID_VALUE"; break;
       case GL_INVALID_OPERATION: first = "GL_INVALID_OPERATION"; break;
       case GL_INVALID_FRAMEBUFFER_OPERATION: first = "GL_INVALID_FRAMEBUFFER_OPERATION"; break;
+      case kContextLost: first = "GL_CONTEXT_LOST"; break;
       case GL_OUT_OF_MEMORY: first = "GL_OUT_OF_MEMORY"; break;
       default: first = "GL error " + std::to_string(code);
     }

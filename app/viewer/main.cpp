@@ -1,20 +1,19 @@
-// The program fovea-view: arguments, the loop, exit codes as those of fovea.
-#include <GLFW/glfw3.h>
-
+// The program fovea-view: arguments, exit codes as those of fovea.
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <optional>
 #include <vector>
 
+#include "app/viewer/main_loop.h"
 #include "app/viewer/viewer.h"
 #include "app/viewer/window.h"
 #include "core/image/writers.h"
 
 namespace {
 
-constexpr double kIdleWait_s = 0.5;            // an idle window looks twice a second whether files changed
-constexpr double kScreenshotPatience_s = 60;
+constexpr auto kScreenshotPatience = std::chrono::seconds(60);
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -59,20 +58,13 @@ int run(const Arguments& arguments) {
   for (const std::string& file : arguments.files) viewer.open(file);
   std::signal(SIGINT, [](int) { interrupted = 1; });
   std::signal(SIGTERM, [](int) { interrupted = 1; });
-  const double deadline_s = glfwGetTime() + kScreenshotPatience_s;
-  bool again = true;
-  while (!window.should_close()) {
-    window.poll(again ? 0 : kIdleWait_s);
-    if (interrupted) break;                      // the window's end keeps what was not saved
-    window.begin_frame();
-    again = viewer.frame();
-    window.render();
-    if (hidden && (viewer.settled() || glfwGetTime() > deadline_s)) {
-      fovea::write_png(arguments.screenshot, window.read());
-      break;
-    }
-    window.present();
-  }
+  const auto deadline = std::chrono::steady_clock::now() + kScreenshotPatience;
+  const auto drawn = [&] {
+    if (!hidden || (!viewer.settled() && std::chrono::steady_clock::now() < deadline)) return true;
+    fovea::write_png(arguments.screenshot, window.read());
+    return false;
+  };
+  fovea::run_main_loop(window, viewer, {.drawn = drawn, .interrupted = [] { return interrupted != 0; }});
   return 0;
 }
 

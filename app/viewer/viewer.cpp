@@ -171,6 +171,18 @@ bool Viewer::frame() {
   return again;
 }
 
+void Viewer::context_renewed() {
+  pool_.forget_all();
+  painter_ = LayerPainter(shader_folder());
+  for (const auto& renewed : workspace_.on_context_renewed) renewed();
+  frames_ = 0;   // not settled before it was drawn
+  settled_ = false;
+}
+
+void Viewer::keep_unsaved() {
+  for (const auto& failed : workspace_.on_failure) failed();
+}
+
 void Viewer::hold_back_quitting() {
   if (!window_.should_close()) return;
   if (!std::ranges::all_of(workspace_.may_quit, [](const auto& may) { return may(); })) window_.request_close(false);

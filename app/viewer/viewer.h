@@ -35,6 +35,10 @@ class Viewer {
   bool frame();
   // Nothing is loading or moving: what a screenshot waits for.
   bool settled() const { return settled_; }
+  // The window has another context: everything is drawn anew, out of main memory or from the files.
+  void context_renewed();
+  // The program ends with an error: what was not saved is offered at the next start.
+  void keep_unsaved();
   Workspace& workspace() { return workspace_; }
   const CanvasPanel& canvas() const { return canvas_; }
 

@@ -1,5 +1,6 @@
 #include "app/viewer/window.h"
 
+#include <dlfcn.h>
 #include <glad/gl.h>
 #include <GLFW/glfw3.h>
 #include <imgui.h>
@@ -47,57 +48,86 @@ class Woken {
   bool is_set_ = false;
 } woken;
 
-}  // namespace
+// Workers wake the window at any time, also while GLFW ends and starts again.
+std::mutex glfw_starting;
 
-Window::Window(const WindowOptions& options) {
-  if (options.visibility == Visibility::kOffScreen) {
-    egl_ = std::make_unique<EglContext>();
-    width_ = options.width, height_ = options.height;
-    scale_ = options.scale > 0 ? options.scale : 1;
-    start_imgui();
-    return;
-  }
+void start_glfw() {
+  const std::lock_guard lock(glfw_starting);
   if (!glfwInit()) {
     throw Error(ErrorKind::kEnvironment, "no display: " + glfw_reason() + "; pictures can be made without one: fovea segment --overlay, fovea attend");
   }
-  try {
-    create_window(options);
-    start_imgui();
-  } catch (...) {
-    if (window_) glfwDestroyWindow(window_);
-    glfwTerminate();
-    throw;
+}
+
+void end_glfw() {
+  const std::lock_guard lock(glfw_starting);
+  glfwTerminate();
+}
+
+GLFWmonitor* monitor_named(const std::string& name) {
+  int count = 0;
+  GLFWmonitor** monitors = glfwGetMonitors(&count);
+  for (int i = 0; i < count; ++i) {
+    if (name == glfwGetMonitorName(monitors[i])) return monitors[i];
   }
+  return glfwGetPrimaryMonitor();
+}
+
+}  // namespace
+
+Window::Window(const WindowOptions& options) : options_(options), scale_(options.scale > 0 ? options.scale : 1) {
+  if (options.visibility == Visibility::kOffScreen) {
+    egl_ = std::make_unique<EglContext>();
+  } else {
+    start_glfw();
+    try {
+      glfwWindowHint(GLFW_SCALE_TO_MONITOR, options.scale == 0 ? GLFW_TRUE : GLFW_FALSE);
+      create_window(options.visibility);
+    } catch (...) {
+      end_glfw();
+      throw;
+    }
+    if (options.scale == 0) glfwGetWindowContentScale(window_, &scale_, nullptr);
+  }
+  ImGui::CreateContext();
+  ImPlot::CreateContext();
+  ImGuiIO& io = ImGui::GetIO();
+  io.IniFilename = nullptr;   // the program keeps its settings itself
+  io.ConfigFlags |= ImGuiConfigFlags_DockingEnable | ImGuiConfigFlags_NavEnableKeyboard;
+  io.ConfigWindowsMoveFromTitleBarOnly = true;
+  start_back_ends();
 }
 
 Window::~Window() {
-  ImGui_ImplOpenGL3_Shutdown();
+  if (window_ || egl_) ImGui_ImplOpenGL3_Shutdown();
+  else ImGui::GetIO().BackendRendererUserData = nullptr;   // what it held went with a context, and there is no other
   if (window_) ImGui_ImplGlfw_Shutdown();
   ImPlot::DestroyContext();
   ImGui::DestroyContext();
   picture_ = Offscreen();   // before its context
-  if (!window_) return;
-  glfwDestroyWindow(window_);
-  glfwTerminate();
+  if (window_) glfwDestroyWindow(window_);
+  if (options_.visibility != Visibility::kOffScreen) end_glfw();   // nothing happens where it has not started
+  gl::forget_context();
 }
 
-void Window::create_window(const WindowOptions& options) {
+// What the driver does not offer of robustness is done without.
+void Window::create_window(Visibility visibility) {
   glfwWindowHint(GLFW_CONTEXT_VERSION_MAJOR, 3);
   glfwWindowHint(GLFW_CONTEXT_VERSION_MINOR, 3);
   glfwWindowHint(GLFW_OPENGL_PROFILE, GLFW_OPENGL_CORE_PROFILE);
   glfwWindowHint(GLFW_OPENGL_FORWARD_COMPAT, GLFW_TRUE);
-  glfwWindowHint(GLFW_VISIBLE, options.visibility == Visibility::kVisible ? GLFW_TRUE : GLFW_FALSE);
-  glfwWindowHint(GLFW_SCALE_TO_MONITOR, options.scale == 0 ? GLFW_TRUE : GLFW_FALSE);
-  window_ = glfwCreateWindow(options.width, options.height, options.title.c_str(), nullptr, nullptr);
+  glfwWindowHint(GLFW_VISIBLE, visibility == Visibility::kVisible ? GLFW_TRUE : GLFW_FALSE);
+  for (const int robustness : {GLFW_LOSE_CONTEXT_ON_RESET, GLFW_NO_ROBUSTNESS}) {
+    glfwWindowHint(GLFW_CONTEXT_ROBUSTNESS, robustness);
+    window_ = glfwCreateWindow(options_.width, options_.height, options_.title.c_str(), nullptr, nullptr);
+    if (window_) break;
+  }
   if (!window_) throw Error(ErrorKind::kEnvironment, "no window with OpenGL 3.3: " + glfw_reason());
-
   glfwMakeContextCurrent(window_);
-  if (!gladLoadGL(glfwGetProcAddress)) throw Error(ErrorKind::kEnvironment, "OpenGL 3.3 cannot be loaded");
-  glfwSwapInterval(options.visibility == Visibility::kVisible ? 1 : 0);
-
-  float content_scale = 1;
-  glfwGetWindowContentScale(window_, &content_scale, nullptr);
-  scale_ = options.scale > 0 ? options.scale : content_scale;
+  if (!gl::start_context(glfwGetProcAddress)) {
+    glfwDestroyWindow(std::exchange(window_, nullptr));
+    throw Error(ErrorKind::kEnvironment, "OpenGL 3.3 cannot be loaded");
+  }
+  glfwSwapInterval(options_.visibility == Visibility::kVisible ? 1 : 0);
   glfwSetWindowUserPointer(window_, this);
   // Before ImGui installs its own callbacks, so that they are chained.
   glfwSetDropCallback(window_, [](GLFWwindow* handle, int count, const char** paths) {
@@ -106,20 +136,73 @@ void Window::create_window(const WindowOptions& options) {
   });
 }
 
-void Window::start_imgui() {
-  ImGui::CreateContext();
-  ImPlot::CreateContext();
-  ImGuiIO& io = ImGui::GetIO();
-  io.IniFilename = nullptr;   // the program keeps its settings itself
-  io.ConfigFlags |= ImGuiConfigFlags_DockingEnable | ImGuiConfigFlags_NavEnableKeyboard;
-  io.ConfigWindowsMoveFromTitleBarOnly = true;
+void Window::start_back_ends() {
   if (window_) ImGui_ImplGlfw_InitForOpenGL(window_, true);
   ImGui_ImplOpenGL3_Init("#version 330 core");
 }
 
+void Window::drop_context() {
+  gl::forget_context();
+  if (window_) {
+    lost_ = placement();
+    ImGui_ImplGlfw_Shutdown();
+    glfwMakeContextCurrent(nullptr);
+    glfwDestroyWindow(std::exchange(window_, nullptr));
+  }
+  egl_.reset();
+  // Keys and buttons that are down now come up in a window that is gone.
+  ImGui::GetIO().ClearInputKeys();
+  ImGui::GetIO().ClearInputMouse();
+}
+
+void Window::make_context() {
+  if (options_.visibility == Visibility::kOffScreen) {
+    egl_ = std::make_unique<EglContext>();
+  } else {
+    if (from_the_display_on_) {
+      ::dlopen("libGL.so.1", RTLD_LAZY | RTLD_NODELETE);   // threads of a driver may still run: it must not be unloaded
+      end_glfw();
+      start_glfw();
+    }
+    from_the_display_on_ = true;
+    options_.width = lost_.width, options_.height = lost_.height;
+    create_window(Visibility::kHidden);
+    from_the_display_on_ = false;
+    place(lost_);
+  }
+  // It still holds names of the old context. Nothing has a name in this one yet, so that deleting them does nothing but raise errors.
+  ImGui_ImplOpenGL3_Shutdown();
+  gl::take_error();
+  start_back_ends();
+}
+
+Window::Placement Window::placement() const {
+  Placement now;
+  if (GLFWmonitor* monitor = glfwGetWindowMonitor(window_)) {
+    now = {.x = windowed_x_, .y = windowed_y_, .width = windowed_width_, .height = windowed_height_, .full_screen_on = glfwGetMonitorName(monitor)};
+  } else {
+    glfwGetWindowPos(window_, &now.x, &now.y);
+    glfwGetWindowSize(window_, &now.width, &now.height);
+  }
+  now.maximised = glfwGetWindowAttrib(window_, GLFW_MAXIMIZED) == GLFW_TRUE;
+  now.minimised = glfwGetWindowAttrib(window_, GLFW_ICONIFIED) == GLFW_TRUE;
+  now.focused = glfwGetWindowAttrib(window_, GLFW_FOCUSED) == GLFW_TRUE;
+  return now;
+}
+
+// Of a hidden window, which is shown only when it stands where it should.
+void Window::place(const Placement& placement) {
+  glfwSetWindowPos(window_, placement.x, placement.y);
+  if (placement.maximised) glfwMaximizeWindow(window_);
+  glfwSetWindowAttrib(window_, GLFW_FOCUS_ON_SHOW, placement.focused ? GLFW_TRUE : GLFW_FALSE);   // nobody is torn away from another program
+  if (options_.visibility == Visibility::kVisible) glfwShowWindow(window_);
+  if (!placement.full_screen_on.empty()) enter_full_screen(monitor_named(placement.full_screen_on));
+  if (placement.minimised) glfwIconifyWindow(window_);
+}
+
 void Window::size(int& width, int& height) const {
   if (window_) glfwGetFramebufferSize(window_, &width, &height);
-  else width = width_, height = height_;
+  else width = options_.width, height = options_.height;
 }
 
 bool Window::should_close() const { return window_ ? glfwWindowShouldClose(window_) == GLFW_TRUE : close_requested_; }
@@ -140,7 +223,7 @@ void Window::begin_frame() {
   if (window_) {
     ImGui_ImplGlfw_NewFrame();
   } else {
-    ImGui::GetIO().DisplaySize = {static_cast<float>(width_), static_cast<float>(height_)};
+    ImGui::GetIO().DisplaySize = {static_cast<float>(options_.width), static_cast<float>(options_.height)};
     ImGui::GetIO().DeltaTime = 1.0f / 60;
   }
   ImGui::NewFrame();
@@ -167,6 +250,7 @@ void Window::take_captures(int width, int height) {
   ImGui_ImplOpenGL3_RenderDrawData(ImGui::GetDrawData());
   drawn.end();
   const ImageU8 all = drawn.read();
+  if (gl::context_lost()) return;   // nothing was drawn: with the next frame
   for (const Capture& capture : std::exchange(captures_, {})) {
     const Rect& wanted = capture.part;
     const std::int64_t x = std::clamp<std::int64_t>(wanted.x, 0, width - 1), y = std::clamp<std::int64_t>(wanted.y, 0, height - 1);
@@ -189,11 +273,15 @@ void Window::present() {
 }
 
 void Window::wake() {
-  glfwPostEmptyEvent();   // nothing happens without GLFW
+  {
+    const std::lock_guard lock(glfw_starting);
+    glfwPostEmptyEvent();   // nothing happens without GLFW
+  }
   woken.set();
 }
 
 void Window::set_title(const std::string& title) {
+  options_.title = title;
   if (window_) glfwSetWindowTitle(window_, title.c_str());
 }
 
@@ -207,7 +295,10 @@ void Window::toggle_full_screen() {
   }
   glfwGetWindowPos(window_, &windowed_x_, &windowed_y_);
   glfwGetWindowSize(window_, &windowed_width_, &windowed_height_);
-  GLFWmonitor* monitor = glfwGetPrimaryMonitor();
+  enter_full_screen(glfwGetPrimaryMonitor());
+}
+
+void Window::enter_full_screen(GLFWmonitor* monitor) {
   const GLFWvidmode* mode = monitor ? glfwGetVideoMode(monitor) : nullptr;
   if (mode) glfwSetWindowMonitor(window_, monitor, 0, 0, mode->width, mode->height, mode->refreshRate);
 }

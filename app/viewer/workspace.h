@@ -82,6 +82,10 @@ struct Workspace {
   std::vector<std::function<std::optional<LayerCommand>(const Layer&)>> commands;
   // Painted over the canvas whatever the tool (window outlines, markers).
   std::vector<std::function<void(const CanvasPainter&)>> decorations;
+  // OpenGL has another context, in which nothing is drawn yet: what is not made again where it is used, is to be asked for again.
+  std::vector<std::function<void()>> on_context_renewed;
+  // The program ends with an error: nobody can be asked, what was not saved is kept for the next start.
+  std::vector<std::function<void()>> on_failure;
   // Called every frame before drawing; returns whether another frame is needed soon.
   std::vector<std::function<bool()>> every_frame;
 };

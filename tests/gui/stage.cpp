@@ -40,6 +40,7 @@ Stage::Stage() {
   const char* scale = std::getenv("FOVEA_SCALE");
   window_ = std::make_unique<Window>(
       WindowOptions{.width = kWidth, .height = kHeight, .visibility = Visibility::kHidden, .scale = scale ? std::strtof(scale, nullptr) : 1});
+  back_ends_ = back_ends();
   engine_ = ImGuiTestEngine_CreateContext();
   ImGuiTestEngineIO& io = ImGuiTestEngine_GetIO(engine_);
   io.ConfigRunSpeed = ImGuiTestRunSpeed_Fast;
@@ -50,6 +51,7 @@ Stage::Stage() {
   io.ConfigWatchdogWarning = io.ConfigWatchdogKillTest = io.ConfigWatchdogKillApp = FLT_MAX;   // wait() has its own, by the clock
   io.ConfigMouseDrawCursor = false;
   viewer_ = std::make_unique<Viewer>(*window_, [this] { return frames_ * kFrame_s; });
+  recovery_ = std::make_unique<ContextRecovery>(*window_, *viewer_, ContextRecovery::Patience{.attempts = 5, .between_attempts = {}, .losses = 1000});
   viewer_->open(folder_ / "waves.png");
   beginning_ = viewer_->workspace().sections.save();
   ImGuiTestEngine_Start(engine_, ImGui::GetCurrentContext());
@@ -58,9 +60,17 @@ Stage::Stage() {
 
 Stage::~Stage() {
   ImGuiTestEngine_Stop(engine_);
+  put_back_ends();
   viewer_.reset();
   window_.reset();   // and ImGui's context with it, which has to go before the engine's
   ImGuiTestEngine_DestroyContext(engine_);
+}
+
+Stage::BackEnds Stage::back_ends() { return {ImGui::GetIO().BackendPlatformUserData, ImGui::GetIO().BackendRendererUserData}; }
+
+void Stage::put_back_ends() const {
+  ImGui::GetIO().BackendPlatformUserData = back_ends_.platform;
+  ImGui::GetIO().BackendRendererUserData = back_ends_.renderer;
 }
 
 bool Stage::play(const std::string& filter) {
@@ -88,6 +98,8 @@ bool Stage::play(const std::string& filter) {
 void Stage::frame() {
   window_->poll(waiting_ && !moving_ ? kIdle_s : 0);
   ++frames_;
+  put_back_ends();
+  if (recovery_->look()) back_ends_ = back_ends();
   window_->begin_frame();
   if (work_) std::exchange(work_, nullptr)();
   moving_ = viewer_->frame();

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "app/viewer/context_recovery.h"
 #include "app/viewer/viewer.h"
 #include "tests/support/temporary_folder.h"
 
@@ -54,6 +55,13 @@ class Stage {
 
  private:
   void frame();
+  // The test engine gives ImGui, after every flow, the settings from before it: among them the back ends of a context that is gone since.
+  struct BackEnds {
+    void* platform = nullptr;
+    void* renderer = nullptr;
+  };
+  static BackEnds back_ends();
+  void put_back_ends() const;
   void start(Flow& flow);
   void finish(const FlowEntry& entry, Flow& flow);
 
@@ -61,6 +69,8 @@ class Stage {
   ImGuiTestEngine* engine_ = nullptr;
   std::unique_ptr<Window> window_;
   std::unique_ptr<Viewer> viewer_;
+  std::unique_ptr<ContextRecovery> recovery_;
+  BackEnds back_ends_;
   std::function<void()> work_;
   nlohmann::json beginning_;             // what the project would keep at the start
   std::string gl_error_;

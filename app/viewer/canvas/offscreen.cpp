@@ -6,7 +6,7 @@ namespace fovea {
 
 void Offscreen::begin(int width, int height, const float (&background)[4]) {
   width = std::max(1, width), height = std::max(1, height);
-  if (width != width_ || height != height_) {
+  if (!texture_ || width != width_ || height != height_) {
     width_ = width, height_ = height;
     texture_ = gl::create_texture();
     glBindTexture(GL_TEXTURE_2D, texture_.id());
@@ -16,7 +16,7 @@ void Offscreen::begin(int width, int height, const float (&background)[4]) {
     framebuffer_ = gl::create_framebuffer();
     glBindFramebuffer(GL_FRAMEBUFFER, framebuffer_.id());
     glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture_.id(), 0);
-    require(glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE, "the canvas's framebuffer is not complete");
+    require(glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE || gl::context_lost(), "the canvas's framebuffer is not complete");
   }
   glBindFramebuffer(GL_FRAMEBUFFER, framebuffer_.id());
   glViewport(0, 0, width_, height_);

@@ -105,6 +105,13 @@ void TilePool::forget(Owner owner) {
   }
 }
 
+void TilePool::forget_all() {
+  entries_.clear();
+  use_order_.clear();
+  pages_.clear();
+  bytes_ = 0;
+}
+
 void TilePool::set_budget_bytes(std::int64_t bytes) {
   budget_bytes_ = bytes;
   while (bytes_ > budget_bytes_ && pages_.size() > 1) free_page(std::prev(pages_.end()));

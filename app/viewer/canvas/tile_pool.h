@@ -40,6 +40,8 @@ class TilePool {
   void begin_frame() { upload_ms_left_ = kUploadMsAFrame; }
   bool has_time() const { return upload_ms_left_ > 0; }
   void forget(Owner owner);
+  // The context is gone, and the tiles with it.
+  void forget_all();
 
   std::int64_t bytes() const { return bytes_; }
   std::int64_t budget_bytes() const { return budget_bytes_; }

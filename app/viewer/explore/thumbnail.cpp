@@ -37,7 +37,7 @@ ImageU8 picture_of(const Reply& reply, const TokenBox& part, ColourTable colours
 }
 
 void Thumbnail::show(const std::shared_ptr<const Reply>& reply, const TokenBox& part, ColourTable colours) {
-  if (reply_ == reply && part_ == part && colours_ == colours) return;
+  if (texture_ && reply_ == reply && part_ == part && colours_ == colours) return;
   reply_ = reply;
   part_ = part;
   colours_ = colours;

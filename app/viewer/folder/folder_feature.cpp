@@ -72,6 +72,7 @@ FolderFeature::FolderFeature(Workspace& workspace, const fs::path& pyramids)
     list(workspace_.image->path.parent_path());
     scroll_to_open_ = true;
   });
+  workspace_.on_context_renewed.push_back([this] { thumbnails_.clear(); });
   workspace_.openers.push_back([this](const fs::path& path) {
     std::error_code ignored;
     if (!fs::is_directory(path, ignored)) return false;

@@ -15,7 +15,7 @@ void ColourLayer::set_colours(ImageU8 colours, const RectD& rect_level0) {
 
 LayerProgress ColourLayer::draw(const LayerFrame& frame) {
   if (colours_.empty()) return LayerProgress::kSettled;
-  if (!uploaded_) {
+  if (!uploaded_ || !texture_) {
     texture_ = gl::create_texture();
     glBindTexture(GL_TEXTURE_2D, texture_.id());
     const GLenum format = colours_.channels() == 3 ? GL_RGB : GL_RGBA;

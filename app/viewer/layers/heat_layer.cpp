@@ -44,7 +44,7 @@ void HeatLayer::upload() {
 
 LayerProgress HeatLayer::draw(const LayerFrame& frame) {
   if (raster_.values.empty()) return LayerProgress::kSettled;
-  if (!uploaded_) upload();
+  if (!uploaded_ || !texture_) upload();
   glBindTexture(GL_TEXTURE_2D, texture_.id());
   gl::set_sampling(smooth ? GL_LINEAR : GL_NEAREST);
   frame.painter.draw_heat({.values = texture_.id(), .rect_level0 = raster_.rect_level0, .threshold = threshold,

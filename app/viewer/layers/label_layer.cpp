@@ -17,7 +17,7 @@ constexpr float kOpacity = 0.45f;        // as overlays of fovea segment
 LabelLayer::LabelLayer(std::string layer_id, std::string layer_name, ValueMap map, std::vector<LabelClass> classes, const TileServices& services)
     : TiledLayer({.kind = LayerKind::kLabels, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source, .shape = map.shape,
                   .fragment_shader = "label"}, services),
-      entries(std::move(classes)), map_(std::move(map)), palette_(gl::create_texture()) {
+      entries(std::move(classes)), map_(std::move(map)) {
   style.opacity = kOpacity;
 }
 
@@ -27,6 +27,7 @@ void LabelLayer::bind(const LayerFrame&) {
     std::copy_n(entries[i].colour.begin(), 3, colours.begin() + static_cast<std::ptrdiff_t>(4 * i));
     colours[4 * i + 3] = entries[i].visible ? 255 : 0;
   }
+  if (!palette_) palette_ = gl::create_texture();
   glUniform1i(gl::uniform(program(), "palette"), 1);
   glActiveTexture(GL_TEXTURE1);
   glBindTexture(GL_TEXTURE_2D, palette_.id());

@@ -20,9 +20,16 @@ TiledLayer::TiledLayer(Options options, const TileServices& services)
     : Layer(options.kind, std::move(options.name)), services_(services), owner_(services.pool->new_owner()),
       loader_(std::make_shared<TileLoader>(
           TileLoaderOptions{.source = std::move(options.source), .shape = options.shape, .threads = services.threads, .on_change = services.wake})),
-      version_(std::move(options.version)),
-      program_(gl::load_program(services.shaders, "tile", options.fragment_shader)), vertex_array_(gl::create_vertex_array()), instances_(gl::create_buffer()) {
+      version_(std::move(options.version)), fragment_shader_(options.fragment_shader) {
   id = std::move(options.id);
+  make_objects();
+}
+
+// Once a context.
+void TiledLayer::make_objects() {
+  program_ = gl::load_program(services_.shaders, "tile", fragment_shader_);
+  vertex_array_ = gl::create_vertex_array();
+  instances_ = gl::create_buffer();
   glBindVertexArray(vertex_array_.id());
   glBindBuffer(GL_ARRAY_BUFFER, instances_.id());
   const auto attribute = [](GLuint index, GLint size, std::size_t offset) {
@@ -86,11 +93,13 @@ TilePlan TiledLayer::plan(const LayerFrame& frame) {
 }
 
 void TiledLayer::draw_resident(const LayerFrame& frame) {
+  if (!program_) make_objects();
   LayerPainter::set_blending(Blend::kNormal);
   draw_quads(plan(frame).quads, frame, 1);
 }
 
 LayerProgress TiledLayer::draw(const LayerFrame& frame) {
+  if (!program_) make_objects();
   TilePlan plan = this->plan(frame);
   const std::size_t wanted_before = plan.wanted.size();
   upload(plan.wanted, frame.now_s);

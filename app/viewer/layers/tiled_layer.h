@@ -73,6 +73,7 @@ class TiledLayer : public Layer {
   struct Instance {
     float rect_clip[4], rect_texture[4], layer_alpha[2];
   };
+  void make_objects();
   PlacedView placed_view(const Camera& camera) const;
   TilePlan plan(const LayerFrame& frame);
   void upload(std::vector<TileKey>& wanted, double now_s);
@@ -87,6 +88,7 @@ class TiledLayer : public Layer {
   int seen_version_ = 0;
   std::unordered_set<TileKey, TileKeyHash> provisional_, stale_;   // stale: provisional, and better by now
   mutable std::optional<TileKey> probe_, probed_;                  // asked for by probe(); read already
+  const char* fragment_shader_;
   gl::Program program_;
   gl::VertexArray vertex_array_;
   gl::Buffer instances_;

@@ -3,6 +3,8 @@
 #include <imgui_internal.h>   // FindWindowByName
 
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "app/viewer/export/export_feature.h"
 #include "app/viewer/project/view_sections.h"
@@ -46,11 +48,13 @@ ProjectFeature::ProjectFeature(Workspace& workspace, std::filesystem::path folde
     title_.clear();
     changed_at_s_ = -1;
   });
+  workspace_.on_failure.push_back([this] { keep_for_next_start(); });
   workspace_.every_frame.push_back([this] { return every_frame(); });
 }
 
 // What a session without a project changed can be had again; with one, the person was asked.
 ProjectFeature::~ProjectFeature() {
+  if (failed_) return;
   std::error_code ignored;
   try {
     if (path_.empty() && workspace_.image && workspace_.history.modified()) save_autosave(folder_ / kUnsaved, now(), path_);
@@ -170,6 +174,20 @@ void ProjectFeature::autosave() {
              [this](const BackgroundJob::Outcome& outcome) {
                if (!outcome.error.empty()) workspace_.messages.warn(outcome.error + "; a crash would lose what you changed");
              });
+}
+
+// The next start then offers it.
+void ProjectFeature::keep_for_next_start() {
+  failed_ = true;
+  while (job_.running()) {   // a file of a second ago must not come after this one
+    job_.poll();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  try {
+    if (workspace_.image && workspace_.history.modified()) save_autosave(own_autosave(folder_), now(), path_);
+  } catch (const std::exception&) {
+    // what was kept a second after the last change stays
+  }
 }
 
 // A dialog in the middle of the window, as all programs have it.

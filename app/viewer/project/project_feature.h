@@ -26,6 +26,7 @@ class ProjectFeature final : public Feature {
   void restore(const std::filesystem::path& file);
   bool every_frame();
   void autosave();
+  void keep_for_next_start();
   void show_question();
   void show_recovery();
   void show_title();
@@ -36,6 +37,7 @@ class ProjectFeature final : public Feature {
   std::string abandoned_name_;             // the image's
   bool opening_ = false;                   // the image changes because a project is opened
   bool asking_ = false, close_anyway_ = false;
+  bool failed_ = false;                    // the session ends as by a crash
   double changed_at_s_ = -1;
   std::size_t seen_revision_ = 0;
   std::string title_;
