@@ -1,5 +1,7 @@
 #include "app/viewer/viewer.h"
 
+#include <imgui_internal.h>   // the queue of input
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -21,6 +23,7 @@
 namespace fovea {
 namespace {
 
+constexpr int kFramesAfterInput = 2;    // what a key or a click changes is seen in the next frame, what follows from that one later
 constexpr float kStatusHeight = 1.6f;   // lines of text
 
 }  // namespace
@@ -105,7 +108,7 @@ bool Viewer::open_image_file(const std::filesystem::path& path) {
     workspace_.settings.remember(workspace_.image->path);
     keep_settings();
   } catch (const Error& error) {
-    workspace_.messages.error(error.what());
+    workspace_.messages.error(error.what(), {"Open another…", [this] { ask_for_image(); }});
     return false;
   }
   for (const auto& changed : workspace_.on_image_changed) changed();
@@ -131,6 +134,14 @@ void Viewer::settle_contrast() {
   if (image->style.low != 0 || image->style.high != 1) return;
   image->stretch_contrast(image->histogram());
   if (!workspace_.history.modified()) workspace_.history.reset();   // it is how the image opens, not a change to it
+}
+
+// ImGui takes one change of a key in a frame and leaves what was typed since for the next ones: an idle window would keep it waiting.
+bool Viewer::input_is_under_way() {
+  const ImGuiContext& imgui = *ImGui::GetCurrentContext();
+  if (!imgui.InputEventsTrail.empty()) frames_after_input_ = kFramesAfterInput;
+  else if (frames_after_input_ > 0) --frames_after_input_;
+  return !imgui.InputEventsQueue.empty() || frames_after_input_ > 0;
 }
 
 bool Viewer::frame() {
@@ -163,7 +174,7 @@ bool Viewer::frame() {
   if (std::string news = file_watch_.look(now_s); !news.empty()) workspace_.messages.error(std::move(news));
   workspace_.history.settle(ImGui::IsAnyItemActive() ? History::Hands::kBusy : History::Hands::kFree);
   const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
-  again |= state.needs_frame || !captures_.empty();
+  again |= state.needs_frame || !captures_.empty() || input_is_under_way();
   frame_times_.add((steady_seconds() - began_s) * 1e3);
   const bool busy = std::ranges::any_of(features_, [](const auto& feature) { return feature->busy(); });
   settled_ = ++frames_ > 3 && !again && !busy &&   // windows find their places in the first frames

@@ -54,6 +54,7 @@ class Viewer {
   void ask_for_image();
   void hold_back_quitting();
   CanvasState show_canvas(double now_s, double elapsed_s);
+  bool input_is_under_way();
   void settle_contrast();
   void collect_errors();
 
@@ -75,7 +76,7 @@ class Viewer {
   FileWatch file_watch_;
   std::filesystem::path chosen_;                     // on the start page, in this frame
   double last_frame_s_ = 0;
-  int frames_ = 0;
+  int frames_ = 0, frames_after_input_ = 0;
   bool settled_ = false;
 };
 

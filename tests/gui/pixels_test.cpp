@@ -357,5 +357,20 @@ TEST_F(PixelsTest, ClassesKeepTheirColoursAndEdges) {
   for (const double zoom : {1.0, 1.9, 3.3, 12.0}) expect_close(look({253.8, 254.3}, zoom), reference, 1);
 }
 
+// Not of pixels, but of when they are drawn: keys that arrive together are all seen before the window sleeps again.
+TEST_F(PixelsTest, WhatIsTypedFastIsDrawnAtOnce) {
+  int pressed = 0;
+  viewer->workspace().actions.add({.id = "test.count", .title = "Count", .group = "Test", .shortcut = ImGuiKey_F9, .run = [&] { ++pressed; }});
+  settle();
+  ImGui::GetIO().AddFocusEvent(true);
+  frame();
+  for (int i = 0; i < 3; ++i) {
+    for (const bool down : {true, false}) ImGui::GetIO().AddKeyEvent(ImGuiKey_F9, down);
+  }
+  do frame();
+  while (moving);
+  EXPECT_EQ(pressed, 3);
+}
+
 }  // namespace
 }  // namespace fovea

@@ -10,6 +10,8 @@
 namespace fovea::explore {
 namespace {
 
+constexpr const char* kNote = "The same queries and keys under another window. A model trained with it would have others.";
+constexpr float kNoteWidth = 14;           // letters' heights that the note needs beside the maps; else it is below them
 constexpr std::int64_t kAround = 20;       // tokens on each side of the chosen ones: a little more than the largest window
 
 void muted(const char* text) {
@@ -29,8 +31,11 @@ void WindowsPanel::show() {
   const TokenBox part{box->row - kAround, box->column - kAround, box->rows + 2 * kAround, box->columns + 2 * kAround};
   const auto count = static_cast<float>(kComparedWindows.size());
   const float gap = ImGui::GetStyle().ItemSpacing.x, line = ImGui::GetTextLineHeightWithSpacing();
-  const float side = std::max(ImGui::GetFontSize() * 4, std::min((ImGui::GetContentRegionAvail().x - (count - 1) * gap) / count,
-                                                                 ImGui::GetContentRegionAvail().y - 4.2f * line));
+  const ImVec2 room = ImGui::GetContentRegionAvail();
+  const auto side_of = [&](ImVec2 size) { return std::max(ImGui::GetFontSize() * 4, std::min((size.x - (count - 1) * gap) / count, size.y)); };
+  const float beside = side_of({room.x - kNoteWidth * ImGui::GetFontSize(), room.y - 2.2f * line}), above = side_of({room.x, room.y - 4.2f * line});
+  const bool note_beside = beside > above;   // the panel is low and wide
+  const float side = note_beside ? beside : above;
   const bool have_dense = replies.size() == kComparedWindows.size();
   for (std::size_t i = 0; i < kComparedWindows.size(); ++i) {
     if (i > 0) ImGui::SameLine();
@@ -51,7 +56,8 @@ void WindowsPanel::show() {
     }
     ImGui::EndGroup();
   }
-  muted("The same queries and keys under another window. A model trained with it would have others.");
+  if (note_beside) ImGui::SameLine(0, 2 * gap);
+  muted(kNote);
 }
 
 }  // namespace fovea::explore
