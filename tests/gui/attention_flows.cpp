@@ -103,6 +103,28 @@ FLOW(attention, the_brush_collects_tokens) {
   IM_CHECK(heat(flow) != nullptr);
 }
 
+FLOW(attention, the_lasso_takes_what_it_goes_round) {
+  encode(flow);
+  IM_CHECK(flow.run("tool.lasso"));
+  // Three corners of a triangle, closed where the button is let go.
+  const auto place = [&](Point p) { return flow.on_screen(p); };
+  flow.ui.MouseTeleportToPos(place({80, 60}));
+  flow.ui.MouseDown();
+  for (const Point p : {Point{200, 60}, Point{80, 180}}) flow.ui.MouseMoveToPos(place(p));
+  flow.ui.MouseUp();
+  flow.settle();
+  const auto brush = view(flow)["tokens"]["brush"];
+  constexpr double kPatch = 8, expected = 120 * 120 / 2 / (kPatch * kPatch);
+  IM_CHECK_LT(std::abs(static_cast<double>(brush.size()) - expected), expected * 0.2 + 2);
+  for (const auto& token : brush) {   // middles inside
+    const double x = (token[1].get<double>() + 0.5) * kPatch, y = (token[0].get<double>() + 0.5) * kPatch;
+    IM_CHECK_GT(x, 79.0);
+    IM_CHECK_GT(y, 59.0);
+    IM_CHECK_LT(x - 80 + y - 60, 122.0);
+  }
+  IM_CHECK(heat(flow) != nullptr);
+}
+
 FLOW(attention, keys_step_through_layers_and_heads) {
   encode(flow);
   flow.click(kToken);

@@ -13,7 +13,7 @@ std::vector<Gesture> gestures() {
           {"Hide overlays while held", "`"},
           {"Move the curtain", "Drag its handle"},
           {"Go to a place", "Click or drag in the minimap"},
-          {"Where a token looks, once encoded", "Click; drag: the mean of a box"},
+          {"Where a token looks, once encoded", "Click; drag: the mean of a box (brush: B, lasso: Shift+B)"},
           {"Who looks at it, rollout, global tokens", "Shift, Ctrl, Alt and click"}};
 }
 

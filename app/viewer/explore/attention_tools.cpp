@@ -115,4 +115,49 @@ void BrushTool::paint(const CanvasPainter& painter) {
   }
 }
 
+std::vector<BrushToken> tokens_inside(const Encoded& encoded, std::span<const Point> line) {
+  std::vector<BrushToken> tokens;
+  const auto patch = static_cast<double>(encoded.model->config.encoder.patch);
+  const auto x0 = static_cast<double>(encoded.computed.x), y0 = static_cast<double>(encoded.computed.y);
+  std::vector<double> crossings;
+  for (std::int64_t row = 0; row < encoded.rows; ++row) {
+    const double y = y0 + (static_cast<double>(row) + 0.5) * patch;
+    crossings.clear();
+    for (std::size_t i = 0; i < line.size(); ++i) {
+      const Point a = line[i], b = line[(i + 1) % line.size()];
+      if ((a.y <= y) != (b.y <= y)) crossings.push_back(a.x + (y - a.y) / (b.y - a.y) * (b.x - a.x));
+    }
+    std::ranges::sort(crossings);
+    for (std::size_t i = 0; i + 1 < crossings.size(); i += 2) {
+      const auto column_at = [&](double x) { return static_cast<std::int64_t>(std::ceil((x - x0) / patch - 0.5)); };   // the first middle from x on
+      const std::int64_t end = std::min(encoded.columns, column_at(crossings[i + 1]));
+      for (std::int64_t column = std::max<std::int64_t>(0, column_at(crossings[i])); column < end; ++column) tokens.push_back({row, column, 1});
+    }
+  }
+  return tokens;
+}
+
+// Answered while the hand still moves, as a box is. A line around no token's middle takes the one where it began.
+void LassoTool::handle(const CanvasEvent& event) {
+  const auto& encoded = explorer_.encoded();
+  const bool moves = event.phase == CanvasPhase::kPress || event.phase == CanvasPhase::kDrag;
+  if (event.phase == CanvasPhase::kPress) line_.clear();
+  if (!moves || !encoded) {
+    if (event.phase != CanvasPhase::kHover) line_.clear();
+    return;
+  }
+  line_.push_back(event.image);
+  std::vector<BrushToken> inside = tokens_inside(*encoded, line_);
+  if (const auto first = token_at(*encoded, line_.front().x, line_.front().y); inside.empty() && first) inside.push_back({first->row, first->column, 1});
+  if (!inside.empty()) explorer_.pick({.brush = std::move(inside)}, method_of_modifiers(event.modifiers));
+}
+
+void LassoTool::paint(const CanvasPainter& painter) {
+  if (line_.size() < 2) return;
+  std::vector<ImVec2> points;
+  for (const Point& p : line_) points.push_back(painter.to_screen(p));
+  painter.list.AddPolyline(points.data(), static_cast<int>(points.size()), kChosen, 2 * painter.scale);
+  painter.list.AddLine(points.back(), points.front(), kUnderMouse, painter.scale);   // how it would be closed
+}
+
 }  // namespace fovea::explore

@@ -1,7 +1,8 @@
-// Choosing tokens on the canvas: a click is a token, a drag a box; the brush takes every token that it passes.
+// Choosing tokens on the canvas: a click is a token, a drag a box; the brush takes every token that it passes, the lasso what it goes round.
 #pragma once
 
 #include <optional>
+#include <span>
 #include <unordered_set>
 #include <vector>
 
@@ -45,6 +46,21 @@ class BrushTool final : public Tool {
   Point mouse_;
   double image_radius_ = 0;
   bool hovering_ = false;
+};
+
+// Tokens whose middle lies inside a closed line of points of the image; where it crosses itself, inside every other time.
+std::vector<BrushToken> tokens_inside(const Encoded& encoded, std::span<const Point> line);
+
+class LassoTool final : public Tool {
+ public:
+  explicit LassoTool(Explorer& explorer) : explorer_(explorer) {}
+  void handle(const CanvasEvent& event) override;
+  void paint(const CanvasPainter& painter) override;
+  std::string hint() const override { return "go round what interests you: its mean row; Shift: column, Ctrl: rollout"; }
+
+ private:
+  Explorer& explorer_;
+  std::vector<Point> line_;              // while the hand moves
 };
 
 }  // namespace fovea::explore

@@ -65,6 +65,16 @@ void number_text(char (&text)[24], double value) { std::snprintf(text, sizeof te
 // Shares are small numbers: in per cent they can be read.
 bool in_percent(std::string_view unit) { return unit.starts_with("share of"); }
 
+// The smallest box of tokens around some.
+TokenBox box_around(const std::vector<BrushToken>& tokens) {
+  std::int64_t top = tokens.front().row, bottom = top, left = tokens.front().column, right = left;
+  for (const BrushToken& token : tokens) {
+    top = std::min(top, token.row), bottom = std::max(bottom, token.row);
+    left = std::min(left, token.column), right = std::max(right, token.column);
+  }
+  return {top, left, bottom - top + 1, right - left + 1};
+}
+
 }  // namespace
 
 std::string title_of(const Question& question) {
@@ -131,11 +141,16 @@ void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& enco
   }
   if (!method_choice(view.method).needs_tokens) return;
   if (view.tokens.box) painter.outline(rect_of(encoded, *view.tokens.box), kChosen, 2);
-  for (const BrushToken& token : view.tokens.brush) {
-    const RectD rect = rect_of(encoded, {token.row, token.column, 1, 1});
-    painter.list.AddRect(painter.to_screen({rect.x, rect.y}), painter.to_screen({rect.x + rect.width, rect.y + rect.height}), kChosen, 0,
-                         painter.scale);
+  if (view.tokens.brush.empty()) return;
+  if (chosen_.of != view.tokens.brush) {
+    chosen_.of = view.tokens.brush;
+    chosen_.place = box_around(chosen_.of);
+    ImageF32 inside(chosen_.place.columns, chosen_.place.rows, 1);
+    std::ranges::fill(inside.samples(), 0.0f);
+    for (const BrushToken& token : chosen_.of) inside.row(token.row - chosen_.place.row)[token.column - chosen_.place.column] = 1;
+    chosen_.lines = outline(inside, 0.5f);
   }
+  draw_lines(painter, encoded, chosen_.place, chosen_.lines, kChosen, 1.5f);
 }
 
 void CanvasMarks::paint_field(const CanvasPainter& painter, const Encoded& encoded) {

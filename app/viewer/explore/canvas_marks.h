@@ -24,6 +24,12 @@ class CanvasMarks {
     float threshold = 0;
     std::vector<GridLine> lines;
   };
+  // The same of tokens that a brush or a lasso chose.
+  struct ChosenOutline {
+    std::vector<BrushToken> of;
+    TokenBox place;
+    std::vector<GridLine> lines;
+  };
   void paint_tokens(const CanvasPainter& painter, const Encoded& encoded);
   void paint_field(const CanvasPainter& painter, const Encoded& encoded);
   void paint_outliers(const CanvasPainter& painter, const Encoded& encoded);
@@ -32,6 +38,7 @@ class CanvasMarks {
 
   Explorer& explorer_;
   std::vector<Contour> contours_;
+  ChosenOutline chosen_;
   std::optional<double> waiting_since_s_;
 };
 

@@ -160,6 +160,11 @@ void ExploreFeature::add_tools() {
                         .shortcut = ImGuiKey_B,
                         .tip = "Paint over tokens to see where they look on average",
                         .tool = std::make_unique<BrushTool>(explorer_)});
+  workspace_.tools.add({.id = "lasso",
+                        .title = "Lasso tokens",
+                        .shortcut = ImGuiMod_Shift | ImGuiKey_B,
+                        .tip = "Go round tokens to see where they look on average",
+                        .tool = std::make_unique<LassoTool>(explorer_)});
 }
 
 void ExploreFeature::add_panels() {
