@@ -183,6 +183,11 @@ FLOW(project, what_was_not_saved_is_kept) {
   IM_CHECK_STR_EQ(load_autosave(kept).project.image.filename().c_str(), "blocks.png");
   flow.open(flow.file("waves.png"));
   IM_CHECK_EQ(flow.workspace().comparison.views(), 1);
+  // While its image is elsewhere it stays kept.
+  std::filesystem::rename(flow.file("blocks.png"), flow.file("elsewhere.png"));
+  IM_CHECK(flow.run("project.restore"));
+  flow.expect_error("its image is not there");
+  std::filesystem::rename(flow.file("elsewhere.png"), flow.file("blocks.png"));
   IM_CHECK(flow.run("project.restore"));
   flow.settle();
   IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");

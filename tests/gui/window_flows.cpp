@@ -1,5 +1,6 @@
 // What is around the canvas: menus, palette, help, themes, panels.
 #include "app/viewer/resources.h"
+#include "core/base/files.h"
 #include "tests/gui/flow.h"
 
 namespace fovea::gui {
@@ -48,6 +49,8 @@ FLOW(window, help_opens_by_its_key_and_lists_every_shortcut) {
   for (const Action& action : flow.workspace().actions.all()) {
     if (action.shortcut) IM_CHECK(map.find("| " + action.title + " | `" + chord_name(action.shortcut) + "`") != std::string::npos);
   }
+  // fovea-view --keys > docs/keys.md
+  IM_CHECK(map == read_text_file(std::filesystem::path(FOVEA_SOURCE_DIR) / "docs/keys.md"));
   flow.key(ImGuiKey_Escape);
   flow.ui.Yield(2);
   IM_CHECK(!help->Active);

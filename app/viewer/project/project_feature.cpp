@@ -114,6 +114,8 @@ bool ProjectFeature::open(const std::filesystem::path& path) {
     return take(load_project(path), std::filesystem::absolute(path), path);
   } catch (const Error& error) {
     workspace_.messages.error(error.what());
+    std::error_code ignored;
+    if (!std::filesystem::exists(path, ignored) && workspace_.settings.forget(std::filesystem::absolute(path, ignored))) workspace_.keep_settings();
     return false;
   }
 }
@@ -141,13 +143,15 @@ bool ProjectFeature::take(const ProjectFile& project, const std::filesystem::pat
   return true;
 }
 
+// What cannot be had now, as when its image was moved, is offered again at the next start.
 void ProjectFeature::restore(const std::filesystem::path& file) {
   try {
     const Autosave saved = load_autosave(file);
-    if (take(saved.project, saved.project_path, file)) workspace_.history.touch("Restore");
+    if (!take(saved.project, saved.project_path, file)) return;
   } catch (const Error& error) {
-    workspace_.messages.error(error.what());
+    return workspace_.messages.error(error.what());
   }
+  workspace_.history.touch("Restore");
   std::error_code ignored;
   std::filesystem::remove(file, ignored);
 }
