@@ -2,8 +2,8 @@
 #include <fstream>
 
 #include "app/viewer/export/picture.h"
+#include "app/viewer/folder/thumbnail_maker.h"
 #include "app/viewer/layers/heat_layer.h"
-#include "app/viewer/layers/image_layer.h"
 #include "app/viewer/project/project_file.h"
 #include "app/viewer/resources.h"
 #include "core/base/files.h"
@@ -250,6 +250,15 @@ FLOW(project, the_folder_shows_its_images_and_page_down_goes_on) {
   flow.workspace().messages.clear();   // the next file may be a broken one
   IM_CHECK(flow.run("file.previous"));
   flow.settle();
+}
+
+FLOW(project, thumbnails_of_more_than_8_bits_use_their_own_range) {
+  const MadeThumbnail made = make_thumbnail(flow.file("grey16.tif"), user_cache_folder() / "pyramids");   // samples 0 to 999 from left to right
+  IM_CHECK_STR_EQ(made.error.c_str(), "");
+  const std::uint8_t* row = made.picture.row(made.picture.height() / 2);
+  IM_CHECK_LT(static_cast<int>(row[0]), 3);
+  IM_CHECK_LT(std::abs(row[3 * (made.picture.width() / 2)] - 128), 4);
+  IM_CHECK_GT(static_cast<int>(row[3 * (made.picture.width() - 1)]), 252);
 }
 
 FLOW(project, a_saved_rollout_is_answered_as_the_command_answers_it) {

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <vector>
 
 #include "core/image/pyramid.h"
 #include "core/image/writers.h"
@@ -14,6 +15,31 @@ namespace fovea {
 namespace {
 
 constexpr int kNiceness = 10;
+constexpr double kClipped = 0.002;           // share of all samples that may be lost at either end
+
+ImageU8 eight_bits(ImageU8 picture) { return picture; }
+
+// As the window opens such images: they use a part of their range, and would be black here.
+ImageU8 eight_bits(const ImageU16& picture) {
+  std::vector<std::uint16_t> samples(picture.samples().begin(), picture.samples().end());
+  std::ranges::sort(samples);
+  const auto clipped = static_cast<std::size_t>(kClipped * static_cast<double>(samples.size()));
+  const int low = samples[clipped], high = std::max<int>(low + 1, samples[samples.size() - 1 - clipped]);
+  ImageU8 result(picture.width(), picture.height(), picture.channels());
+  std::ranges::transform(picture.samples(), result.samples().begin(),
+                         [&](int sample) { return static_cast<std::uint8_t>(std::clamp((sample - low) * 255 / (high - low), 0, 255)); });
+  return result;
+}
+
+template <class Sample>
+ImageU8 small_picture(Pyramid& pyramid, int level) {
+  const auto size = pyramid.level_size(level);
+  const Rect whole{0, 0, size.width, size.height};
+  const BasicImage<Sample> coarse = pyramid.ready(level) ? pyramid.read<Sample>(whole, level) : pyramid.read_preview<Sample>(whole, level);
+  const double scale = std::min(1.0, static_cast<double>(kThumbnail_pixels) / static_cast<double>(std::max(size.width, size.height)));
+  const auto scaled = [&](std::int64_t side) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(side) * scale + 0.5)); };
+  return eight_bits(resize(coarse, scaled(size.width), scaled(size.height)));
+}
 
 }  // namespace
 
@@ -24,12 +50,7 @@ MadeThumbnail make_thumbnail(const std::filesystem::path& path, const std::files
     made.width = pyramid.info().width, made.height = pyramid.info().height;
     int level = pyramid.levels() - 1;
     while (level > 0 && std::max(pyramid.level_size(level).width, pyramid.level_size(level).height) < kThumbnail_pixels) --level;
-    const auto size = pyramid.level_size(level);
-    const Rect whole{0, 0, size.width, size.height};
-    const ImageU8 coarse = pyramid.ready(level) ? pyramid.read_rgb(whole, level) : pyramid.read_preview<std::uint8_t>(whole, level);
-    const double scale = std::min(1.0, static_cast<double>(kThumbnail_pixels) / static_cast<double>(std::max(size.width, size.height)));
-    const auto scaled = [&](std::int64_t side) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(side) * scale + 0.5)); };
-    made.picture = resize(coarse, scaled(size.width), scaled(size.height));
+    made.picture = pyramid.info().bits > 8 ? small_picture<std::uint16_t>(pyramid, level) : small_picture<std::uint8_t>(pyramid, level);
   } catch (const std::exception& error) {
     made.error = first_line(error.what());
   }
