@@ -126,14 +126,15 @@ void Viewer::close() {
 }
 
 // 16 bits rarely use their whole range: such an image is shown by its own values, once all of them are known, unless somebody chose
-// others before that.
-void Viewer::settle_contrast() {
+// others before that. Returns whether that changed the picture, which is drawn already.
+bool Viewer::settle_contrast() {
   auto* image = dynamic_cast<ImageLayer*>(workspace_.layers.find("image"));
-  if (!image || !image->contrast_is_open || !image->complete()) return;
+  if (!image || !image->contrast_is_open || !image->complete()) return false;
   image->contrast_is_open = false;
-  if (image->style.low != 0 || image->style.high != 1) return;
+  if (image->style.low != 0 || image->style.high != 1) return false;
   image->stretch_contrast(image->histogram());
   if (!workspace_.history.modified()) workspace_.history.reset();   // it is how the image opens, not a change to it
+  return true;
 }
 
 // ImGui takes one change of a key in a frame and leaves what was typed since for the next ones: an idle window would keep it waiting.
@@ -160,7 +161,7 @@ bool Viewer::frame() {
   const float status_height = kStatusHeight * ImGui::GetTextLineHeightWithSpacing();
   workspace_.panels.show(viewport.WorkPos, {viewport.WorkSize.x, viewport.WorkSize.y - status_height}, kCanvasWindow);
   const CanvasState state = show_canvas(now_s, elapsed_s);
-  settle_contrast();
+  again |= settle_contrast();
 
   if (captures_.empty() && !capturing_) show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
   workspace_.actions.handle_shortcuts();

@@ -55,7 +55,7 @@ class Viewer {
   void hold_back_quitting();
   CanvasState show_canvas(double now_s, double elapsed_s);
   bool input_is_under_way();
-  void settle_contrast();
+  bool settle_contrast();
   void collect_errors();
 
   Window& window_;

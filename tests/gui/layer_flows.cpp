@@ -227,6 +227,7 @@ FLOW(layers, the_histogram_sets_contrast_of_16_bit_images) {
   IM_CHECK_EQ(image.white_level(), 1023);      // ten bits are in use
   IM_CHECK_LT(std::abs(image.style.high * 1023 - 997), 8.0f);   // as it opens
   IM_CHECK(!flow.workspace().history.modified());
+  IM_CHECK_GT(pixel_at(flow, {298.5, 100}).red, 250);
   flow.ui.ItemClick("//Histogram###histogram/Reset");
   flow.settle();
   IM_CHECK_EQ(image.style.high, 1.0f);
