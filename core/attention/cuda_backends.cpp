@@ -7,6 +7,7 @@
 #include <atomic>
 
 #include "core/attention/backends.h"
+#include "core/attention/cuda_check.h"
 #include "core/attention/device_stream.h"
 #include "core/attention/kernel_parameters.h"
 #include "core/base/torch_runtime.h"
@@ -63,8 +64,8 @@ void launch(const char* name, const Kernel& kernel, const Parameters& parameters
   auto* stream = static_cast<cudaStream_t>(current_device_stream(query.device()));
   const auto bytes = static_cast<std::int64_t>(kernel.workspace_bytes(parameters));
   const at::Tensor workspace = at::empty({bytes}, query.options().dtype(at::kByte));
-  const cudaError_t status = kernel.run(parameters, bytes ? workspace.mutable_data_ptr() : nullptr, stream);
-  TORCH_CHECK(status == cudaSuccess, "local_global_attention: the back end ", name, ": CUDA error: ", cudaGetErrorString(status));
+  check_cuda(kernel.run(parameters, bytes ? workspace.mutable_data_ptr() : nullptr, stream),
+             std::string("local_global_attention: the back end ") + name);
 }
 
 std::string forward_reason(const ForwardKernel& kernel, const AttentionCall& call) {

@@ -1,5 +1,6 @@
 #include "core/attention/token_steps_cuda.h"
 
+#include "core/attention/cuda_check.h"
 #include "core/attention/device_stream.h"
 #include "kernels/token_steps_cuda.h"
 
@@ -10,8 +11,7 @@ template <class Step>
 bool run(const char* unsupported, const Step& step, torch::Device device, cudaError_t (*launch)(const Step&, cudaStream_t)) {
   if (unsupported != nullptr) return false;
   const c10::DeviceGuard guard(device);
-  const cudaError_t status = launch(step, static_cast<cudaStream_t>(current_device_stream(device)));
-  TORCH_CHECK(status == cudaSuccess, "a fused step on the GPU: CUDA error: ", cudaGetErrorString(status));
+  check_cuda(launch(step, static_cast<cudaStream_t>(current_device_stream(device))), "a fused step on the GPU");
   return true;
 }
 

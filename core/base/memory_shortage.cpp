@@ -7,6 +7,8 @@
 #include <new>
 #include <string_view>
 
+#include "core/base/device_error.h"
+
 namespace fovea {
 namespace {
 
@@ -43,6 +45,8 @@ std::optional<MemoryShortage> memory_shortage() {
     throw;
   } catch (const std::bad_alloc&) {
     return MemoryShortage{"not enough memory"};
+  } catch (const DeviceError& error) {
+    return error.cause() == DeviceError::Cause::kMemory ? std::optional(MemoryShortage{kDeviceShortage, true}) : std::nullopt;
   } catch (const c10::OutOfMemoryError& error) {
     return MemoryShortage{kDeviceShortage + device_figures(error.what_without_backtrace()), true};
   } catch (const c10::Error& error) {

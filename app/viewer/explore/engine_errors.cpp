@@ -4,6 +4,7 @@
 #include <c10/util/Exception.h>
 #include <torch/cuda.h>
 
+#include "core/base/device_error.h"
 #include "core/base/memory_shortage.h"
 
 namespace fovea::explore {
@@ -39,7 +40,7 @@ DeviceFailure out_of_memory(const MemoryShortage& shortage, const std::string& w
   return {Trouble::kMemory, text};
 }
 
-// text: of a failure that names CUDA.
+// text: of a call that failed.
 DeviceFailure cuda_failure(const std::string& text) {
   if (device_answers()) return {Trouble::kNone, "the GPU refused to go on (" + text + "); try again, or let the CPU do it"};
   return {Trouble::kDeviceLost, "the GPU does not answer any more (" + text + "); from now on the CPU is used, start again to use the GPU"};
@@ -51,9 +52,10 @@ DeviceFailure device_failure(const std::string& what) {
   if (const auto shortage = memory_shortage()) return out_of_memory(*shortage, what);
   try {
     throw;
+  } catch (const DeviceError& error) {
+    return cuda_failure(error.what());
   } catch (const Error& error) {
     const std::string text = error.what();
-    if (text.find("CUDA error") != text.npos) return cuda_failure(text);
     // The pipeline tries again with less memory, then says so itself.
     return {text.find(kDeviceShortage) != text.npos ? Trouble::kDeviceMemory : Trouble::kNone, ""};
   } catch (const c10::Error& error) {

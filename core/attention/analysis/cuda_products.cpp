@@ -4,12 +4,10 @@
 #include <c10/core/DeviceGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
-#include <string>
-
 #include "core/attention/analysis/attention_blocks.h"
 #include "core/attention/analysis/attention_products.h"
 #include "core/attention/analysis/kernel_scores.h"
-#include "core/base/error.h"
+#include "core/attention/cuda_check.h"
 #include "kernels/attention_products_cuda.h"
 
 namespace fovea::analysis::cuda_products {
@@ -48,10 +46,7 @@ class Launch {
   cudaStream_t stream_ = nullptr;
 };
 
-void check(cudaError_t status) {
-  if (status == cudaSuccess) return;
-  throw Error(ErrorKind::kEnvironment, std::string("attention analysis on the GPU: CUDA error: ") + cudaGetErrorString(status));
-}
+void check(cudaError_t status) { check_cuda(status, "attention analysis on the GPU"); }
 
 // Log-sum-exp of the queries of a rectangle and of the globals, and who owns the memory.
 struct KnownLse {
