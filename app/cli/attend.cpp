@@ -8,6 +8,7 @@
 #include "app/cli/console.h"
 #include "app/cli/run.h"
 #include "app/cli/session.h"
+#include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/query.h"
 #include "core/base/files.h"
 #include "core/base/model_folder.h"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/attention/analysis/probe.h"
+#include "core/attention/analysis/probe_region.h"
 
 namespace fovea::cli {
 namespace {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/attention/analysis/probe.h"
+#include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/query.h"
 #include "core/attention/analysis/rollout.h"
 #include "core/attention/analysis/rows.h"
@@ -100,8 +101,8 @@ TEST(Probe, ARegionWithItsHaloIsExactWithoutGlobals) {
   auto whole = probe_of(model, rgb);
   const std::int64_t top = 12 - halo[0], left = 20 - halo[1];                     // the region is the token (12, 20)
   auto part = probe_of(model, rgb.narrow(1, top * kPatch, (2 * halo[0] + 1) * kPatch).narrow(2, left * kPatch, (2 * halo[1] + 1) * kPatch));
-  const auto expected = rollout(whole.stack({}), token_map(whole.layer(0), 12, 20), {}).dense();
-  const auto result = rollout(part.stack({}), token_map(part.layer(0), 12 - top, 20 - left), {}).dense();
+  const auto expected = rollout(whole.stack(), token_map(whole.layer(0), 12, 20), {}).dense();
+  const auto result = rollout(part.stack(), token_map(part.layer(0), 12 - top, 20 - left), {}).dense();
   const auto cut = expected.narrow(0, top, 2 * halo[0] + 1).narrow(1, left, 2 * halo[1] + 1);
   EXPECT_EQ(expected.sum(torch::kDouble).item<double>(), cut.sum(torch::kDouble).item<double>());   // nothing lies outside
   EXPECT_LE(relative_error(result, cut), 1e-4);   // two runs of an encoder in float32, rotated by other angles

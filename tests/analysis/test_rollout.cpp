@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "core/attention/analysis/attention_products.h"
-#include "core/attention/analysis/fused_windows.h"
+#include "core/attention/analysis/kept_rollouts.h"
 #include "core/attention/analysis/rollout.h"
 #include "core/attention/torch_threads.h"
 #include "core/base/error.h"
@@ -72,7 +72,8 @@ TEST_P(RolloutAgainstDense, LocalPathsTouchNoGlobalToken) {
   for (const auto& heads : all_choices(layer)) {
     auto product = at::eye(cells, at::kDouble);
     for (const auto& of_layer : layers) {
-      const auto fused = dense_fused(dense_attention_matrix(of_layer), heads, RowSums::kOne).narrow(0, globals, cells).narrow(1, globals, cells);
+      const auto whole = dense_fused(dense_attention_matrix(of_layer), heads, RowSums::kOne);
+      const auto fused = whole.narrow(0, globals, cells).narrow(1, globals, cells);
       product = at::matmul(0.7 * fused + 0.3 * at::eye(cells, at::kDouble), product);
     }
     if (!product.isfinite().all().item<bool>()) continue;   // minimum of heads that share no key at all
@@ -100,7 +101,8 @@ TEST_P(RolloutAgainstDense, TheReceptiveFieldIsTheSmallestSetThatHoldsItsShare) 
   const auto held = std::get<0>(expected.sort(0, true)).cumsum(0);
   for (const auto& contour : field.contours) {
     const double goal = contour.share * held[-1].item<double>();
-    const auto fewest = (held < goal * (1 - 1e-6)).sum().item<std::int64_t>() + 1, most = (held < goal * (1 + 1e-6)).sum().item<std::int64_t>() + 1;
+    const auto fewest = (held < goal * (1 - 1e-6)).sum().item<std::int64_t>() + 1;
+    const auto most = (held < goal * (1 + 1e-6)).sum().item<std::int64_t>() + 1;
     EXPECT_GE(contour.tokens, fewest);
     EXPECT_LE(contour.tokens, most);
     const auto inside = expected.masked_select(expected >= contour.threshold * (1 - kRelativeBound));
@@ -108,35 +110,59 @@ TEST_P(RolloutAgainstDense, TheReceptiveFieldIsTheSmallestSetThatHoldsItsShare) 
   }
 }
 
-TEST_P(RolloutAgainstDense, FromKeptHeads) {
-  auto layers = random_layers(GetParam(), 3);
-  const auto matrices = matrices_of(layers);
+// Each weight is rounded to 11 bits once, where heads were fused from kept ones twice; then rows are scaled to sum to one, which is as much
+// again. Rollouts are sums of products of a weight a layer, all positive: relative errors add up, and never cancel.
+double kept_bound(std::size_t depth, int roundings) { return kRelativeBound + static_cast<double>(depth) * 2 * roundings * 0x1p-11; }
+
+void expect_rollouts(const std::vector<AttentionLayer>& layers, const HeadChoice& heads, const at::Tensor& expected, double bound) {
   const auto& layer = layers.front();
   const auto token = layer.global_tokens() + layer.width() / 2;
   const auto at = token_map(layer, 0, layer.width() / 2);
-  for (const HeadChoice heads : {HeadChoice{}, HeadChoice{HeadFusion::kMax}, HeadChoice{HeadFusion::kMin}, HeadChoice{HeadFusion::kOne, 0}}) {
+  const auto to_input = rollout(stack_of(layers), at, {.heads = heads});
+  EXPECT_LE(relative_error(as_vector(to_input), expected[token]), bound);
+  EXPECT_NEAR(to_input.grid_total() + to_input.global_total(), expected[token].sum().item<double>(), kRelativeBound);
+  const auto from_input = rollout(stack_of(layers), at, {.heads = heads, .direction = RolloutDirection::kFromInput});
+  EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), bound);
+}
+
+TEST_P(RolloutAgainstDense, FromKeptHeads) {
+  auto layers = random_layers(GetParam(), 3);
+  const auto matrices = matrices_of(layers);
+  std::vector<std::vector<Kept>> every_head;
+  for (const auto& layer : layers) every_head.push_back(keep_every_head(layer, {}));
+  for (const auto& heads : all_choices(layers.front())) {
     const auto expected = dense_rollout(matrices, heads, 0.5);
     if (!expected.isfinite().all().item<bool>()) continue;   // minimum of heads that share no key at all
-    for (auto& each : layers) {
-      each.fused = fuse_windows(each, heads, {});
-      EXPECT_EQ(each.fused == nullptr, fused_windows_bytes(each) == 0);
-      if (!each.fused) continue;
-      auto bytes = each.fused->global_rows.defined() ? each.fused->global_rows.numel() : 0;
-      for (const auto& tile : each.fused->probabilities) bytes += static_cast<std::int64_t>(tile.size());
-      // One head may look less far than all together.
-      EXPECT_LE(4 * bytes, fused_windows_bytes(each));
-      if (heads.fusion != HeadFusion::kOne) {
-        EXPECT_EQ(4 * bytes, fused_windows_bytes(each));
+    const bool one = heads.fusion == HeadFusion::kOne;
+    const auto keep_with = [&](const auto& keep) {
+      for (std::size_t i = 0; i < layers.size(); ++i) {
+        layers[i].kept = keep(i);
+        ASSERT_EQ(layers[i].kept == nullptr, kept_windows_bytes(layers[i]) == 0);
+        if (!layers[i].kept) continue;
+        EXPECT_LE(layers[i].kept->bytes(), kept_windows_bytes(layers[i]));   // one head may look less far than all together
+        if (!one) {
+          EXPECT_EQ(layers[i].kept->bytes(), kept_windows_bytes(layers[i]));
+        }
       }
+    };
+    keep_with([&](std::size_t i) { return keep_windows(layers[i], heads, {}); });
+    expect_rollouts(layers, heads, expected, kept_bound(layers.size(), 1));
+    keep_with([&](std::size_t i) {
+      if (every_head[i].empty()) return Kept();
+      return one ? every_head[i][static_cast<std::size_t>(heads.head)] : keep_fused(layers[i], every_head[i], heads, {});
+    });
+    expect_rollouts(layers, heads, expected, kept_bound(layers.size(), one ? 1 : 2));
+    if (!one) {
+      const auto kept = rollout(stack_of(layers), token_map(layers.front(), 0, layers.front().width() / 2), {.heads = heads});
+      for (std::size_t i = 0; i < layers.size(); ++i) layers[i].kept = fuse_when_read(layers[i], every_head[i], heads);
+      const auto read = rollout(stack_of(layers), token_map(layers.front(), 0, layers.front().width() / 2), {.heads = heads});
+      EXPECT_TRUE(at::equal(read.values, kept.values) && at::equal(read.globals, kept.globals));
+      EXPECT_TRUE(layers.front().kept == nullptr || !layers.front().kept->weights.defined());
     }
-    const auto to_input = rollout(stack_of(layers), at, {.heads = heads});
-    EXPECT_LE(relative_error(as_vector(to_input), expected[token]), kRelativeBound);
-    const auto from_input = rollout(stack_of(layers), at, {.heads = heads, .direction = RolloutDirection::kFromInput});
-    EXPECT_LE(relative_error(as_vector(from_input), expected.select(1, token)), kRelativeBound);
     // Heads that were not kept are computed from queries and keys.
-    const HeadChoice other{HeadFusion::kOne, layer.heads() - 1};
-    const auto computed = rollout(stack_of(layers), at, {.heads = other});
-    EXPECT_LE(relative_error(as_vector(computed), dense_rollout(matrices, other, 0.5)[token]), kRelativeBound);
+    const HeadChoice other{HeadFusion::kOne, layers.front().heads() - (one ? 1 + heads.head : 1)};
+    if (other == heads) continue;
+    expect_rollouts(layers, other, dense_rollout(matrices, other, 0.5), kRelativeBound);
   }
 }
 
@@ -156,9 +182,48 @@ TEST_P(RolloutAgainstDense, EndsWithinALayer) {
 TEST(KeptHeads, AStopEndsTheirMaking) {
   std::stop_source stop;
   stop.request_stop();
-  const auto layer = random_layers(oracle_cases().front(), 1).front();
-  if (fused_windows_bytes(layer) == 0) GTEST_SKIP() << "a dense layer keeps none";
-  EXPECT_THROW(fuse_windows(layer, {}, stop.get_token()), Error);
+  const auto layer = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3}, 1).front();
+  const auto every_head = keep_every_head(layer, {});
+  EXPECT_THROW(keep_windows(layer, {}, stop.get_token()), Error);
+  EXPECT_THROW(keep_every_head(layer, stop.get_token()), Error);
+  EXPECT_THROW(keep_fused(layer, every_head, {}, stop.get_token()), Error);
+}
+
+// What there is no room for is computed when it is asked: the mean comes first, and of other choices the last layers, where rollouts begin.
+TEST(KeptHeads, AsManyAsTheBudgetHolds) {
+  const auto layers = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3}, 3);
+  const std::int64_t one = kept_windows_bytes(layers.front());
+  const std::stop_token stop;
+  NoProgress progress;
+  const HeadChoice mean{}, maximum{HeadFusion::kMax}, second{HeadFusion::kOne, 1};
+  const auto with_budget = [&](std::int64_t bytes) { return KeptRollouts::Request{stack_of(layers), bytes, progress, stop}; };
+  const auto kept = [](const KeptRollouts& rollouts, const HeadChoice& heads) {
+    std::string found;
+    for (std::int64_t layer = 0; layer < 3; ++layer) found += rollouts.holds(layer, heads) ? '+' : '-';
+    return found;
+  };
+  KeptRollouts all;
+  all.keep_first(with_budget(3 * 5 * one));   // three heads, their mean, room for one more
+  EXPECT_TRUE(all.has_every_head());
+  EXPECT_EQ(kept(all, mean) + kept(all, second) + kept(all, maximum), "++++++---");
+  EXPECT_NE(all.find(layers.front(), 0, maximum), nullptr);   // made when it is read
+  all.keep(second, with_budget(3 * 5 * one));
+  EXPECT_LE(all.bytes(), 3 * 4 * one);
+  all.keep(maximum, with_budget(3 * 5 * one));
+  EXPECT_EQ(kept(all, maximum), "+++");
+  EXPECT_LE(all.bytes(), 3 * 5 * one);
+
+  KeptRollouts few;
+  few.keep_first(with_budget(3 * 5 * one - 1));
+  EXPECT_FALSE(few.has_every_head());
+  EXPECT_EQ(kept(few, mean) + kept(few, second), "+++---");
+  few.keep(second, with_budget(5 * one));
+  EXPECT_EQ(kept(few, mean) + kept(few, second), "+++-++");
+  few.keep(maximum, with_budget(6 * one));
+  EXPECT_EQ(kept(few, mean) + kept(few, second) + kept(few, maximum), "+++---+++");
+  KeptRollouts none;
+  none.keep_first(with_budget(one - 1));
+  EXPECT_EQ(kept(none, mean), "---");
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, RolloutAgainstDense, ::testing::ValuesIn(oracle_cases()));

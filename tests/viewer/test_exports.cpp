@@ -122,6 +122,20 @@ TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
   }
 }
 
+// A layer's rollout is not to the byte what the command makes, and the sidecar says so; what is saved as values is.
+TEST(Sidecar, SaysWhichRolloutsAreRounded) {
+  auto model = std::make_shared<explore::ModelSummary>();
+  model->device = "cpu";
+  explore::Encoded encoded;
+  encoded.request.image = "/data/a.tif", encoded.model = model;
+  const auto note = [&](const char* method, explore::Rounding rounding) {
+    return explore::attend_command("attention", encoded, {.method = method, .rounding = rounding}).note;
+  };
+  EXPECT_NE(note("rollout", explore::Rounding::kQuick).find("half precision"), std::string::npos);
+  EXPECT_EQ(note("rollout", explore::Rounding::kAsAttend), "");
+  EXPECT_EQ(note("row", explore::Rounding::kQuick), "");
+}
+
 TEST(Sidecar, NamesTheImageFromWhereItLies) {
   const Sidecar sidecar{.what = "view", .image = "/data/scenes/scene 1.tif", .commands = {{.layer = "attention", .command = {}, .writes = {}, .note = "why"}}};
   const auto json = to_json(sidecar, "/data/out/view.png");

@@ -29,7 +29,8 @@ class ScriptedEngine final : public Engine {
     return {.request = request, .model = load("", ""), .asked = {}, .computed = {}, .asked_tokens = {}, .caveat = {}};
   }
   void forget() override { ++script_.calls; }
-  Reply answer(const Question& question, Progress&, const std::stop_token& stop) override {
+  Reply answer(const Question& question, Progress& progress, const std::stop_token& stop) override {
+    progress.report("rollouts", 5, 12);
     pass(stop);
     const std::lock_guard lock(script_.mutex);
     script_.answered.push_back(question.method + std::to_string(question.layer));
@@ -95,6 +96,19 @@ TEST_F(SessionTest, EncodingReportsAndCanBeCancelled) {
   EXPECT_EQ(session.encoding().error, "");
   encode_now();   // and the session goes on
   EXPECT_EQ(session.encoding().encoded->request.image, "a.png");
+}
+
+// Heads that could not be kept are prepared when they are chosen; the window says how far that is.
+TEST_F(SessionTest, AQuestionUnderWaySaysHowFarItIs) {
+  encode_now();
+  session.ask(Lane::kPrepare, questions("prepare", 1));
+  script.entered.acquire();
+  EXPECT_EQ(session.lane(Lane::kPrepare).done, 5);
+  EXPECT_EQ(session.lane(Lane::kPrepare).total, 12);
+  EXPECT_EQ(session.lane(Lane::kPick).total, 0);
+  script.allow(1);
+  wait_until([&] { return !session.lane(Lane::kPrepare).busy(); });
+  EXPECT_EQ(session.lane(Lane::kPrepare).total, 0);
 }
 
 TEST_F(SessionTest, TheLatestEncodingWins) {

@@ -1,5 +1,6 @@
 // The engine against direct calls of the analysis library.
 #include <gtest/gtest.h>
+#include <torch/cuda.h>
 
 #include <filesystem>
 
@@ -7,6 +8,7 @@
 #include "core/attention/analysis/kept_mass.h"
 #include "core/attention/analysis/rollout.h"
 #include "core/attention/analysis/rows.h"
+#include "core/base/device_error.h"
 #include "core/image/writers.h"
 #include "tests/segment/segment_test_support.h"
 #include "tests/support/temporary_folder.h"
@@ -63,7 +65,7 @@ TEST_F(TorchEngineTest, AnswersAreThoseOfTheLibrary) {
   EXPECT_TRUE(torch::equal(dense(column), analysis::column(layer, token, {analysis::HeadFusion::kMax}).dense()));
 
   const Reply rollout = ask({.method = "rollout", .tokens = at});
-  const auto expected = analysis::rollout(engine.probe()->stack({}), token, {});
+  const auto expected = analysis::rollout(engine.probe()->stack_of_kept({}), token, {});
   EXPECT_TRUE(torch::equal(dense(rollout), expected.dense()));
   ASSERT_EQ(rollout.contours.size(), 2u);
   const auto field = analysis::receptive_field(expected);
@@ -171,7 +173,7 @@ TEST_F(TorchEngineTest, AStopEndsALayerUnderWay) {
   StopsAt last_layer("encoder", 2);
   EXPECT_THROW(engine.encode({.image = path, .model = "given"}, last_layer, last_layer.source.get_token()), Error);
   EXPECT_EQ(last_layer.later, 0);
-  StopsAt rollouts("rollouts", 3);
+  StopsAt rollouts("rollouts", 2);
   EXPECT_THROW(engine.encode({.image = path, .model = "given"}, rollouts, rollouts.source.get_token()), Error);
   encode();   // what was stopped left nothing behind
   StopsAt last_step("rollout", 2);
@@ -181,19 +183,53 @@ TEST_F(TorchEngineTest, AStopEndsALayerUnderWay) {
   EXPECT_NEAR(ask(rollout).grid_total + ask(rollout).global_total, 1, 1e-5);
 }
 
-TEST_F(TorchEngineTest, RolloutsAreKeptForTheMeanAndTheLatestOtherHeads) {
+TEST_F(TorchEngineTest, RolloutsAreKeptForEveryHeadAndTheLatestOtherChoice) {
   encode();
   const Selection at{.box = TokenBox{7, 9, 1, 1}};
-  const auto kept = [&](const analysis::HeadChoice& heads) { return engine.probe()->stack(heads).layer(0).fused != nullptr; };
+  const auto kept = [&](const analysis::HeadChoice& heads) { return engine.probe()->rollouts().holds(0, heads); };
+  const analysis::HeadChoice maximum{analysis::HeadFusion::kMax}, minimum{analysis::HeadFusion::kMin};
   EXPECT_TRUE(kept({}));
-  const analysis::HeadChoice maximum{analysis::HeadFusion::kMax}, second{analysis::HeadFusion::kOne, 1};
+  for (std::int64_t head = 0; head < model->config().encoder.heads; ++head) EXPECT_TRUE(kept({analysis::HeadFusion::kOne, head}));
+  EXPECT_FALSE(kept(maximum) || kept(minimum));
   const Question rollout{.method = "rollout", .tokens = at, .heads = {Fusion::kMax}};
-  const auto before = dense(ask(rollout));
+  const auto before = dense(ask(rollout));   // made of the heads
+  ask({.method = "prepare", .heads = {Fusion::kMax}});
   EXPECT_TRUE(kept(maximum));
   EXPECT_TRUE(torch::equal(dense(ask(rollout)), before));
-  ask({.method = "prepare", .heads = {Fusion::kOne, 1}});
-  EXPECT_TRUE(kept({}) && kept(second));
+  ask({.method = "prepare", .heads = {Fusion::kMin}});
+  EXPECT_TRUE(kept({}) && kept(minimum));
   EXPECT_FALSE(kept(maximum));
+}
+
+// What is saved is computed from queries and keys, as `fovea attend` does; what was kept stays.
+TEST_F(TorchEngineTest, RolloutsAsAttendReadNothingKept) {
+  encode();
+  for (const HeadSelection& heads : {HeadSelection{}, HeadSelection{Fusion::kOne, 1}, HeadSelection{Fusion::kMax}}) {
+    const Question quick{.method = "rollout", .tokens = {.box = TokenBox{7, 9, 1, 1}}, .heads = heads};
+    Question exact = quick;
+    exact.rounding = Rounding::kAsAttend;
+    const auto seen = dense(ask(quick)), saved = dense(ask(exact));
+    const auto bytes = engine.probe()->rollouts().bytes();
+    analysis::Query query = to_query(exact);
+    query.from_kept = false;
+    EXPECT_TRUE(torch::equal(saved, analysis::answer(*engine.probe(), query, progress, {}).plane));
+    EXPECT_FALSE(torch::equal(saved, seen));
+    EXPECT_LE((seen - saved).abs().sum().item<double>(), 1e-3);   // of a mass of one
+    EXPECT_EQ(engine.probe()->rollouts().bytes(), bytes);
+  }
+}
+
+// By type, whatever their words are: a failed call of our kernels is the GPU's, memory that is missing there is a shortage.
+TEST(DeviceErrors, AreToldApartByType) {
+  const auto trouble_of = [](const auto& error) {
+    Trouble trouble = Trouble::kNone;
+    EXPECT_THROW(with_device_errors("encode", trouble, [&] { throw error; }), Error);
+    return trouble;
+  };
+  EXPECT_EQ(trouble_of(DeviceError(DeviceError::Cause::kMemory, "a kernel")), Trouble::kDeviceMemory);
+  EXPECT_EQ(trouble_of(Error(ErrorKind::kInput, "CUDA error.tif: not an image")), Trouble::kNone);
+  const Trouble other = trouble_of(DeviceError(DeviceError::Cause::kOther, "a kernel"));   // a GPU that answers has only refused
+  EXPECT_EQ(other, torch::cuda::is_available() ? Trouble::kNone : Trouble::kDeviceLost);
 }
 
 TEST_F(TorchEngineTest, SegmentsAsThePipelineDoes) {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "app/viewer/explore/explorer.h"
 #include "app/viewer/explore/region.h"
+#include "app/viewer/explore/view.h"
 
 namespace fovea::explore {
 namespace {
@@ -50,15 +50,27 @@ void add_tokens(std::vector<std::string>& command, const Encoded& encoded, const
   add("--points", points);
 }
 
+LayerCommand without_command(const std::string& layer, const char* why) {
+  return {.layer = layer, .command = {}, .writes = {}, .note = why};
+}
+
+// What differs between the layer and what its command makes.
+std::string note_of(const Encoded& encoded, const Question& question) {
+  const bool from_kept = question.method.starts_with("rollout") && question.rounding == Rounding::kQuick && encoded.model->device == "cpu";
+  if (!from_kept) return encoded.caveat;
+  return (encoded.caveat.empty() ? "" : encoded.caveat + "; ") +
+         "shown from attention kept in half precision: the command's values differ from the fourth digit on";
+}
+
 }  // namespace
 
 LayerCommand attend_command(const std::string& layer, const Encoded& encoded, const Question& question) {
-  if (question.method == "kept-mass") return {.layer = layer, .command = {}, .writes = {}, .note = "the window compares with dense attention near the chosen place only"};
-  if (question.window) return {.layer = layer, .command = {}, .writes = {}, .note = "the row under a window that the model was not trained with"};
+  if (question.method == "kept-mass") return without_command(layer, "the window compares with dense attention near the chosen place only");
+  if (question.window) return without_command(layer, "the row under a window that the model was not trained with");
   const MethodChoice& choice = method_choice(question.method);
   const bool colours = question.method == "pca";
-  std::vector<std::string> command{"fovea", "attend", encoded.request.image.string(), "--model", encoded.request.model, "--device", encoded.model->device,
-                                   "--precision", encoded.model->precision, "--method", question.method};
+  std::vector<std::string> command{"fovea", "attend", encoded.request.image.string(), "--model", encoded.request.model,
+                                   "--device", encoded.model->device, "--precision", encoded.model->precision, "--method", question.method};
   const auto add = [&](const char* option, const std::string& value) { command.insert(command.end(), {option, value}); };
   if (question.layer >= 0) add("--layer", std::to_string(question.layer));
   if (choice.by_head) add("--head", heads_name(question.heads));
@@ -72,7 +84,7 @@ LayerCommand attend_command(const std::string& layer, const Encoded& encoded, co
   }
   const std::string file = colours ? "map.png" : "map.tif";
   add(colours ? "-o" : "--raw", file);
-  return {.layer = layer, .command = command, .writes = file, .note = encoded.caveat};
+  return {.layer = layer, .command = command, .writes = file, .note = note_of(encoded, question)};
 }
 
 void write_raw_map(const std::filesystem::path& file, const Encoded& encoded, const Reply& reply, const GeoReference& georeference) {

@@ -31,6 +31,11 @@ std::string heads_label(const HeadSelection& heads) {
   return "head " + std::to_string(heads.head);
 }
 
+// ", layer 5 of 12", where a question says how far it is.
+std::string layers_done(const LaneState& lane) {
+  return lane.total > 0 ? ", layer " + std::to_string(std::min(lane.done + 1, lane.total)) + " of " + std::to_string(lane.total) : "";
+}
+
 }  // namespace
 
 void AttentionPanel::show() {
@@ -40,6 +45,7 @@ void AttentionPanel::show() {
   if (explorer_.encoded()) {
     show_question();
     show_numbers();
+    show_preparing();
     show_display();
   }
   ImGui::PopItemWidth();
@@ -155,7 +161,14 @@ void AttentionPanel::show_numbers() {
   }
   char text[64];
   std::snprintf(text, sizeof text, "answered in %.0f ms", reply->elapsed_ms);
-  muted_text(explorer_.waiting() ? "asking the model…" : text);
+  muted_text(explorer_.waiting() ? "asking the model…" + layers_done(session_.lane(Lane::kPick)) : text);
+}
+
+// Where not every head could be kept, whoever chooses other heads is told why the first rollouts take longer.
+void AttentionPanel::show_preparing() {
+  const LaneState lane = session_.lane(Lane::kPrepare);
+  if (!lane.busy() || lane.total == 0 || !explorer_.view.method.starts_with("rollout")) return;
+  muted_text("Rollouts of these heads are being prepared" + layers_done(lane) + ". Until then they take longer.");
 }
 
 }  // namespace fovea::explore

@@ -8,7 +8,8 @@ namespace fovea::explore {
 
 class AttentionPanel {
  public:
-  AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer) : workspace_(workspace), session_(session), explorer_(explorer) {}
+  AttentionPanel(Workspace& workspace, const Session& session, Explorer& explorer)
+      : workspace_(workspace), session_(session), explorer_(explorer) {}
   void show();
 
  private:
@@ -18,6 +19,7 @@ class AttentionPanel {
   void show_display();
   void show_totals(const Reply& reply);
   void show_numbers();
+  void show_preparing();
 
   Workspace& workspace_;
   const Session& session_;

@@ -199,8 +199,8 @@ void draw_colour_bar(ImDrawList& list, ImVec2 place, float width, const ColourBa
   for (int i = 0; i < kSteps; ++i) {
     const auto& c = colours[static_cast<std::size_t>(i * 255 / (kSteps - 1))];
     // Whole pixels: edges between them would be blended with what is behind.
-    list.AddRectFilled({std::floor(x + width * static_cast<float>(i) / kSteps), y}, {std::floor(x + width * static_cast<float>(i + 1) / kSteps), y + 0.8f * line},
-                       IM_COL32(c[0], c[1], c[2], 255));
+    const auto edge = [&](int step) { return std::floor(x + width * static_cast<float>(step) / kSteps); };
+    list.AddRectFilled({edge(i), y}, {edge(i + 1), y + 0.8f * line}, IM_COL32(c[0], c[1], c[2], 255));
   }
   list.AddRect({x, y}, {x + width, y + 0.8f * line}, IM_COL32(255, 255, 255, 90));
   y += 0.9f * line;

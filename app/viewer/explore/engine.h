@@ -7,7 +7,7 @@
 #include <stop_token>
 #include <string>
 
-#include "app/viewer/explore/types.h"
+#include "app/viewer/explore/question.h"
 #include "core/base/progress.h"
 #include "core/segment/output_choice.h"
 

@@ -195,7 +195,8 @@ void ExploreFeature::encode_image() { encode(std::nullopt); }
 void ExploreFeature::encode(std::optional<Rect> region) {
   if (!workspace_.image) return;
   last_region_ = region;
-  session_.encode({.image = workspace_.image->path, .model = workspace_.model.name, .device = workspace_.model.device, .region_level0 = region});
+  session_.encode({.image = workspace_.image->path, .model = workspace_.model.name, .device = workspace_.model.device,
+                   .region_level0 = region});
   workspace_.tools.activate("pick");   // the next click asks
   workspace_.panels.open("attention");
 }
@@ -214,7 +215,8 @@ void ExploreFeature::add_project_section() {
                              if (!encoded) return {};
                              const auto& region = encoded->request.region_level0;
                              const std::string model = model_for_project(encoded->request.model, encoded->request.image.parent_path());
-                             return {{"model", model}, {"region", region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json()}};
+                             const auto place = region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json();
+                             return {{"model", model}, {"region", place}};
                            },
                            .load = [this](const nlohmann::json& saved) {
                              if (!saved.is_object() || !saved.value("model", nlohmann::json()).is_string() || !workspace_.image) return;
@@ -224,9 +226,9 @@ void ExploreFeature::add_project_section() {
                              if (!has_region && !region.is_null()) return;
                              awaited_ = loaded_;   // the section before this one
                              last_region_ = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt;
-                             session_.encode({.image = workspace_.image->path,
-                                              .model = model_of_project(saved["model"].get<std::string>(), workspace_.image->path.parent_path()), .device = workspace_.model.device,
-                                              .region_level0 = last_region_});
+                             const auto folder = workspace_.image->path.parent_path();
+                             session_.encode({.image = workspace_.image->path, .model = model_of_project(saved["model"].get<std::string>(), folder),
+                                              .device = workspace_.model.device, .region_level0 = last_region_});
                            }});
 }
 
@@ -234,11 +236,15 @@ void ExploreFeature::add_exports() {
   workspace_.actions.add({.id = "export.attention", .title = "Attention map…", .group = "File/Save picture",
                           .tip = "The values that are shown, one a token, as a georeferenced float32 TIFF",
                           .run = [this] {
+                            const std::string suffix = "_" + explorer_.shown()->question.method + ".tif";
                             workspace_.ask_file({.purpose = FilePurpose::kSave, .title = "Save attention map",
-                                                 .start = suggested_file(workspace_, "_" + explorer_.shown()->question.method + ".tif"), .extensions = {".tif"},
+                                                 .start = suggested_file(workspace_, suffix), .extensions = {".tif"},
                                                  .chosen = [this](const std::filesystem::path& file) { save_map(file); }});
                           },
-                          .enabled = [this] { return explorer_.shown() && !explorer_.shown()->plane.empty() && !workspace_.exports.running() && !to_save_.encoded; }});
+                          .enabled = [this] {
+                            const bool has_values = explorer_.shown() && !explorer_.shown()->plane.empty();
+                            return has_values && !workspace_.exports.running() && !to_save_.encoded;
+                          }});
   workspace_.commands.push_back([this](const Layer& layer) { return kept_.command(layer); });
   workspace_.commands.push_back([this](const Layer& layer) -> std::optional<LayerCommand> {
     const auto& reply = explorer_.shown();
@@ -253,7 +259,7 @@ void ExploreFeature::save_map(const std::filesystem::path& file) {
   if (!reply || !explorer_.encoded() || reply->plane.empty() || !workspace_.image) return;
   Question question = reply->question;
   question.rounding = Rounding::kAsAttend;
-  session_.ask(Lane::kSave, {question, {.method = "prepare"}});   // what that takes away is kept again
+  session_.ask(Lane::kSave, {question});
   to_save_ = {file, explorer_.encoded()};
 }
 
@@ -266,7 +272,8 @@ void ExploreFeature::write_what_was_saved() {
     return;
   }
   const auto reply = lane.replies.front();
-  const Sidecar sidecar{.what = "attention", .image = encoded->request.image, .commands = {attend_command(kHeatLayer, *encoded, reply->question)},
+  const Sidecar sidecar{.what = "attention", .image = encoded->request.image,
+                        .commands = {attend_command(kHeatLayer, *encoded, reply->question)},
                         .more = {{"unit", reply->unit}, {"numbers", reply->numbers}}};
   const GeoReference georeference = workspace_.image ? workspace_.image->info.georeference : GeoReference{};
   workspace_.exports.start(file, sidecar, [reply, encoded, file, georeference](Progress&, const std::stop_token&) {
@@ -293,7 +300,8 @@ bool ExploreFeature::every_frame() {
   note_changes();
   const auto before = explorer_.encoded();
   const bool changed = explorer_.update();
-  if (awaited_ && explorer_.encoded() && explorer_.encoded() != before) load_view(*std::exchange(awaited_, std::nullopt), explorer_.encoded().get(), explorer_.view);
+  const bool encoded_anew = explorer_.encoded() && explorer_.encoded() != before;
+  if (awaited_ && encoded_anew) load_view(*std::exchange(awaited_, std::nullopt), explorer_.encoded().get(), explorer_.view);
   if (changed) show_answer();
   noted_ = explorer_.view;   // a new encoding changes it too: nothing to undo
   // Panels that are seen set these again in this frame.

@@ -1,49 +1,20 @@
-// What a person explores: which tokens, which layer and head, what is shown of them. Turns that into questions to a session, and the
-// answers into what the window draws. No user interface: panels and tools change `view` and call update() once a frame.
+// Turns what a person explores (view.h) into questions to a session, and the answers into what the window draws. No user interface: panels
+// and tools change `view` and call update() once a frame.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "app/viewer/explore/session.h"
 #include "app/viewer/explore/token_plane.h"
+#include "app/viewer/explore/view.h"
 
 namespace fovea::explore {
-
-// A method as the window offers it.
-struct MethodChoice {
-  const char* method;                // of Question
-  const char* label;
-  const char* hint;
-  bool needs_tokens, by_head;
-};
-std::span<const MethodChoice> method_choices();
-const MethodChoice& method_choice(std::string_view method);
-
-enum class RangeMode { kPerMap, kFixed };
-
-struct View {
-  std::string method = "row";
-  std::int64_t layer = 0;
-  HeadSelection heads{};
-  Selection tokens{};
-  double attention_share = 0.5;      // rollouts
-  std::int64_t window = 17;          // kept-mass
-  // Of the picture.
-  double mass_share = 1;             // only the tokens that hold this share are shown
-  double clip_percentile = 99.5;
-  RangeMode range_mode = RangeMode::kPerMap;
-  float fixed_low = 0, fixed_high = 1;
-  bool window_outline = true, field_contours = false, outliers = false;
-  bool wall = false, windows = false, statistics = false;   // panels that are seen and need answers of their own
-  bool operator==(const View&) const = default;
-};
 
 // Windows that are compared; 0 is dense.
 inline constexpr std::array<std::int64_t, 5> kComparedWindows{5, 9, 17, 33, 0};

@@ -46,8 +46,9 @@ std::string hash_of(const KeptMap& map) {
 
 void save_kept_map(const std::filesystem::path& file, const KeptMap& map) {
   const RectD& rect = map.rect_level0;
-  const json header{{"format", "fovea-map/1"}, {"name", map.name}, {"rect", {rect.x, rect.y, rect.width, rect.height}}, {"columns", map.columns}, {"rows", map.rows},
-                    {"kind", map.values.empty() ? "colours" : "values"}, {"command", map.command.command}, {"writes", map.command.writes}, {"note", map.command.note}};
+  const json header{{"format", "fovea-map/1"}, {"name", map.name}, {"rect", {rect.x, rect.y, rect.width, rect.height}},
+                    {"columns", map.columns}, {"rows", map.rows}, {"kind", map.values.empty() ? "colours" : "values"},
+                    {"command", map.command.command}, {"writes", map.command.writes}, {"note", map.command.note}};
   std::string text = header.dump() + "\n";
   const std::size_t start = text.size(), bytes = map.values.empty() ? map.colours.size() : map.values.size() * sizeof(float);
   text.resize(start + bytes);
@@ -89,10 +90,11 @@ KeptMaps::KeptMaps(Workspace& workspace, std::filesystem::path folder)
 
 void KeptMaps::keep(const Reply& reply, const Encoded& encoded, const Layer& look) {
   const Rect pixels = pixels_of(encoded, reply.place);
-  auto map = std::make_shared<KeptMap>(KeptMap{.name = title_of(reply.question) + place_of(reply.question.tokens),
-                                               .rect_level0 = {static_cast<double>(pixels.x), static_cast<double>(pixels.y), static_cast<double>(pixels.width), static_cast<double>(pixels.height)},
-                                               .columns = reply.place.columns, .rows = reply.place.rows, .values = {}, .colours = {},
-                                               .command = attend_command({}, encoded, reply.question)});
+  const auto real = [](std::int64_t pixel) { return static_cast<double>(pixel); };
+  auto map = std::make_shared<KeptMap>(
+      KeptMap{.name = title_of(reply.question) + place_of(reply.question.tokens),
+              .rect_level0 = {real(pixels.x), real(pixels.y), real(pixels.width), real(pixels.height)}, .columns = reply.place.columns,
+              .rows = reply.place.rows, .values = {}, .colours = {}, .command = attend_command({}, encoded, reply.question)});
   const auto values = reply.plane.samples();
   const auto colours = reply.colours.samples();
   map->values.assign(values.begin(), values.end());
@@ -131,7 +133,9 @@ void KeptMaps::add_layer(const std::string& file, const KeptMap& map) {
 void KeptMaps::every_frame() {
   job_.poll();
   if (unsaved_.empty() || job_.running()) return;
-  job_.start([maps = std::exchange(unsaved_, {})](Progress&, const std::stop_token&) { for (const auto& [file, map] : maps) save_kept_map(file, *map); },
+  job_.start([maps = std::exchange(unsaved_, {})](Progress&, const std::stop_token&) {
+               for (const auto& [file, map] : maps) save_kept_map(file, *map);
+             },
              [this](const BackgroundJob::Outcome& outcome) {
                if (!outcome.error.empty()) workspace_.messages.warn(outcome.error + "; kept maps are gone when the window closes");
              });

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "app/viewer/background_job.h"
-#include "app/viewer/explore/types.h"
+#include "app/viewer/explore/question.h"
 #include "app/viewer/export/exporter.h"
 #include "app/viewer/layers/heat_layer.h"
 #include "app/viewer/workspace.h"

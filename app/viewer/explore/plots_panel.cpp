@@ -80,7 +80,8 @@ void PlotsPanel::mark_shown(std::vector<double> Reply::* by_head, double step) c
   for (std::size_t head = 0; head < values.size(); ++head) {
     if (view.heads.fusion == Fusion::kOne && head != static_cast<std::size_t>(view.heads.head)) continue;
     const ImVec2 dot = ImPlot::PlotToPixels(static_cast<double>(layer) - kSpread / 2 + step * static_cast<double>(head), values[head]);
-    ImPlot::GetPlotDrawList()->AddCircle(dot, 6.5f * ImGui::GetStyle().FontScaleDpi, ImGui::GetColorU32(ImGuiCol_Text), 0, 1.5f * ImGui::GetStyle().FontScaleDpi);
+    const float scale = ImGui::GetStyle().FontScaleDpi;
+    ImPlot::GetPlotDrawList()->AddCircle(dot, 6.5f * scale, ImGui::GetColorU32(ImGuiCol_Text), 0, 1.5f * scale);
   }
 }
 

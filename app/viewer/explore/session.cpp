@@ -31,7 +31,7 @@ std::string message_of_failure(Work&& work) {
 
 void give_way_to_the_window() { setpriority(PRIO_PROCESS, static_cast<id_t>(syscall(SYS_gettid)), kNiceness); }
 
-// Puts progress where the window finds it.
+// Puts an encoding's progress where the window finds it.
 class Session::Reporter final : public Progress {
  public:
   explicit Reporter(Session& session) : session_(session) {}
@@ -47,6 +47,31 @@ class Session::Reporter final : public Progress {
 
  private:
   Session& session_;
+};
+
+// Likewise a question's. Most are answered before anybody could read it: the window is woken a few times a second.
+class Session::LaneReporter final : public Progress {
+ public:
+  LaneReporter(Session& session, std::size_t lane, std::uint64_t ticket) : session_(session), lane_(lane), ticket_(ticket) {}
+  void report(std::string_view, std::int64_t done, std::int64_t total) override {
+    {
+      const std::lock_guard lock(session_.mutex_);
+      LaneState& state = session_.lanes_[lane_].state;
+      if (state.ticket != ticket_) return;
+      state.done = done;
+      state.total = total;
+    }
+    if (Clock::now() - told_ < kPatience) return;
+    told_ = Clock::now();
+    session_.on_change_();
+  }
+
+ private:
+  static constexpr std::chrono::milliseconds kPatience{100};
+  Session& session_;
+  const std::size_t lane_;
+  const std::uint64_t ticket_;
+  Clock::time_point told_ = Clock::now();
 };
 
 Session::Session(MakeEngine make_engine, std::function<void()> on_change)
@@ -177,7 +202,7 @@ void Session::run_question(std::unique_lock<std::mutex>& lock, std::size_t lane)
   running_lane_ = lane;
   lock.unlock();
   std::shared_ptr<Reply> reply;
-  NoProgress progress;
+  LaneReporter progress(*this, lane, ticket);
   const std::string error = message_of_failure([&] { reply = std::make_shared<Reply>(engine().answer(question, progress, stop)); });
   const Trouble trouble = error.empty() ? Trouble::kNone : engine_->trouble();
   lock.lock();
@@ -189,6 +214,7 @@ void Session::run_question(std::unique_lock<std::mutex>& lock, std::size_t lane)
     return forget_answers();
   }
   if (work.state.ticket != ticket) return;   // nobody waits for it any more
+  work.state.done = work.state.total = 0;
   if (reply) {
     reply->elapsed_ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
     work.state.replies.push_back(std::move(reply));

@@ -28,6 +28,7 @@ struct LaneState {
   std::vector<std::shared_ptr<const Reply>> replies;     // of the first questions, in their order
   std::string error;                                     // why there will be no more of them
   Trouble trouble = Trouble::kNone;                      // with it
+  std::int64_t done = 0, total = 0;                      // of the question under way, in layers; 0 of 0: it does not say
   bool busy() const { return error.empty() && replies.size() < questions.size(); }
 };
 
@@ -73,6 +74,7 @@ class Session {
     Clock::time_point asked_at;
   };
   class Reporter;
+  class LaneReporter;
 
   void work(const std::stop_token& end);
   std::optional<std::size_t> next_lane() const;

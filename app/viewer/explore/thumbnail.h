@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "app/viewer/explore/types.h"
+#include "app/viewer/explore/question.h"
 #include "app/viewer/gl_objects.h"
 #include "app/viewer/layers/colour_table.h"
 

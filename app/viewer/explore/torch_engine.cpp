@@ -9,6 +9,7 @@
 #include "app/viewer/explore/region.h"
 #include "core/attention/analysis/global_rows.h"
 #include "core/attention/analysis/kept_mass.h"
+#include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/rows.h"
 #include "core/base/model_folder.h"
 #include "core/image/image_source.h"
@@ -20,10 +21,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::int64_t kRolloutShare = 4;      // of the memory that is free: one part of so many may be kept for rollouts
+constexpr std::int64_t kRolloutShare = 3;      // of the memory that is free: one part of so many may be kept for rollouts
 constexpr std::int64_t kRowsARead = 1024;      // of pixels, between two looks whether anybody still waits
-
-std::int64_t rollout_budget_bytes() { return analysis::available_memory_bytes() / kRolloutShare; }
 
 // read_rgb() in parts, so that a stop need not wait for all of it.
 ImageU8 read_rgb(ImageSource& source, const Rect& rect, Progress& progress, const std::stop_token& stop) {
@@ -41,7 +40,8 @@ std::atomic<bool> device_lost = false;   // of this process: CUDA does not come 
 
 torch::Device device_for(const std::string& name) {
   if (!device_lost || name == "cpu") return choose_device(name);
-  if (name != "auto") throw Error(ErrorKind::kEnvironment, name + ": does not answer any more; start the program again to use it, or let the CPU do it");
+  if (name != "auto")
+    throw Error(ErrorKind::kEnvironment, name + ": does not answer any more; start the program again to use it, or let the CPU do it");
   return torch::kCPU;
 }
 
@@ -160,7 +160,8 @@ analysis::Query to_query(const Question& question) {
 
 TorchEngine::TorchEngine(std::shared_ptr<SegmentationModel> model) { adopt(std::move(model), "given", "auto", ""); }
 
-void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device, const std::string& hash) {
+void TorchEngine::adopt(std::shared_ptr<SegmentationModel> model, const std::string& name, const std::string& device,
+                        const std::string& hash) {
   model_ = std::move(model);
   summary_ = summarise(*model_, name, hash);
   device_name_ = device;
@@ -205,13 +206,14 @@ Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progr
   // All that questions need is made now, so that the first click need not wait for it.
   const analysis::ProbeRegion region{.rgb = to_tensor(rgb), .name = name, .projections = analysis::Projections::kAtOnce};
   auto probe = std::make_unique<analysis::AttentionProbe>(model_, region, progress, stop);
-  progress.report("rollouts", probe->depth(), probe->depth());
-  const std::int64_t for_rollouts = probe->prepare_rollouts({}, rollout_budget_bytes(), stop);
+  rollout_budget_bytes_ = analysis::available_memory_bytes() / kRolloutShare;
+  probe->rollouts().keep_first({.layers = probe->stack(), .budget_bytes = rollout_budget_bytes_, .progress = progress, .stop = stop});
   probe_ = std::move(probe);
   asked_ = plan.asked_tokens;
   return {.request = request, .model = summary_, .asked = plan.asked, .computed = plan.computed, .asked_tokens = plan.asked_tokens,
-          .rows = plan.rows, .columns = plan.columns, .whole_image = plan.whole_image, .caveat = plan.whole_image ? "" : summary_->region_caveat,
-          .seconds = seconds_since(start), .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens()) + for_rollouts};
+          .rows = plan.rows, .columns = plan.columns, .whole_image = plan.whole_image,
+          .caveat = plan.whole_image ? "" : summary_->region_caveat, .seconds = seconds_since(start),
+          .bytes = summary_->bytes_per_token * (encoder.global_tokens + plan.tokens()) + probe_->rollouts().bytes()};
 }
 
 // The same queries and keys under another window: what this token's row would be made of.
@@ -265,19 +267,22 @@ Reply TorchEngine::kept_mass_around(const Question& question) {
 Reply TorchEngine::answer_question(const Question& question, Progress& progress, const std::stop_token& stop) {
   if (!probe_) throw Error(ErrorKind::kUsage, "nothing is encoded yet: press Encode first");
   const torch::NoGradGuard no_gradients;
+  const auto keep_rollouts = [&] {
+    probe_->rollouts().keep(to_heads(question.heads), {.layers = probe_->stack(), .budget_bytes = rollout_budget_bytes_,
+                                                       .progress = progress, .stop = stop});
+  };
   if (question.method == "prepare") {
-    probe_->prepare_rollouts(to_heads(question.heads), rollout_budget_bytes(), stop);
-    if (question.heads != HeadSelection{}) probe_->prepare_rollouts({}, rollout_budget_bytes(), stop);   // if they were forgotten
+    keep_rollouts();
     Reply done;
     done.question = question;
     return done;
   }
   auto query = to_query(question);
   query.focus = to_rect(asked_);
-  // Heads made one by maximum or minimum are written down in any case: kept, the next rollout is as fast as those of the mean.
-  const bool rollout = question.method.starts_with("rollout"), written = question.heads.fusion == Fusion::kMax || question.heads.fusion == Fusion::kMin;
-  if (question.rounding == Rounding::kAsAttend) probe_->forget_rollouts();
-  else if (rollout && written) probe_->prepare_rollouts(query.heads, rollout_budget_bytes(), stop);
+  query.from_kept = question.rounding == Rounding::kQuick;
+  // From queries and keys, heads made one by maximum or minimum are written down in any case: kept, the next rollout is fast.
+  const bool written = question.heads.fusion == Fusion::kMax || question.heads.fusion == Fusion::kMin;
+  if (question.method.starts_with("rollout") && query.from_kept && written && !probe_->rollouts().has_every_head()) keep_rollouts();
   if (query.method == analysis::Method::kKeptMass) return kept_mass_around(question);
   const TokenBox everywhere{0, 0, probe_->grid()[0], probe_->grid()[1]};
   const bool other_window = query.method == analysis::Method::kRow && question.window.has_value();

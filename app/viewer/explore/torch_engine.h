@@ -65,6 +65,7 @@ class TorchEngine : public Engine {
   std::string device_name_;                    // as asked for
   std::unique_ptr<analysis::AttentionProbe> probe_;
   TokenBox asked_;                             // of the probe's grid: without the margin
+  std::int64_t rollout_budget_bytes_ = 0;      // of the memory that was free when it had been encoded
   Trouble trouble_ = Trouble::kNone;           // of the last call
 };
 

@@ -23,7 +23,7 @@ struct GridRect {
 };
 
 // One layer. Sequence as in the operator: G global tokens, then the grid, row-major; N = G + H * W.
-struct FusedWindows;
+struct KeptWindows;
 
 struct AttentionLayer {
   at::Tensor query, key;      // [N, heads, D]; float32, bfloat16 or float16, any strides with D contiguous, one device
@@ -31,7 +31,7 @@ struct AttentionLayer {
   double scale = 0;           // 0: 1/sqrt(D)
   at::Tensor lse{};           // [heads, >= G] float32: log-sum-exp of at least the global queries, as the operator returns it. Undefined:
                               // recomputed where needed, one pass over all keys a call; add_lse() does that once for all calls
-  std::shared_ptr<const FusedWindows> fused{};   // of this pattern: products with its choice of heads read it instead (fused_windows.h)
+  std::shared_ptr<const KeptWindows> kept{};   // of this pattern: products with its choice of heads read it instead (kept_windows.h)
 
   std::int64_t global_tokens() const { return pattern.global_tokens; }
   std::int64_t height() const { return pattern.grid[0]; }

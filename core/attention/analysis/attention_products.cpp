@@ -6,7 +6,7 @@
 
 #include "core/attention/analysis/block_sweep.h"
 #include "core/attention/analysis/cuda_products.h"
-#include "core/attention/analysis/fused_windows.h"
+#include "core/attention/analysis/kept_windows.h"
 #include "core/attention/analysis/window_offsets.h"
 #include "core/attention/analysis/window_sweep.h"
 #include "core/base/error.h"
@@ -14,7 +14,7 @@
 namespace fovea::analysis {
 namespace {
 
-bool is_kept(const AttentionLayer& layer, const HeadChoice& heads) { return layer.fused && layer.fused->heads == heads; }
+bool is_kept(const AttentionLayer& layer, const HeadChoice& heads) { return layer.kept && layer.kept->heads == heads; }
 
 bool by_windows(const AttentionLayer& layer) { return layer.query.is_cpu() && !layer.dense(); }
 
@@ -88,12 +88,12 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
                   .values = at::zeros({0, 0}, r.values.options())};
   const bool kept = is_kept(layer, heads);
   if (!r.support.empty()) {
-    result = kept ? analysis::times_attention(r, layer, *layer.fused)
+    result = kept ? analysis::times_attention(r, layer, *layer.kept)
              : by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
                                : block_sweep::times_attention(r, layer, heads, sums);
   }
   if (!has_weight(r.globals)) return result;
-  const auto from_globals = at::matmul(r.globals, kept ? layer.fused->global_rows : global_rows(layer, heads, sums));   // [N]
+  const auto from_globals = at::matmul(r.globals, kept ? layer.kept->global_rows : global_rows(layer, heads, sums));   // [N]
   const auto globals = layer.global_tokens();
   result.globals = result.globals + from_globals.narrow(0, 0, globals);
   auto whole = from_globals.narrow(0, globals, layer.height() * layer.width()).view({layer.height(), layer.width()});
@@ -115,7 +115,7 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
     return result;
   }
   const bool kept = is_kept(layer, heads);
-  return kept ? analysis::attention_times(layer, *layer.fused, contiguous(c), rect)
+  return kept ? analysis::attention_times(layer, *layer.kept, contiguous(c), rect)
          : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
                              : block_sweep::attention_times(layer, c, rect, heads, sums);
 }

@@ -29,6 +29,13 @@ at::Tensor exact_global_lse(const AttentionLayer& layer) {
   return lse;
 }
 
+// The same for probabilities. An lse given in float32 (or computed from another rounding of the keys) is not exact; the sum of a row is.
+void for_each_probability(const AttentionLayer& layer, const std::function<void(std::int64_t, const at::Tensor&)>& visit) {
+  if (layer.global_tokens() == 0) return;
+  const auto lse = (layer.lse.defined() ? layer.lse.narrow(1, 0, layer.global_tokens()) : global_lse(layer)).unsqueeze(-1).to(at::kFloat);
+  for_each_chunk(layer, [&](std::int64_t first, const at::Tensor& scores) { visit(first, (scores - lse).exp_()); });
+}
+
 }  // namespace
 
 at::Tensor fuse_heads(const at::Tensor& probabilities, const HeadChoice& heads, std::int64_t dimension) {
@@ -43,17 +50,23 @@ at::Tensor fuse_heads(const at::Tensor& probabilities, const HeadChoice& heads, 
 
 at::Tensor global_lse(const AttentionLayer& layer) { return exact_global_lse(layer).to(at::kFloat); }
 
+at::Tensor rows_that_sum_to_one(at::Tensor rows) { return rows.div_(rows.sum({-1}, true, at::kDouble).to(at::kFloat)); }
+
 at::Tensor global_rows(const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
   auto rows = at::empty({layer.global_tokens(), layer.tokens()}, layer.query.options().dtype(at::kFloat));
-  if (layer.global_tokens() == 0) return rows;
-  const auto lse = (layer.lse.defined() ? layer.lse.narrow(1, 0, layer.global_tokens()) : global_lse(layer)).unsqueeze(-1).to(at::kFloat);
-  for_each_chunk(layer, [&](std::int64_t first, const at::Tensor& scores) {
-    rows.narrow(1, first, scores.size(2)).copy_(fuse_heads((scores - lse).exp_(), heads, 0));
+  for_each_probability(layer, [&](std::int64_t first, const at::Tensor& probabilities) {
+    rows.narrow(1, first, probabilities.size(2)).copy_(fuse_heads(probabilities, heads, 0));
   });
-  // An lse given in float32 (or computed from another rounding of the keys) is not exact; the sum of a row is.
   const bool stochastic = heads.fusion == HeadFusion::kOne || heads.fusion == HeadFusion::kMean || sums == RowSums::kOne;
-  if (stochastic) rows.div_(rows.sum({1}, true, at::kDouble).to(at::kFloat));
-  return rows;
+  return stochastic ? rows_that_sum_to_one(rows) : rows;
+}
+
+at::Tensor global_rows_by_head(const AttentionLayer& layer) {
+  auto rows = at::empty({layer.heads(), layer.global_tokens(), layer.tokens()}, layer.query.options().dtype(at::kFloat));
+  for_each_probability(layer, [&](std::int64_t first, const at::Tensor& probabilities) {
+    rows.narrow(2, first, probabilities.size(2)).copy_(probabilities);
+  });
+  return rows_that_sum_to_one(rows);
 }
 
 GlobalStatistics global_statistics(const AttentionLayer& layer) {

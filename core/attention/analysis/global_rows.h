@@ -15,6 +15,10 @@ at::Tensor global_lse(const AttentionLayer& layer);
 
 // Fused rows of all global queries: [G, N] float32. Memory: 4 * G * N bytes. Uses layer.lse if it is there.
 at::Tensor global_rows(const AttentionLayer& layer, const HeadChoice& heads, RowSums sums);
+// Of every head by itself: [heads, G, N] float32, rows sum to 1.
+at::Tensor global_rows_by_head(const AttentionLayer& layer);
+// rows [..., N], in place: each by its sum.
+at::Tensor rows_that_sum_to_one(at::Tensor rows);
 
 // Entropy (natural log) and mass on global keys of the global queries, each [heads, G] float64; lse as global_lse.
 struct GlobalStatistics { at::Tensor lse, entropy, global_mass; };

@@ -1,79 +1,13 @@
 #include "core/attention/analysis/probe.h"
 
-#include <algorithm>
-#include <cmath>
-#include <fstream>
-
 #include "core/attention/analysis/features.h"
-#include "core/attention/analysis/fused_windows.h"
+#include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/statistics.h"
 #include "core/attention/token_steps.h"
 #include "core/base/error.h"
 #include "core/model/token_pieces.h"
 
 namespace fovea::analysis {
-namespace {
-
-bool has_dense_layer(const EncoderConfig& encoder) {
-  return std::any_of(encoder.attention.begin(), encoder.attention.end(), [](const auto& layer) { return layer.dense; });
-}
-
-std::string gigabytes(std::int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof(text), "%.1f GB", static_cast<double>(bytes) / 1e9);
-  return text;
-}
-
-}  // namespace
-
-std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder) {
-  std::array<std::int64_t, 2> halo{0, 0};
-  for (const auto& layer : encoder.attention) {
-    if (layer.dense) continue;
-    const auto dilation = *std::max_element(layer.dilation.begin(), layer.dilation.end());
-    for (std::size_t axis = 0; axis < 2; ++axis) halo[axis] += dilation * ((layer.window[axis] - 1) / 2);
-  }
-  return halo;
-}
-
-std::string region_caveat(const EncoderConfig& encoder, GlobalsFrom globals) {
-  if (has_dense_layer(encoder)) return "dense layers saw the region alone";
-  if (encoder.positions == Positions::kLearned) return "learned positions are those of an image of the region's size";
-  if (encoder.global_tokens > 0 && globals == GlobalsFrom::kRegion) return "global tokens saw the region and its halo alone";
-  return "";
-}
-
-std::int64_t probe_bytes(const EncoderConfig& encoder, std::int64_t tokens, torch::Dtype dtype) {
-  // Kept: the residual stream before every block and after the last, q and k of every layer. In passing: q, k, v, MLP, their sums.
-  const auto channels = (encoder.depth + 1) * encoder.width + 2 * encoder.depth * encoder.width + 6 * encoder.width + 2 * encoder.mlp_width;
-  return tokens * channels * static_cast<std::int64_t>(torch::elementSize(dtype));
-}
-
-std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t bytes, torch::Dtype dtype) {
-  const auto tokens = static_cast<double>(bytes) / static_cast<double>(probe_bytes(encoder, 1, dtype));
-  return static_cast<std::int64_t>(std::sqrt(std::max(tokens, 0.0))) * encoder.patch;
-}
-
-std::int64_t available_memory_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  std::int64_t kibibytes = 0;
-  while (file >> key >> kibibytes) {
-    if (key == "MemAvailable:") return kibibytes * 1024;
-    std::getline(file, unit);
-  }
-  throw Error(ErrorKind::kEnvironment, "/proc/meminfo: MemAvailable is missing");
-}
-
-void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name) {
-  if (!model.device().is_cpu()) return;   // a GPU says itself what it cannot hold
-  const auto& encoder = model.config().encoder;
-  const auto needed = probe_bytes(encoder, tokens, model.dtype()), free = available_memory_bytes();
-  if (needed <= free) return;
-  const auto side = std::to_string(largest_side_that_fits(encoder, free, model.dtype()));
-  throw Error(ErrorKind::kEnvironment, name + ": layers of " + std::to_string(tokens) + " tokens need " + gigabytes(needed) + ", " +
-                                           gigabytes(free) + " are free: a crop of " + side + " x " + side + " pixels would fit");
-}
 
 AttentionProbe::AttentionProbe(std::shared_ptr<SegmentationModel> model, const torch::Tensor& rgb, const std::string& name,
                                Progress& progress, std::stop_token stop)
@@ -191,7 +125,8 @@ const AttentionLayer& AttentionProbe::layer(std::int64_t layer) {
 void AttentionProbe::keep(std::int64_t layer, const torch::Tensor& query, const torch::Tensor& key) {
   const auto& attention = model_->config().encoder.attention[static_cast<std::size_t>(layer)];
   const auto globals = tokens().global_tokens;
-  const auto copied = [](const torch::Tensor& part) { return part.clone(torch::MemoryFormat::Contiguous); };   // the values beside it are not kept
+  // The values beside it are not kept.
+  const auto copied = [](const torch::Tensor& part) { return part.clone(torch::MemoryFormat::Contiguous); };
   AttentionLayer fresh{.query = copied(query), .key = copied(key),
                        .pattern = attention.dense ? dense_pattern(grid(), globals)
                                                   : AttentionPattern{.grid = grid(), .global_tokens = globals, .window = attention.window,
@@ -201,36 +136,16 @@ void AttentionProbe::keep(std::int64_t layer, const torch::Tensor& query, const 
   layers_[static_cast<std::size_t>(layer)] = std::move(fresh);
 }
 
-AttentionProbe::FusedLayers& AttentionProbe::fused(const HeadChoice& heads) {
-  const bool mean = heads == HeadChoice{};
-  if (!mean && !(heads == other_heads_)) fused_other_.clear(), other_heads_ = heads;
-  auto& layers = mean ? fused_mean_ : fused_other_;
-  layers.resize(layers_.size());
-  return layers;
+LayerStack AttentionProbe::stack() {
+  return {depth(), [this](std::int64_t index) { return layer(index); }};
 }
 
-LayerStack AttentionProbe::stack(const HeadChoice& heads) {
-  const bool kept = heads == HeadChoice{} || heads == other_heads_;
-  return {depth(), [this, kept, heads](std::int64_t index) {
-            auto with_fused = layer(index);
-            if (kept) with_fused.fused = fused(heads)[static_cast<std::size_t>(index)];
-            return with_fused;
+LayerStack AttentionProbe::stack_of_kept(const HeadChoice& heads) {
+  return {depth(), [this, heads](std::int64_t index) {
+            auto with_kept = layer(index);
+            with_kept.kept = rollouts_.find(with_kept, index, heads);
+            return with_kept;
           }};
-}
-
-std::int64_t AttentionProbe::prepare_rollouts(const HeadChoice& heads, std::int64_t budget_bytes, const std::stop_token& stop) {
-  auto& layers = fused(heads);
-  std::int64_t kept_bytes = 0;
-  for (std::int64_t index = depth() - 1; index >= 0; --index) {
-    throw_if_stopped(stop);
-    const auto& own = layer(index);
-    const auto bytes = fused_windows_bytes(own);
-    if (kept_bytes + bytes > budget_bytes) break;
-    auto& fused = layers[static_cast<std::size_t>(index)];
-    if (!fused) fused = fuse_windows(own, heads, stop);
-    kept_bytes += bytes;
-  }
-  return kept_bytes;
 }
 
 torch::Tensor AttentionProbe::values(std::int64_t layer) {

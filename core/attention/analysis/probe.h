@@ -12,30 +12,12 @@
 #include "core/attention/analysis/attention_products.h"
 #include "core/attention/analysis/global_pass.h"
 #include "core/attention/analysis/kept_mass.h"
+#include "core/attention/analysis/kept_rollouts.h"
 #include "core/base/progress.h"
 #include "core/base/torch.h"
 #include "core/model/segmentation_model.h"
 
 namespace fovea::analysis {
-
-// Grid tokens that the encoder's layers, all together, look past the token they compute: a region with this halo is computed exactly
-// where nothing sees everything. Rows and rollouts from tokens of the region need no more.
-std::array<std::int64_t, 2> halo_tokens(const EncoderConfig& encoder);   // rows, columns
-
-// Why numbers of a region (with its halo, as an image of its own) differ from those of the whole image; empty if they do not. With
-// kWholeImage the region has the whole image's global tokens (global_pass.h).
-enum class GlobalsFrom { kRegion, kWholeImage };
-std::string region_caveat(const EncoderConfig& encoder, GlobalsFrom globals = GlobalsFrom::kRegion);
-
-// Bytes that probing an image of so many tokens keeps, and the side in pixels of the largest square that fits a budget.
-std::int64_t probe_bytes(const EncoderConfig& encoder, std::int64_t tokens, torch::Dtype dtype);
-std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t bytes, torch::Dtype dtype);
-
-// Error{kEnvironment} unless probing so many tokens fits into the memory: "NAME: ...: a crop of 4060 x 4060 pixels would fit".
-void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name);
-
-// Memory that this machine can give now; of the CPU.
-std::int64_t available_memory_bytes();
 
 // When queries and keys of a layer are kept: when somebody asks for them, or while the encoder has them at hand anyway.
 enum class Projections { kWhenAsked, kAtOnce };
@@ -65,14 +47,10 @@ class AttentionProbe {
 
   // 0-based. Error{kUsage} for a layer that does not exist.
   const AttentionLayer& layer(std::int64_t layer);
-  // Of layers with what prepare_rollouts() kept for these heads.
-  LayerStack stack(const HeadChoice& heads);
-  // Keeps each layer with these heads made one, from the last layer on, as long as all of it fits into the budget; what is kept already
-  // stays. Makes rollouts on the CPU tens of times faster. The mean of heads, and the latest other choice. Returns the bytes that are kept
-  // for these heads. Error{kCancelled}.
-  std::int64_t prepare_rollouts(const HeadChoice& heads, std::int64_t budget_bytes, const std::stop_token& stop);
-  // Rollouts are computed from queries and keys again: the same up to rounding.
-  void forget_rollouts() { fused_mean_.clear(), fused_other_.clear(); }
+  LayerStack stack();
+  // With what rollouts() keeps for these heads: rollouts are many times faster, and rounded otherwise.
+  LayerStack stack_of_kept(const HeadChoice& heads);
+  KeptRollouts& rollouts() { return rollouts_; }
   torch::Tensor values(std::int64_t layer);                 // [N, heads, D]
   torch::Tensor output_weight(std::int64_t layer) const;    // [C, heads * D]: the projection after attention, LayerScale included
   torch::Tensor features(std::int64_t layer) const;         // [N, C] after this block and the final LayerNorm
@@ -110,10 +88,7 @@ class AttentionProbe {
   std::shared_ptr<const GlobalStates> globals_;
   std::vector<torch::Tensor> inputs_;      // [depth + 1]: [1, N, C] before each block, and after the last
   std::vector<AttentionLayer> layers_;     // [depth]: empty until asked for
-  using FusedLayers = std::vector<std::shared_ptr<const FusedWindows>>;   // [depth]: empty until prepare_rollouts()
-  FusedLayers fused_mean_, fused_other_;
-  HeadChoice other_heads_;
-  FusedLayers& fused(const HeadChoice& heads);
+  KeptRollouts rollouts_;
   struct LastStatistics { std::int64_t layer = -1; RowStatistics statistics{}; } last_statistics_;
   struct LastKeptMass { std::int64_t layer = -1; KeptMass kept{}; } last_kept_mass_;
 };

@@ -62,11 +62,12 @@ Answer answer_rollout(const Asked& asked) {
                          .last_layer = query.layer < 0 ? std::nullopt : std::optional(query.layer),
                          .direction = from ? RolloutDirection::kFromInput : RolloutDirection::kToInput, .paths = query.paths};
   const auto start = chosen_tokens(asked);
-  const auto map = rollout(asked.probe.stack(query.heads), start, options, asked.progress, asked.stop);
+  const auto layers = query.from_kept ? asked.probe.stack_of_kept(query.heads) : asked.probe.stack();
+  const auto map = rollout(layers, start, options, asked.progress, asked.stop);
   auto result = map_answer(map, "share of rollout");
   if (query.count_paths && !from && query.paths == RolloutPaths::kAll && !start.support.empty()) {
     options.paths = RolloutPaths::kLocal;
-    const auto local = rollout(asked.probe.stack(query.heads), start, options, asked.progress, asked.stop);
+    const auto local = rollout(layers, start, options, asked.progress, asked.stop);
     result.numbers["through_globals"] = std::max(0.0, map.grid_total() + map.global_total() - local.grid_total());
   }
   if (from) return result;

@@ -58,6 +58,7 @@ struct Query {
   double attention_share = 0.5;                   // rollouts
   RolloutPaths paths = RolloutPaths::kAll;        // rollouts
   bool count_paths = false;                       // rollouts of all paths: also says how much passes through global tokens
+  bool from_kept = true;                          // rollouts: from what the probe keeps, in half precision; else from queries and keys
   std::optional<double> pixel_metres{};           // for distances; the model's training pixels if not given
   std::int64_t window = 17, dilation = 1;         // patterns: tokens, odd
   std::optional<std::int64_t> kept_globals{};     // patterns: globals that stay; all if not given
@@ -78,7 +79,7 @@ struct Answer {
   GridRect rect{};                // of the probe's grid: all of it, or the focus
   std::string unit{};             // of the plane: "share of attention", "tokens", ...
   std::optional<std::array<double, 2>> bounds{};  // of the plane, where its numbers have any: 0 ... 1 of a share
-  torch::Tensor asked{};          // [rect.height, rect.width] bool on the CPU: the tokens asked about; undefined without, or for a global one
+  torch::Tensor asked{};          // [rect.height, rect.width] bool on the CPU: the tokens asked about; undefined without, and for globals
   std::string note{};             // what a caption adds: a mean, what bounds the numbers, ...
   // Sets of tokens to be outlined: the field's 50 % and 90 %, outliers.
   struct Outline {

@@ -122,8 +122,8 @@ std::vector<std::string> heuristics_of(const Query& query) {
     if (query.heads.fusion == HeadFusion::kMean) heuristics.push_back("all heads weigh alike");
   }
   if (method_info(query.method).by_head && (maximum || minimum)) {
-    heuristics.push_back(std::string(maximum ? "maximum" : "minimum") + " over heads: " +
-                         (rollout ? "rows are scaled to sum to 1 again" : "its rows do not sum to 1"));
+    const std::string fused = maximum ? "maximum over heads: " : "minimum over heads: ";
+    heuristics.push_back(fused + (rollout ? "rows are scaled to sum to 1 again" : "its rows do not sum to 1"));
   }
   if (query.method == Method::kNorms) heuristics.push_back("outliers lie six deviations above the median");
   return heuristics;

@@ -9,7 +9,9 @@ namespace {
 std::vector<Offset> offsets_of(const HeadWindow& window) {
   std::vector<Offset> offsets;
   for (std::int64_t i = -window.radius_y; i <= window.radius_y; ++i) {
-    for (std::int64_t j = -window.radius_x; j <= window.radius_x; ++j) offsets.push_back({i * window.dilation, j * window.dilation});
+    for (std::int64_t j = -window.radius_x; j <= window.radius_x; ++j) {
+      offsets.push_back({.dx = j * window.dilation, .dy = i * window.dilation});
+    }
   }
   return offsets;
 }

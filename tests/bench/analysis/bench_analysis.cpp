@@ -20,32 +20,12 @@
 #include "core/attention/analysis/rollout.h"
 #include "core/attention/analysis/rows.h"
 #include "core/base/torch_runtime.h"
+#include "tests/bench/analysis/random_layers.h"
 
 namespace {
 
 using namespace fovea::analysis;
-
-constexpr std::int64_t kHeads = 6, kHeadDim = 64, kWindow = 17, kDepth = 12, kPatternTokens = 1 << 16;
-
-// Random tokens, a pattern of them repeated: what they are does not change what they cost.
-at::Tensor tokens(std::int64_t count, const at::Device& device) {
-  const auto pattern =
-      at::randn({kPatternTokens, kHeads, kHeadDim}, at::TensorOptions().dtype(at::kFloat).device(device)).to(at::kBFloat16);
-  auto all = at::empty({count, kHeads, kHeadDim}, pattern.options());
-  for (std::int64_t first = 0; first < count; first += kPatternTokens) {
-    const auto part = std::min(kPatternTokens, count - first);
-    all.narrow(0, first, part).copy_(pattern.narrow(0, 0, part));
-  }
-  return all;
-}
-
-AttentionLayer make_layer(std::int64_t side, std::int64_t globals, const at::Device& device) {
-  AttentionLayer layer;
-  layer.pattern = {.grid = {side, side}, .global_tokens = globals, .window = {kWindow, kWindow}, .dilation = {1}};
-  layer.query = tokens(layer.tokens(), device);
-  layer.key = tokens(layer.tokens(), device);
-  return layer;
-}
+using namespace fovea::analysis::bench;
 
 double milliseconds(const std::function<TokenMap()>& work, int repeats) {
   double best = 1e300;
@@ -142,7 +122,7 @@ int main(int argument_count, char** arguments) {
   if (device.is_cuda() && !fovea::load_torch_cuda().empty()) return std::fprintf(stderr, "%s\n", fovea::load_torch_cuda().c_str()), 3;
   at::manual_seed(1);
   Bench bench{.side = side, .globals = globals, .device = device, .flops = peak_flops(device), .layers = {}};
-  for (std::int64_t i = 0; i < resident; ++i) bench.layers.push_back(make_layer(side, globals, device));
+  for (std::int64_t i = 0; i < resident; ++i) bench.layers.push_back(make_layer({side, side}, globals, device));
   std::printf("%lld x %lld tokens, %lld globals, %s, %d threads, %lld of 12 layers resident, floor at %.3f TFLOP/s\n",
               static_cast<long long>(side), static_cast<long long>(side), static_cast<long long>(globals), device.str().c_str(),
               at::get_num_threads(), static_cast<long long>(resident), bench.flops / 1e12);

@@ -1,6 +1,7 @@
-// fovea_bench_explore [WIDTH HEIGHT [CLICKS]]: encodes an image of that size (default 1024 x 768 pixels) with the shipped model as
-// fovea-view does, then asks at random places and prints, for each kind of question, the median and the longest time from the click to
-// the answer in the window's hands. The frame that uploads and draws the answer comes on top. Every row is checked to sum to one.
+// fovea_bench_explore [WIDTH HEIGHT [CLICKS]] or fovea_bench_explore IMAGE [CLICKS]: encodes an image of that size (default 1024 x 768
+// pixels), or that one, with the shipped model as fovea-view does, then asks at random places and prints, for each kind of question, the
+// median and the longest time from the click to the answer in the window's hands. The frame that uploads and draws the answer comes on top.
+// Every row is checked to sum to one.
 #include <algorithm>
 #include <cmath>
 #include <condition_variable>
@@ -52,7 +53,8 @@ class Bench {
     std::mt19937 random(11);
     std::vector<double> encodings, rollouts;
     for (int i = 0; i < times; ++i) {
-      session_.ask(Lane::kPick, {{.method = "rollout", .tokens = {.box = middle()}, .heads = {Fusion::kOne, static_cast<std::int64_t>(i % 2)}}});
+      // From queries and keys, as it is computed for a file: one that takes a while.
+      session_.ask(Lane::kPick, {{.method = "rollout", .tokens = {.box = middle()}, .rounding = Rounding::kAsAttend}});
       sleep_ms(5 + static_cast<int>(random() % 40));
       rollouts.push_back(until_answered({.method = "row", .tokens = {.box = middle()}}));
     }
@@ -68,15 +70,6 @@ class Bench {
     }
     print("a row instead of a rollout", rollouts, 100);
     print("cancelling an encoding", encodings, 100);
-  }
-
-  // As the window asks: heads other than the mean are prepared in the background from the moment they are chosen.
-  void choose_heads(const HeadSelection& heads) {
-    session_.ask(Lane::kPrepare, {{.method = "prepare", .heads = heads}});
-    wait([this] { return !session_.lane(Lane::kPrepare).busy(); });
-    const LaneState lane = session_.lane(Lane::kPrepare);
-    if (lane.replies.empty()) throw Error(ErrorKind::kEnvironment, lane.error);
-    std::printf("%-28s %10.1f\n", "  (preparing these heads)", lane.replies.front()->elapsed_ms);
   }
 
   // kNone: the very first question of its kind counts, too.
@@ -129,12 +122,13 @@ class Bench {
 }  // namespace fovea::explore
 
 int main(int argc, char** argv) {
+  const bool given = argc > 1 && std::filesystem::exists(argv[1]);
   const std::int64_t width = argc > 2 ? std::atoll(argv[1]) : 1024, height = argc > 2 ? std::atoll(argv[2]) : 768;
-  const int clicks = argc > 3 ? std::atoi(argv[3]) : 20;
-  const auto file = std::filesystem::temp_directory_path() / "fovea_bench_explore.png";
+  const int clicks = given && argc > 2 ? std::atoi(argv[2]) : argc > 3 ? std::atoi(argv[3]) : 20;
+  const std::filesystem::path made = std::filesystem::temp_directory_path() / "fovea_bench_explore.png", file = given ? argv[1] : made;
   int code = 0;
   try {
-    fovea::write_png(file, fovea::explore::picture(width, height));
+    if (!given) fovea::write_png(made, fovea::explore::picture(width, height));
     using namespace fovea::explore;
     Bench bench(file);
     bench.encode();
@@ -143,16 +137,18 @@ int main(int argc, char** argv) {
     bench.time("column", {.method = "column"}, 100, clicks);
     bench.time("rollout, all 12 layers", {.method = "rollout"}, 200, clicks);
     bench.time("rollout of one head, at once", {.method = "rollout", .heads = {Fusion::kOne, 3}}, 200, 1, Bench::Warming::kNone);
-    bench.choose_heads({Fusion::kOne, 3});
     bench.time("rollout of one head", {.method = "rollout", .heads = {Fusion::kOne, 3}}, 200, clicks);
-    bench.time("rollout, maximum, at once", {.method = "rollout", .heads = {Fusion::kMax}}, 200, 1, Bench::Warming::kNone);
-    bench.time("rollout, maximum of heads", {.method = "rollout", .heads = {Fusion::kMax}}, 200, clicks);
+    for (const auto& [name, fusion] : {std::pair{"maximum", Fusion::kMax}, std::pair{"minimum", Fusion::kMin}}) {
+      const Question question{.method = "rollout", .heads = {fusion}};
+      bench.time(("rollout, " + std::string(name) + ", at once").c_str(), question, 200, 1, Bench::Warming::kNone);
+      bench.time(("rollout, " + std::string(name) + " of heads").c_str(), question, 200, clicks);
+    }
     bench.time_cancelling(clicks);
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     code = 3;
   }
   std::error_code ignored;
-  std::filesystem::remove(file, ignored);
+  std::filesystem::remove(made, ignored);
   return code;
 }
