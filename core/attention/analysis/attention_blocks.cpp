@@ -3,6 +3,7 @@
 #include <ATen/ATen.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 #include "core/attention/analysis/window_offsets.h"
@@ -38,11 +39,14 @@ at::Tensor outside_grid(const AttentionLayer& layer, const AttentionBlock& block
   return cut_tiles(outside, block.keys.width, block.queries.width).unsqueeze(1).unsqueeze(1);
 }
 
-// Which keys lie outside the queries' windows: bool [heads, queries, keys].
+// Which keys lie outside the queries' windows: bool [heads, queries, keys], or [1, ...] where all heads have one dilation. The same for all
+// blocks whose tiles are as high.
 at::Tensor outside_window(const AttentionLayer& layer, const AttentionBlock& block) {
   const auto [dy, dx] = block_offsets(block, layer.query.options());
   std::vector<at::Tensor> masks;
-  for (std::int64_t head = 0; head < layer.heads(); ++head) {
+  const auto& dilations = layer.pattern.dilation;
+  const bool alike = std::adjacent_find(dilations.begin(), dilations.end(), std::not_equal_to<>()) == dilations.end();
+  for (std::int64_t head = 0; head < (alike ? 1 : layer.heads()); ++head) {
     const auto step = layer.dilation(head);
     const auto beyond = [&](const at::Tensor& d, int axis) {
       return (d.remainder(step) != 0).logical_or(d.abs() > step * ((layer.pattern.window[axis] - 1) / 2));
@@ -52,7 +56,7 @@ at::Tensor outside_window(const AttentionLayer& layer, const AttentionBlock& blo
   return at::stack(masks);
 }
 
-void fill_block(const AttentionLayer& layer, AttentionBlock& block) {
+void fill_block(const AttentionLayer& layer, const at::Tensor& hidden, AttentionBlock& block) {
   constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
   auto queries = block.queries;
   queries.width *= block.tiles;
@@ -63,7 +67,7 @@ void fill_block(const AttentionLayer& layer, AttentionBlock& block) {
           .transpose(-1, -2);
   auto scores = at::matmul(query, cut_tiles(channels_first(layer, layer.key, keys), block.keys.width, block.queries.width));
   if (!layer.dense()) {
-    scores.masked_fill_(outside_window(layer, block), kMinusInfinity);
+    scores.masked_fill_(hidden, kMinusInfinity);
     scores.masked_fill_(outside_grid(layer, block), kMinusInfinity);
   }
   const auto global_keys = layer.key.narrow(0, 0, layer.global_tokens()).to(at::kFloat).permute({1, 2, 0});   // [heads, D, G]
@@ -88,8 +92,14 @@ BlockOffsets block_offsets(const AttentionBlock& block, const at::TensorOptions&
 }
 
 void for_each_block(const AttentionLayer& layer, const GridRect& rect, const std::function<void(const AttentionBlock&)>& visit) {
+  at::Tensor hidden;                  // outside_window() of blocks so high
+  std::int64_t hidden_height = 0;
   const auto visit_filled = [&](AttentionBlock block) {
-    fill_block(layer, block);
+    if (!layer.dense() && hidden_height != block.queries.height) {
+      hidden = outside_window(layer, block);
+      hidden_height = block.queries.height;
+    }
+    fill_block(layer, hidden, block);
     visit(block);
   };
   const auto bottom = rect.y + rect.height, right = rect.x + rect.width;
