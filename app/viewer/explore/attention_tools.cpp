@@ -129,9 +129,11 @@ std::vector<BrushToken> tokens_inside(const Encoded& encoded, std::span<const Po
     }
     std::ranges::sort(crossings);
     for (std::size_t i = 0; i + 1 < crossings.size(); i += 2) {
-      const auto column_at = [&](double x) { return static_cast<std::int64_t>(std::ceil((x - x0) / patch - 0.5)); };   // the first middle from x on
+      // The first middle from x on.
+      const auto column_at = [&](double x) { return static_cast<std::int64_t>(std::ceil((x - x0) / patch - 0.5)); };
       const std::int64_t end = std::min(encoded.columns, column_at(crossings[i + 1]));
-      for (std::int64_t column = std::max<std::int64_t>(0, column_at(crossings[i])); column < end; ++column) tokens.push_back({row, column, 1});
+      const std::int64_t begin = std::max<std::int64_t>(0, column_at(crossings[i]));
+      for (std::int64_t column = begin; column < end; ++column) tokens.push_back({row, column, 1});
     }
   }
   return tokens;
@@ -148,7 +150,8 @@ void LassoTool::handle(const CanvasEvent& event) {
   }
   line_.push_back(event.image);
   std::vector<BrushToken> inside = tokens_inside(*encoded, line_);
-  if (const auto first = token_at(*encoded, line_.front().x, line_.front().y); inside.empty() && first) inside.push_back({first->row, first->column, 1});
+  const auto first = token_at(*encoded, line_.front().x, line_.front().y);
+  if (inside.empty() && first) inside.push_back({first->row, first->column, 1});
   if (!inside.empty()) explorer_.pick({.brush = std::move(inside)}, method_of_modifiers(event.modifiers));
 }
 

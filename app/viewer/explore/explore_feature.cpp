@@ -215,7 +215,8 @@ void ExploreFeature::add_project_section() {
                              if (!encoded) return {};
                              const auto& region = encoded->request.region_level0;
                              const std::string model = model_for_project(encoded->request.model, encoded->request.image.parent_path());
-                             const auto place = region ? nlohmann::json{region->x, region->y, region->width, region->height} : nlohmann::json();
+                             nlohmann::json place;
+                             if (region) place = {region->x, region->y, region->width, region->height};
                              return {{"model", model}, {"region", place}};
                            },
                            .load = [this](const nlohmann::json& saved) {
@@ -226,9 +227,10 @@ void ExploreFeature::add_project_section() {
                              if (!has_region && !region.is_null()) return;
                              awaited_ = loaded_;   // the section before this one
                              last_region_ = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt;
-                             const auto folder = workspace_.image->path.parent_path();
-                             session_.encode({.image = workspace_.image->path, .model = model_of_project(saved["model"].get<std::string>(), folder),
-                                              .device = workspace_.model.device, .region_level0 = last_region_});
+                             const auto& image = workspace_.image->path;
+                             const std::string model = model_of_project(saved["model"].get<std::string>(), image.parent_path());
+                             session_.encode({.image = image, .model = model, .device = workspace_.model.device,
+                                              .region_level0 = last_region_});
                            }});
 }
 
