@@ -143,7 +143,8 @@ void AttentionPanel::show_totals(const Reply& reply) {
   const double whole = method == "norm-weighted" ? reply.grid_total + reply.global_total : 1;   // norms have no sum of their own
   const double grid = reply.grid_total / std::max(whole, 1e-300) * 100, global = reply.global_total / std::max(whole, 1e-300) * 100;
   const bool received = method == "column" || method == "rollout-from";
-  ImGui::Text(received ? "From the image %.1f %%, from global tokens %.1f %%" : "On the image %.1f %%, on global tokens %.1f %%", grid, global);
+  ImGui::Text(received ? "From the image %.1f %%, from global tokens %.1f %%" : "On the image %.1f %%, on global tokens %.1f %%", grid,
+              global);
   if (received) ImGui::SetItemTooltip("Sum of what all tokens give it, in rows: 100 %% is what one token gives away in all");
 }
 

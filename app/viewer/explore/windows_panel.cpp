@@ -32,8 +32,9 @@ void WindowsPanel::show() {
   const auto count = static_cast<float>(kComparedWindows.size());
   const float gap = ImGui::GetStyle().ItemSpacing.x, line = ImGui::GetTextLineHeightWithSpacing();
   const ImVec2 room = ImGui::GetContentRegionAvail();
-  const auto side_of = [&](ImVec2 size) { return std::max(ImGui::GetFontSize() * 4, std::min((size.x - (count - 1) * gap) / count, size.y)); };
-  const float beside = side_of({room.x - kNoteWidth * ImGui::GetFontSize(), room.y - 2.2f * line}), above = side_of({room.x, room.y - 4.2f * line});
+  const float letter = ImGui::GetFontSize();
+  const auto side_of = [&](ImVec2 size) { return std::max(letter * 4, std::min((size.x - (count - 1) * gap) / count, size.y)); };
+  const float beside = side_of({room.x - kNoteWidth * letter, room.y - 2.2f * line}), above = side_of({room.x, room.y - 4.2f * line});
   const bool note_beside = beside > above;   // the panel is low and wide
   const float side = note_beside ? beside : above;
   const bool have_dense = replies.size() == kComparedWindows.size();
