@@ -4,12 +4,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <fstream>
 #include <map>
 #include <vector>
 
 #include "core/base/error.h"
 #include "core/base/files.h"
+#include "core/base/host_memory.h"
+#include "core/model/model_size.h"
 #include "core/model/weights.h"
 
 namespace fovea {
@@ -57,13 +60,25 @@ bool same_decoder(const ModelConfig& one, const ModelConfig& other) {
   return one.decoder && one.decoder == other.decoder && std::ranges::equal(one.classes, other.classes, same_name);
 }
 
-// Parameters are allocated before the file is looked at, but not touched: a config that promises more than the machine has fails here.
+[[noreturn]] void fail_for_memory(const ModelConfig& config, const std::filesystem::path& folder, const char* figures) {
+  char text[160];
+  std::snprintf(text, sizeof text, figures, parameter_count(config) * sizeof(float) / 1e9, static_cast<double>(available_host_memory()) / 1e9);
+  throw Error(ErrorKind::kModel, (folder / kConfigFile).string() + ": " + text + "; close other programs, or take a smaller model");
+}
+
+// Parameters are allocated before the file is looked at, but not touched.
 std::shared_ptr<SegmentationModel> allocate_model(const ModelConfig& config, const std::filesystem::path& folder) {
   try {
     return std::make_shared<SegmentationModel>(config, Initialisation::kNone);
-  } catch (const c10::Error& error) {
-    throw Error(ErrorKind::kModel, (folder / kConfigFile).string() + ": a model of this size cannot be allocated");
+  } catch (const c10::Error&) {
+    fail_for_memory(config, folder, "its weights need %.2f GB of memory, which this process cannot get (%.2f GB are available)");
   }
+}
+
+// Before they are touched: beyond its memory the system ends programs without a word.
+void require_memory(const ModelConfig& config, const std::filesystem::path& folder) {
+  if (parameter_count(config) * sizeof(float) <= static_cast<double>(available_host_memory())) return;
+  fail_for_memory(config, folder, "its weights need %.2f GB of memory, but only %.2f GB are available");
 }
 
 void digest_file(EVP_MD_CTX* context, const std::filesystem::path& path) {
@@ -121,6 +136,7 @@ std::shared_ptr<SegmentationModel> load_model(const std::filesystem::path& folde
   const SafetensorsFile file(folder / kWeightsFile);
   const auto parameters = parameters_by_name(*model);
   check_tensors(file, parameters);
+  require_memory(model->config(), folder);
   torch::NoGradGuard no_grad;
   for (auto [name, parameter] : parameters) {
     const auto stored = read_tensor(file, *file.find(name));

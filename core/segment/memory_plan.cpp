@@ -1,10 +1,7 @@
 #include "core/segment/memory_plan.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstdio>
-#include <fstream>
 #include <limits>
 
 #include "core/base/integers.h"
@@ -20,12 +17,6 @@ constexpr std::int64_t kEnoughForHostTokens = 256 * kMiB, kEnoughForDeviceTokens
 constexpr std::int64_t kPixelBytesAhead = 12;   // RGB of the band at work, of two that wait and of one that is being read (read_ahead.h)
 constexpr std::int64_t kWorkspaceBytes = 64 * kMiB;   // of libraries and their threads, from the first step on
 constexpr double kUsableShare = 0.9;   // of what is free: the rest is for allocators and the other programs' growth
-
-std::int64_t number_in(const char* path) {
-  std::ifstream file(path);
-  std::int64_t value = 0;
-  return file >> value ? value : -1;
-}
 
 // Live bytes of one step, counted from the tensors that exist at its widest point.
 struct BandCost {
@@ -127,25 +118,6 @@ void fit_bands(MemoryPlan& plan, const ImageCost& cost, const Room& room) {
 }
 
 }  // namespace
-
-std::int64_t available_host_memory() {
-  std::int64_t available = std::numeric_limits<std::int64_t>::max();
-  std::ifstream file("/proc/meminfo");
-  for (std::string name, rest; file >> name; std::getline(file, rest)) {
-    if (name != "MemAvailable:") continue;
-    std::int64_t kilobytes = 0;
-    if (file >> kilobytes) available = kilobytes * 1024;
-  }
-  const std::int64_t limit = number_in("/sys/fs/cgroup/memory.max"), used = number_in("/sys/fs/cgroup/memory.current");
-  return limit >= 0 && used >= 0 ? std::min(available, std::max<std::int64_t>(0, limit - used)) : available;
-}
-
-std::int64_t resident_memory() {
-  std::ifstream file("/proc/self/statm");
-  std::int64_t total = 0, resident = 0;
-  file >> total >> resident;
-  return resident * sysconf(_SC_PAGESIZE);
-}
 
 std::string MemoryPlan::text() const {
   return "stream " + size_text(stream_bytes) + (stream_home == MemoryHome::kDevice ? " on the device" : " in host memory") +

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/base/host_memory.h"
 #include "core/image/image_source.h"
 #include "core/model/config.h"
 
@@ -15,11 +16,6 @@ struct MemoryAvailable {
   std::int64_t device_free = 0;   // of the GPU that computes; 0 if the CPU does
   std::int64_t host_in_use = 0;   // by this process, where a limit counts that too: for the sentence that refuses
 };
-
-// Memory this process can still get from the host: what the kernel calls available, less if the control group allows less.
-std::int64_t available_host_memory();
-// Resident memory of this process.
-std::int64_t resident_memory();
 
 enum class MemoryHome { kHost, kDevice };
 

@@ -148,6 +148,15 @@ class Models(WithFolder):
         model = tiny_samples.write_model(self.folder / "m", drop_tensor="decoder.head.bias")
         self.refused(model, "decoder.head.bias: is missing")
 
+    def test_more_weights_than_memory(self):
+        # Not beyond what the kernel gives out on credit: a model that would be killed while it is read.
+        total = int(re.search(r"MemTotal: +(\d+) kB", Path("/proc/meminfo").read_text())[1]) * 1024
+        model = tiny_samples.write_huge_model(self.folder / "huge", total)
+        self.refused(model, "GB of memory, ")
+        said = fovea("segment", self.image, "-o", self.out, "--model", model).stderr
+        self.assertRegex(said, r"huge/config.json: its weights need \d+\.\d\d GB of memory, .*\d+\.\d\d GB are available.*; "
+                               r"close other programs, or take a smaller model")
+
     def test_later_version(self):
         model = tiny_samples.write_model(self.folder / "m", change_config=lambda c: c.update(format="fovea-model/2"))
         self.refused(model, "fovea-model/2")

@@ -21,7 +21,7 @@ def config():
         "ignore_index": 255, "sources": [], "training": {}, "scores": {}}
 
 
-def tensor_shapes():
+def tensor_shapes(width=WIDTH, mlp=MLP, depth=DEPTH):
     def norm(name, width):
         return {f"{name}.weight": [width], f"{name}.bias": [width]}
 
@@ -34,16 +34,16 @@ def tensor_shapes():
     def block(name, width):
         return norm(f"{name}.norm", width) | convolution(f"{name}.conv1", width, width) | convolution(f"{name}.conv2", width, width)
 
-    shapes = {"encoder.patch.weight": [WIDTH, 3, PATCH, PATCH], "encoder.patch.bias": [WIDTH], "encoder.global_tokens": [GLOBALS, WIDTH]}
-    for layer in range(DEPTH):
+    shapes = {"encoder.patch.weight": [width, 3, PATCH, PATCH], "encoder.patch.bias": [width], "encoder.global_tokens": [GLOBALS, width]}
+    for layer in range(depth):
         prefix = f"encoder.blocks.{layer}"
-        shapes |= norm(f"{prefix}.norm1", WIDTH) | norm(f"{prefix}.norm2", WIDTH)
-        shapes |= linear(f"{prefix}.attention.qkv", WIDTH, 3 * WIDTH) | linear(f"{prefix}.attention.out", WIDTH, WIDTH)
-        shapes |= linear(f"{prefix}.mlp.fc1", WIDTH, MLP) | linear(f"{prefix}.mlp.fc2", MLP, WIDTH)
-        shapes |= {f"{prefix}.scale1": [WIDTH], f"{prefix}.scale2": [WIDTH]}
-    shapes |= norm("encoder.norm", WIDTH)
+        shapes |= norm(f"{prefix}.norm1", width) | norm(f"{prefix}.norm2", width)
+        shapes |= linear(f"{prefix}.attention.qkv", width, 3 * width) | linear(f"{prefix}.attention.out", width, width)
+        shapes |= linear(f"{prefix}.mlp.fc1", width, mlp) | linear(f"{prefix}.mlp.fc2", mlp, width)
+        shapes |= {f"{prefix}.scale1": [width], f"{prefix}.scale2": [width]}
+    shapes |= norm("encoder.norm", width)
     for tap in range(2):
-        shapes |= linear(f"decoder.taps.{tap}", WIDTH, FUSED)
+        shapes |= linear(f"decoder.taps.{tap}", width, FUSED)
     shapes |= block("decoder.token_block", FUSED) | convolution("decoder.stem_half", 3, STEM) | norm("decoder.stem_norm", STEM)
     shapes |= convolution("decoder.stem_quarter", STEM, 2 * STEM) | linear("decoder.to_quarter", FUSED, 2 * STEM)
     shapes |= block("decoder.quarter_block", 2 * STEM) | linear("decoder.to_half", 2 * STEM, STEM) | block("decoder.half_block", STEM)
@@ -71,6 +71,27 @@ def write_model(folder, change_config=None, drop_tensor=None):
         body += struct.pack(f"<{count}f", *values)
     text = json.dumps(header).encode()
     (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + body)
+    return folder
+
+
+def write_huge_model(folder, float32_bytes):
+    """Whole, and of more float32 weights than that; its file takes no room on the disk, because nothing is written but the header."""
+    folder, width, heads = Path(folder), 16384, 64
+    folder.mkdir(parents=True)
+    mlp, depth = 4 * width, 2 + float32_bytes // (4 * 12 * width * width)
+    settings = config()
+    settings["encoder"].update(width=width, heads=heads, mlp_width=mlp, depth=depth, attention=[{"window": [5, 5], "dilation": [1]}] * depth)
+    settings["decoder"]["layers"] = [1, depth]
+    (folder / "config.json").write_text(json.dumps(settings))
+    header, end = {}, 0
+    for name, shape in tensor_shapes(width, mlp, depth).items():
+        size = 2 * math.prod(shape)
+        header[name] = {"dtype": "F16", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    text = json.dumps(header).encode()
+    with open(folder / "model.safetensors", "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        file.truncate(8 + len(text) + end)
     return folder
 
 

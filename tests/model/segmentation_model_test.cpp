@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include "core/base/files.h"
+#include "core/model/model_size.h"
 #include "tests/model/model_test_support.h"
 
 namespace fovea {
@@ -130,6 +131,21 @@ TEST_F(SegmentationModelTest, KeepsADecoderThatHasTheSameClasses) {
     differs |= !test::identical(fresh[item.key()], item.value());
   }
   EXPECT_TRUE(differs);
+}
+
+TEST_F(SegmentationModelTest, ParametersAreCountedBeforeTheyAreThere) {
+  for (const auto positions : {Positions::kRope, Positions::kLearned}) {
+    for (const bool layer_scale : {true, false}) {
+      for (const bool decoder : {true, false}) {
+        auto config = test::small_model(positions, 14);
+        config.encoder.layer_scale = layer_scale;
+        if (!decoder) config.decoder.reset(), config.classes.clear();
+        std::int64_t count = 0;
+        for (const auto& parameter : SegmentationModel(config).parameters()) count += parameter.numel();
+        EXPECT_EQ(parameter_count(config), static_cast<double>(count));
+      }
+    }
+  }
 }
 
 class BadModelTest : public SegmentationModelTest {

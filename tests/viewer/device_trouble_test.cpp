@@ -137,7 +137,7 @@ TEST_F(DeviceTroubleTest, AModelThatDoesNotFitIsASentence) {
   allocator.fault = Fault::kHostMemory;
   attention.encode_view();
   settle();
-  EXPECT_TRUE(said("config.json: a model of this size cannot be allocated")) << error();
+  EXPECT_TRUE(said("config.json: its weights need 0.00 GB of memory, which this process cannot get (") && said("close other programs, or take a smaller model")) << error();
   allocator.fault = Fault::kNone;
   workspace.messages.dismiss_all();
   load();

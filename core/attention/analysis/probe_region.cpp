@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 
 #include "core/base/error.h"
+#include "core/base/host_memory.h"
 
 namespace fovea::analysis {
 namespace {
@@ -49,16 +49,7 @@ std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t b
   return static_cast<std::int64_t>(std::sqrt(std::max(tokens, 0.0))) * encoder.patch;
 }
 
-std::int64_t available_memory_bytes() {
-  std::ifstream file("/proc/meminfo");
-  std::string key, unit;
-  std::int64_t kibibytes = 0;
-  while (file >> key >> kibibytes) {
-    if (key == "MemAvailable:") return kibibytes * 1024;
-    std::getline(file, unit);
-  }
-  throw Error(ErrorKind::kEnvironment, "/proc/meminfo: MemAvailable is missing");
-}
+std::int64_t available_memory_bytes() { return available_host_memory(); }
 
 void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name) {
   if (!model.device().is_cpu()) return;   // a GPU says itself what it cannot hold
