@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "app/viewer/display_watch.h"
 #include "app/viewer/main_loop.h"
 #include "app/viewer/viewer.h"
 #include "app/viewer/window.h"
@@ -53,6 +54,7 @@ int run(const Arguments& arguments) {
     std::fputs(fovea::keyboard_map(viewer.workspace().actions).c_str(), stdout);
     return 0;
   }
+  const fovea::DisplayWatch watch(viewer);
   if (!arguments.theme.empty()) fovea::apply_theme(arguments.theme == "light" ? fovea::Theme::kLight : fovea::Theme::kDark, window.scale());
   viewer.workspace().model.device = arguments.device;
   for (const std::string& file : arguments.files) viewer.open(file);

@@ -16,6 +16,7 @@
 
 #include "app/viewer/gl_objects.h"
 #include "core/base/error.h"
+#include "core/image/copy_rows.h"
 
 namespace fovea {
 namespace {
@@ -254,9 +255,7 @@ void Window::take_captures(int width, int height) {
   for (const Capture& capture : std::exchange(captures_, {})) {
     const Rect& wanted = capture.part;
     const std::int64_t x = std::clamp<std::int64_t>(wanted.x, 0, width - 1), y = std::clamp<std::int64_t>(wanted.y, 0, height - 1);
-    ImageU8 part(std::clamp<std::int64_t>(wanted.width, 1, width - x), std::clamp<std::int64_t>(wanted.height, 1, height - y), 3);
-    for (std::int64_t row = 0; row < part.height(); ++row) std::copy_n(all.row(y + row) + 3 * x, 3 * part.width(), part.row(row));
-    capture.taken(std::move(part));
+    capture.taken(part_of(all, {x, y, std::clamp<std::int64_t>(wanted.width, 1, width - x), std::clamp<std::int64_t>(wanted.height, 1, height - y)}));
   }
 }
 

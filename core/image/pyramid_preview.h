@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "core/image/copy_rows.h"
 #include "core/image/image.h"
 #include "core/image/writers.h"
 
@@ -49,9 +50,8 @@ class PyramidPreview {
     const auto from = [](std::int64_t place, std::int64_t level, std::int64_t own) { return std::min(place * own / level, own - 1); };
     const auto to = [](std::int64_t end, std::int64_t level, std::int64_t own) { return (end * own + level - 1) / level; };
     const std::int64_t x = from(rect.x, width, picture_.width()), y = from(rect.y, height, picture_.height());
-    BasicImage<Sample> part(std::max<std::int64_t>(1, to(rect.x + rect.width, width, picture_.width()) - x),
-                            std::max<std::int64_t>(1, to(rect.y + rect.height, height, picture_.height()) - y), 3);
-    for (std::int64_t row = 0; row < part.height(); ++row) std::copy_n(picture_.row(y + row) + 3 * x, 3 * part.width(), part.row(row));
+    BasicImage<Sample> part = part_of(picture_, {x, y, std::max<std::int64_t>(1, to(rect.x + rect.width, width, picture_.width()) - x),
+                                                 std::max<std::int64_t>(1, to(rect.y + rect.height, height, picture_.height()) - y)});
     return part.width() == rect.width && part.height() == rect.height ? std::move(part) : resize(part, rect.width, rect.height);
   }
 

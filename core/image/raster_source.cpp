@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstring>
 
+#include "core/image/copy_rows.h"
 #include "core/image/jpeg_codec.h"
 
 namespace fovea {
@@ -14,12 +15,7 @@ constexpr std::int64_t kDecodeRows = 128;
 template <class Sample>
 BasicImage<Sample> crop(const BasicImage<Sample>& image, Rect rect) {
   if (rect == Rect{0, 0, image.width(), image.height()}) return image.clone();
-  BasicImage<Sample> part(rect.width, rect.height, image.channels());
-  const std::size_t row_bytes = static_cast<std::size_t>(rect.width) * image.channels() * sizeof(Sample);
-  for (std::int64_t y = 0; y < rect.height; ++y) {
-    std::memcpy(part.row(y), image.row(rect.y + y) + rect.x * image.channels(), row_bytes);
-  }
-  return part;
+  return part_of(image, rect);
 }
 
 template <class Sample>

@@ -1,8 +1,8 @@
 #include "core/image/stored_bands.h"
 
 #include <algorithm>
-#include <cstring>
 
+#include "core/image/copy_rows.h"
 #include "core/image/file_header.h"
 #include "core/image/gdal_support.h"
 
@@ -34,10 +34,14 @@ void StoredBands::State::read_header(const FileHeader& header) {
   info.width = dataset->GetRasterXSize(), info.height = dataset->GetRasterYSize(), info.bands = dataset->GetRasterCount();
   if (info.bands < 1) fail("no pixels");
   for (int band = 1; band <= info.bands; ++band) {
-    if (dataset->GetRasterBand(band)->GetRasterDataType() != GDT_Byte) fail("samples of more than 8 bits, expected class indices or probabilities");
+    if (dataset->GetRasterBand(band)->GetRasterDataType() != GDT_Byte) {
+      fail("samples of more than 8 bits, expected class indices or probabilities");
+    }
   }
   if (driver == "PNG" && info.bands != 1) fail(std::to_string(info.bands) + " bands, expected one: class indices");
-  if (driver == "PNG" && info.width * info.height > kMaxDecodedPixels) fail("too large for a PNG that decodes in one piece; convert it to a tiled TIFF");
+  if (driver == "PNG" && info.width * info.height > kMaxDecodedPixels) {
+    fail("too large for a PNG that decodes in one piece; convert it to a tiled TIFF");
+  }
   GDALRasterBand& first = *dataset->GetRasterBand(1);
   if (info.bands == 1 && first.GetColorTable()) read_palette(first);
   int has_nodata = 0;
@@ -82,8 +86,9 @@ void StoredBands::State::read_names() {
 ImageU8 StoredBands::State::stored(const Rect& rect, GDALRasterBand& band, ImageInfo::Level size) const {
   ImageU8 image(size.width, size.height, 1);
   const gdal::ErrorScope errors;
-  const CPLErr result = band.RasterIO(GF_Read, static_cast<int>(rect.x), static_cast<int>(rect.y), static_cast<int>(rect.width), static_cast<int>(rect.height),
-                                      image.samples().data(), static_cast<int>(size.width), static_cast<int>(size.height), GDT_Byte, 0, 0, nullptr);
+  const CPLErr result = band.RasterIO(GF_Read, static_cast<int>(rect.x), static_cast<int>(rect.y), static_cast<int>(rect.width),
+                                      static_cast<int>(rect.height), image.samples().data(), static_cast<int>(size.width),
+                                      static_cast<int>(size.height), GDT_Byte, 0, 0, nullptr);
   if (result != CE_None || errors.failed()) fail("truncated or damaged: " + errors.reason(path, "pixels cannot be read"));
   return image;
 }
@@ -100,7 +105,8 @@ const BandsInfo& StoredBands::info() const { return state_->info; }
 void StoredBands::State::require_inside(const Rect& rect, int level, int band) const {
   require(level >= 0 && level < static_cast<int>(info.levels.size()) && band >= 0 && band < info.bands, "no such level or band");
   const auto& size = info.levels[static_cast<std::size_t>(level)];
-  require(rect.x >= 0 && rect.y >= 0 && rect.width > 0 && rect.height > 0 && rect.x <= size.width - rect.width && rect.y <= size.height - rect.height,
+  require(rect.x >= 0 && rect.y >= 0 && rect.width > 0 && rect.height > 0 && rect.x <= size.width - rect.width &&
+              rect.y <= size.height - rect.height,
           "the window leaves the level");
 }
 
@@ -115,19 +121,18 @@ GDALRasterBand& StoredBands::State::band_at(int level, int band) const {
 ImageU8 StoredBands::read(const Rect& rect, int level, int band) {
   State& state = *state_;
   state.require_inside(rect, level, band);
-  if (std::string_view(state.dataset->GetDriverName()) != "PNG") return state.stored(rect, state.band_at(level, band), {rect.width, rect.height});
+  if (std::string_view(state.dataset->GetDriverName()) != "PNG") {
+    return state.stored(rect, state.band_at(level, band), {rect.width, rect.height});
+  }
   const BandsInfo& info = state.info;
   if (state.decoded.empty()) state.decoded = state.stored({0, 0, info.width, info.height}, state.band_at(0, 0), {info.width, info.height});
-  ImageU8 part(rect.width, rect.height, 1);
-  for (std::int64_t y = 0; y < rect.height; ++y) {
-    std::memcpy(part.row(y), state.decoded.row(rect.y + y) + rect.x, static_cast<std::size_t>(rect.width));
-  }
-  return part;
+  return part_of(state.decoded, rect);
 }
 
 ImageU8 StoredBands::read_some(const Rect& rect, int level, int band, ImageInfo::Level size) {
   state_->require_inside(rect, level, band);
-  require(size.width > 0 && size.height > 0 && size.width <= rect.width && size.height <= rect.height, "some of the samples are at most all of them");
+  require(size.width > 0 && size.height > 0 && size.width <= rect.width && size.height <= rect.height,
+          "some of the samples are at most all of them");
   return state_->stored(rect, state_->band_at(level, band), size);
 }
 

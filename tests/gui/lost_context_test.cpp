@@ -1,9 +1,12 @@
 // Windows whose OpenGL context is lost: what becomes of the window, and of a program that can have no other one.
 #include <GLFW/glfw3.h>
 #include <gtest/gtest.h>
+#include <imgui.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <memory>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -54,6 +57,30 @@ TEST(Context, NamesOfALostOneAreNoNames) {
   EXPECT_EQ(glIsTexture(id), GL_TRUE) << "it is another's now";
   later.back().reset();
   EXPECT_EQ(glIsTexture(id), GL_FALSE);
+  EXPECT_EQ(gl::take_error(), "");
+}
+
+TEST(Context, OffScreenItIsMadeAnewToo) {
+  std::unique_ptr<Window> window;
+  try {
+    window = std::make_unique<Window>(WindowOptions{.width = 64, .height = 48, .visibility = Visibility::kOffScreen, .scale = 1});
+  } catch (const Error& error) {
+    GTEST_SKIP() << error.what();
+  }
+  const auto draw = [&] {
+    window->begin_frame();
+    ImGui::GetForegroundDrawList()->AddRectFilled({8, 8}, {40, 40}, IM_COL32(255, 128, 0, 255));
+    window->render();
+    return window->read();
+  };
+  draw();
+  const ImageU8 before = draw();
+  EXPECT_EQ(before.row(20)[3 * 20], 255);
+  window->drop_context();
+  window->make_context();
+  draw();
+  const ImageU8 after = draw();
+  EXPECT_TRUE(std::ranges::equal(before.samples(), after.samples()));
   EXPECT_EQ(gl::take_error(), "");
 }
 

@@ -2,18 +2,14 @@
 
 #include <mutex>
 
+#include "core/image/copy_rows.h"
+
 namespace fovea {
 namespace {
 
 constexpr std::uint8_t kInside = 255;
 
 std::vector<std::uint8_t> empty_tile() { return std::vector<std::uint8_t>(static_cast<std::size_t>(tile_bytes(TileFormat::kLabel))); }
-
-ImageU8 cut(const ImageU8& image, const Rect& rect) {
-  ImageU8 part(rect.width, rect.height, 1);
-  for (std::int64_t y = 0; y < rect.height; ++y) std::copy_n(image.row(rect.y + y) + rect.x, rect.width, part.row(y));
-  return part;
-}
 
 // The values of a PNG, which several threads need.
 struct DecodedMap {
@@ -80,7 +76,7 @@ LoadedTile BandTileSource::read(const TileKey& key) {
 
 ValueMap map_in_memory(std::shared_ptr<const ImageU8> values, const RectD& rect) {
   const PyramidShape shape = map_shape(values->width(), values->height());
-  return {[values] { return std::make_unique<LabelTileSource>(values); }, [values]() -> ReadValues { return [values](const Rect& part) { return cut(*values, part); }; },
+  return {[values] { return std::make_unique<LabelTileSource>(values); }, [values]() -> ReadValues { return [values](const Rect& part) { return part_of(*values, part); }; },
           shape, rect};
 }
 
@@ -90,7 +86,7 @@ ValueMap map_in_file(const std::filesystem::path& path, int band, const RectD& r
   if (path.extension() == ".png" || path.extension() == ".PNG") {
     auto decoded = std::make_shared<DecodedMap>();
     return {[decoded, path] { return std::make_unique<LabelTileSource>(decoded->get(path)); },
-            [decoded, path]() -> ReadValues { return [decoded, path](const Rect& part) { return cut(*decoded->get(path), part); }; }, shape, rect};
+            [decoded, path]() -> ReadValues { return [decoded, path](const Rect& part) { return part_of(*decoded->get(path), part); }; }, shape, rect};
   }
   return {[path, band] { return std::make_unique<BandTileSource>(path, band); },
           [path, band]() -> ReadValues {

@@ -72,12 +72,13 @@ TilePlan plan_tiles(const PyramidShape& shape, const PlacedView& view, const std
         plan.quads.push_back(quad(shape, tile, tile));
         continue;
       }
-      for (int coarser = level + 1; coarser < shape.levels; ++coarser) {
+      bool has_stand_in = false;
+      for (int coarser = level + 1; coarser < shape.levels && !has_stand_in; ++coarser) {
         const TileKey stand_in = ancestor(tile, coarser);
-        if (!lookup(stand_in).resident) continue;
-        plan.quads.push_back(quad(shape, tile, stand_in));
-        break;
+        has_stand_in = lookup(stand_in).resident;
+        if (has_stand_in) plan.quads.push_back(quad(shape, tile, stand_in));
       }
+      if (!has_stand_in && !state.resident) plan.covers = false;
       if (state.resident) {
         fading.push_back(quad(shape, tile, tile));
         fading.back().fading = true;

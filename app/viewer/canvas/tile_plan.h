@@ -30,6 +30,7 @@ struct TileQuad {
 struct TilePlan {
   std::vector<TileQuad> quads;                // in drawing order
   std::vector<TileKey> wanted;                // not resident, most urgent first
+  bool covers = true;                         // every place in sight shows something, if only a stand-in
 };
 
 struct TileState {

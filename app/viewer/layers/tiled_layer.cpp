@@ -115,6 +115,7 @@ LayerProgress TiledLayer::draw(const LayerFrame& frame) {
   for (const TileQuad& quad : plan.quads) {
     if (shown_.empty() || shown_.back() != quad.source) shown_.push_back(quad.source);
   }
+  covers_ = plan.covers;
   complete_ = plan.wanted.empty() && !fading && !improving;
   if (const bool overlap = fading && (style.opacity != 1 || style.blend != Blend::kNormal); !overlap && style.blend != Blend::kMultiply) {
     LayerPainter::set_blending(style.blend);

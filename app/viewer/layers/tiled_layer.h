@@ -34,6 +34,8 @@ class TiledLayer : public Layer {
   LayerProgress draw(const LayerFrame& frame) override;
   void draw_resident(const LayerFrame& frame) override;
   bool complete() const override { return complete_; }
+  // The last draw() left no place in sight empty, if only by coarse tiles.
+  bool covers() const { return covers_; }
   bool missing_now() const { return missing_since_s_ >= 0; }
   // Seconds for which some visible tile has been missing; 0 if all are there.
   double missing_s(double now_s) const { return missing_since_s_ < 0 ? 0 : now_s - missing_since_s_; }
@@ -94,7 +96,7 @@ class TiledLayer : public Layer {
   gl::Buffer instances_;
   Offscreen surface_;                        // where tiles may overlap and the whole must be blended once
   std::vector<TileKey> shown_;
-  bool complete_ = false;
+  bool complete_ = false, covers_ = false;
   double missing_since_s_ = -1;              // a tile of the right level has been missing since then; -1: none is
 };
 
