@@ -97,7 +97,8 @@ PictureRange range_of(const PictureStyle& style, const torch::Tensor& plane) {
   const bool logarithmic = style.scale == ColourScale::kLogarithmic;
   const auto touched = plane.masked_select(logarithmic ? plane > 0 : plane != 0);
   const auto values = touched.numel() > 0 || logarithmic ? touched : plane.contiguous();
-  const auto range = percentile_range({values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())}, 100 - style.clip, style.clip);
+  const auto range =
+      percentile_range({values.const_data_ptr<float>(), static_cast<std::size_t>(values.numel())}, 100 - style.clip, style.clip);
   return {logarithmic && range.low <= 0 ? ValueRange{1e-9, 1} : range, "percentile " + nlohmann::json(style.clip).dump()};
 }
 
@@ -135,8 +136,13 @@ void write_picture(const std::string& path, const ImageU8& picture) {
 
 ImageU8 draw_answer(const analysis::Answer& answer, const PictureSubject& subject, const PictureStyle& style, const ValueRange& range) {
   const auto size = picture_size(subject.rgb, style);
-  HeatmapOptions options{.range = range, .map = style.map, .scale = style.scale, .opacity = static_cast<float>(style.opacity), .caption = joined(subject.caption, answer.note),
-                         .unit = answer.unit, .outlines = outlines_of(answer, subject, size)};
+  HeatmapOptions options{.range = range,
+                         .map = style.map,
+                         .scale = style.scale,
+                         .opacity = static_cast<float>(style.opacity),
+                         .caption = joined(subject.caption, answer.note),
+                         .unit = answer.unit,
+                         .outlines = outlines_of(answer, subject, size)};
   const Rect pixels{0, 0, subject.rgb.width(), subject.rgb.height()};
   if (answer.asked.defined()) options.chosen = spread_cells(to_mask(answer.asked), subject.patch, pixels, size.width, size.height);
   return draw_heatmap(resize(subject.rgb, size.width, size.height),

@@ -17,7 +17,9 @@ template <class Sample>
 BasicImage<Sample> spread_cells(const BasicImage<Sample>& cells, std::int64_t patch, const Rect& pixels, std::int64_t width,
                                 std::int64_t height) {
   BasicImage<Sample> image(width, height, cells.channels());
-  const auto cell = [&](std::int64_t place, std::int64_t size, std::int64_t extent) { return (2 * place + 1) * extent / (2 * size) / patch; };
+  const auto cell = [&](std::int64_t place, std::int64_t size, std::int64_t extent) {
+    return (2 * place + 1) * extent / (2 * size) / patch;
+  };
   for (std::int64_t y = 0; y < height; ++y) {
     const Sample* from = cells.row(cell(y, height, pixels.height));
     for (std::int64_t x = 0; x < width; ++x) {

@@ -91,7 +91,8 @@ bool compares_patterns(analysis::Method method) {
 }
 
 // The tokens that a stroke touches: those under points half a token apart, and those whose middle lies within the radius of such a point.
-std::vector<analysis::WeightedToken> stroke(const std::vector<std::array<std::int64_t, 2>>& corners, double radius, const ProbePlace& place) {
+std::vector<analysis::WeightedToken> stroke(const std::vector<std::array<std::int64_t, 2>>& corners, double radius,
+                                            const ProbePlace& place) {
   const auto patch = static_cast<double>(place.patch);
   const auto rows = (place.height + place.patch - 1) / place.patch, columns = (place.width + place.patch - 1) / place.patch;
   std::set<std::pair<std::int64_t, std::int64_t>> touched;
@@ -152,7 +153,9 @@ void check_question(const AttendQuestion& question, bool all_heads) {
   if (info.needs_tokens && places == 0)
     refuse("method " + question.method + " asks about tokens: add --at X,Y, --box X,Y,WIDTH,HEIGHT, --brush X,Y,X,Y,... or --global N");
   if (question.disc && !question.at && question.brush.empty()) refuse("--disc needs --at or --brush");
-  if (question.disc && !(*question.disc > 0 && *question.disc < 1e6)) refuse("--disc " + nlohmann::json(*question.disc).dump() + ": a radius in pixels above 0");
+  if (question.disc && !(*question.disc > 0 && *question.disc < 1e6)) {
+    refuse("--disc " + nlohmann::json(*question.disc).dump() + ": a radius in pixels above 0");
+  }
   if (!(question.share >= 0 && question.share <= 1)) refuse("--share " + nlohmann::json(question.share).dump() + ": must lie in 0 ... 1");
   if (question.paths != "all" && question.paths != "local") refuse("--paths '" + printable(question.paths) + "', expected all or local");
   if (question.layer < -1) refuse("layer " + std::to_string(question.layer) + " does not exist: layers count from 0");

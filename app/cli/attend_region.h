@@ -28,7 +28,7 @@ std::string caveat_of(const AttendRegion& region, const analysis::Query& query, 
 struct RegionQuestion {
   std::optional<std::array<std::int64_t, 4>> region;   // x, y, width, height; the whole image if not given
   int halo_factor = 1;
-  std::string halo = "method";                         // method: halo_factor times the reach of all layers; model: once; layer: of the widest; none
+  std::string halo = "method";   // method: halo_factor times the reach of all layers; model: once; layer: of the widest; none
   bool whole_globals = true;                           // if the model allows it
   std::string name;                                    // of the image, for errors
 };

@@ -29,8 +29,11 @@ void add_model_choice(CLI::App& command, ModelChoice& choice) {
   }, "");
   command.add_option("-m,--model", choice.model, "name of a model, or its folder")->capture_default_str();
   command.add_option("--device", choice.device, kDevices)->check(device)->capture_default_str();
-  command.add_option("--precision", choice.precision, "auto (bfloat16 where it is multiplied as it is: CUDA, CPUs with AVX512-BF16), float32 or bfloat16")
-      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}, CLI::ignore_case))->capture_default_str();
+  command
+      .add_option("--precision", choice.precision,
+                  "auto (bfloat16 where it is multiplied as it is: CUDA, CPUs with AVX512-BF16), float32 or bfloat16")
+      ->check(CLI::IsMember({"auto", "float32", "bfloat16"}, CLI::ignore_case))
+      ->capture_default_str();
 }
 
 #ifdef FOVEA_HAS_IMAGES
@@ -149,7 +152,8 @@ void add_attend_question(CLI::App& command, AttendQuestion& question) {
       ->capture_default_str();
   command.add_option("--dilation", question.dilation, "of that pattern")->check(CLI::PositiveNumber)->capture_default_str();
   command.add_option("--globals", question.globals, "global tokens kept by that pattern; default: all")->check(CLI::NonNegativeNumber);
-  command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (methods pattern, changed)")->delimiter(',');
+  command.add_option("--dense-layers", question.dense_layers, "L,L,...: layers that stay dense in it (methods pattern, changed)")
+      ->delimiter(',');
   command.add_option("-o,--output", question.output, "picture to write, .png or .jpg");
   command.add_option("--raw", question.raw, "float32 GeoTIFF of the values");
   command.add_option("--json", question.json, "numbers, and all that is needed to repeat them");

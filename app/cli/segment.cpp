@@ -39,8 +39,8 @@ nlohmann::json options_json(const SegmentRequest& request, const ModelConfig& co
 const std::map<std::string, OutputKind> kKinds{{"png", OutputKind::kMaskPng}, {"tif", OutputKind::kMaskTiff}, {"cog", OutputKind::kMaskCog},
                                                {"geojson", OutputKind::kPolygons}, {"coco", OutputKind::kCoco},
                                                {"probs", OutputKind::kProbabilities}};
-const std::map<std::string, PolygonCoordinates> kCoordinates{{"image", PolygonCoordinates::kImage}, {"epsg4326", PolygonCoordinates::kWgs84},
-                                                             {"pixels", PolygonCoordinates::kPixels}};
+const std::map<std::string, PolygonCoordinates> kCoordinates{
+    {"image", PolygonCoordinates::kImage}, {"epsg4326", PolygonCoordinates::kWgs84}, {"pixels", PolygonCoordinates::kPixels}};
 
 std::vector<OutputKind> output_kinds(const SegmentRequest& request) {
   std::vector<OutputKind> kinds;

@@ -9,7 +9,8 @@
 namespace fovea {
 namespace {
 
-constexpr const char* kWayOut = "close other programs that use the GPU, update its driver, or let the CPU draw: LIBGL_ALWAYS_SOFTWARE=1 fovea-view";
+constexpr const char* kWayOut =
+    "close other programs that use the GPU, update its driver, or let the CPU draw: LIBGL_ALWAYS_SOFTWARE=1 fovea-view";
 
 }  // namespace
 
@@ -20,11 +21,13 @@ bool ContextRecovery::look() {
   while (now - lost_at_.front() > patience_.within) lost_at_.pop_front();
   if (lost_at_.size() >= patience_.losses) {
     throw Error(ErrorKind::kEnvironment, "the graphics driver was reset " + std::to_string(lost_at_.size()) + " times within " +
-                                             std::to_string(patience_.within.count()) + " s; " + kWayOut + "; what was not saved is offered there");
+                                             std::to_string(patience_.within.count()) + " s; " + kWayOut +
+                                             "; what was not saved is offered there");
   }
   renew();
-  viewer_.workspace().messages.error("The graphics driver was reset, so the window was made anew; everything that was open is still there. If it happens again: " +
-                                     std::string(kWayOut));
+  viewer_.workspace().messages.error(
+      "The graphics driver was reset, so the window was made anew; everything that was open is still there. If it happens again: " +
+      std::string(kWayOut));
   return true;
 }
 
@@ -39,8 +42,8 @@ void ContextRecovery::renew() {
       return;
     } catch (const Error& error) {
       if (attempt >= patience_.attempts) {
-        throw Error(ErrorKind::kEnvironment, "the graphics driver was reset and there is no other window to be had: " + first_line(error.what()) +
-                                                 "; what was not saved is offered at the next start");
+        throw Error(ErrorKind::kEnvironment, "the graphics driver was reset and there is no other window to be had: " +
+                                                 first_line(error.what()) + "; what was not saved is offered at the next start");
       }
     }
     window_.drop_context();

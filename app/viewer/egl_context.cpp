@@ -12,11 +12,13 @@
 namespace fovea {
 namespace {
 
-// The little of EGL 1.5, EXT_device_enumeration and EXT_platform_device that is used here (Khronos registry), so that no EGL header is needed.
+// The little of EGL 1.5, EXT_device_enumeration and EXT_platform_device that is used here (Khronos registry), so that no EGL header is
+// needed.
 using Handle = void*;
 using Attribute = std::intptr_t;
 using Function = void (*)();
-constexpr int kExtensions = 0x3055, kPlatformDevice = 0x313F, kPlatformSurfaceless = 0x31DD, kOpenGlApi = 0x30A2, kOpenGlBit = 0x0008, kNone = 0x3038;
+constexpr int kExtensions = 0x3055, kPlatformDevice = 0x313F, kPlatformSurfaceless = 0x31DD, kOpenGlApi = 0x30A2, kOpenGlBit = 0x0008,
+              kNone = 0x3038;
 constexpr int kSurfaceType = 0x3033, kPbufferBit = 0x0001, kRenderableType = 0x3040, kWidth = 0x3057, kHeight = 0x3056;
 constexpr int kMajor = 0x3098, kMinor = 0x30FB, kProfileMask = 0x30FD, kCoreProfile = 0x0001;
 constexpr int kRobustAccess = 0x31B2, kResetNotification = 0x31BD, kLoseContextOnReset = 0x31BF;
@@ -76,7 +78,8 @@ struct EglContext::State {
     int count = 0;
     if (!bind_api(kOpenGlApi) || !choose(display, wanted, &config, 1, &count) || count == 0) return false;
     // As Window asks for it: a reset is told where that can be had.
-    const int robust[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kRobustAccess, 1, kResetNotification, kLoseContextOnReset, kNone};
+    const int robust[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kRobustAccess, 1, kResetNotification, kLoseContextOnReset,
+                          kNone};
     const int plain[] = {kMajor, 3, kMinor, 3, kProfileMask, kCoreProfile, kNone};
     context = create(display, config, nullptr, robust);
     if (!context) context = create(display, config, nullptr, plain);

@@ -39,7 +39,9 @@ Shader compile(const std::filesystem::path& file, GLenum stage) {
   glCompileShader(shader.id());
   GLint compiled = GL_FALSE;
   glGetShaderiv(shader.id(), GL_COMPILE_STATUS, &compiled);
-  if (!compiled && !context_lost()) throw Error(ErrorKind::kEnvironment, file.string() + ": " + info_log(shader.id(), glGetShaderiv, glGetShaderInfoLog));
+  if (!compiled && !context_lost()) {
+    throw Error(ErrorKind::kEnvironment, file.string() + ": " + info_log(shader.id(), glGetShaderiv, glGetShaderInfoLog));
+  }
   return shader;
 }
 
@@ -86,7 +88,9 @@ ImageU8 read_pixels(int width, int height) {
   glPixelStorei(GL_PACK_ALIGNMENT, 1);
   glReadPixels(0, 0, width, height, GL_RGB, GL_UNSIGNED_BYTE, upside_down.data());
   ImageU8 image(width, height, 3);
-  for (int y = 0; y < height; ++y) std::copy_n(upside_down.data() + stride * static_cast<std::size_t>(height - 1 - y), stride, image.row(y));
+  for (int y = 0; y < height; ++y) {
+    std::copy_n(upside_down.data() + stride * static_cast<std::size_t>(height - 1 - y), stride, image.row(y));
+  }
   return image;
 }
 

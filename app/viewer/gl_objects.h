@@ -1,6 +1,7 @@
 // OpenGL 3.3 objects that free themselves. Main thread only, while a context is current.
 //
-// When the context is lost, whatever is held of it is no object any more: tests as false, is not deleted, and is made again where it is used.
+// When the context is lost, whatever is held of it is no object any more: tests as false, is not deleted, and is made again where it is
+// used.
 #pragma once
 
 #include <glad/gl.h>
@@ -60,8 +61,8 @@ Framebuffer create_framebuffer();
 // Both filters of the bound 2-D texture, clamped to its edge.
 void set_sampling(GLint filter);
 
-// Compiles and links NAME.vert and NAME.frag of a folder. Error{kEnvironment}: "shaders/tile.frag: 0:12: 'x' undeclared". In a context that is
-// lost nothing compiles: no program then, and no error.
+// Compiles and links NAME.vert and NAME.frag of a folder. Error{kEnvironment}: "shaders/tile.frag: 0:12: 'x' undeclared". In a context
+// that is lost nothing compiles: no program then, and no error.
 Program load_program(const std::filesystem::path& folder, const std::string& vertex_name, const std::string& fragment_name);
 
 // Location of an active uniform; Error{kContract} if the program has none of that name. -1, which OpenGL ignores, in a lost context.

@@ -29,13 +29,16 @@ struct Arguments {
 std::optional<int> parse(int argc, char** argv, Arguments& arguments) {
   CLI::App app("Explore an image of any size.");
   app.footer("Example: fovea-view scene.tif");
-  app.add_option("FILE", arguments.files, "An image or a project (.fovea); further files are laid over it (class maps) or added (folders of models)");
+  app.add_option("FILE", arguments.files,
+                 "An image or a project (.fovea); further files are laid over it (class maps) or added (folders of models)");
   app.add_option("--device", arguments.device, "For the model: auto, cpu, cuda, cuda:INDEX");
   app.add_option("--theme", arguments.theme, "dark or light, this time")->check(CLI::IsMember({"dark", "light"}));
-  app.add_option("--screenshot", arguments.screenshot, "Write a PNG of the window once everything is shown, and end; exit code 1 and a line where something could not be shown");
+  app.add_option("--screenshot", arguments.screenshot,
+                 "Write a PNG of the window once everything is shown, and end; exit code 1 and a line where something could not be shown");
   app.add_option("--width", arguments.width, "Width of the window")->check(CLI::Range(64, 16384));
   app.add_option("--height", arguments.height, "Height of the window")->check(CLI::Range(64, 16384));
-  app.add_option("--scale,--force-scale", arguments.scale, "Size of text and controls (default: the monitor's)")->check(CLI::Range(0.5f, 4.0f));
+  app.add_option("--scale,--force-scale", arguments.scale, "Size of text and controls (default: the monitor's)")
+      ->check(CLI::Range(0.5f, 4.0f));
   app.add_flag("--keys", arguments.keys, "Print all keys and what the mouse does, as Markdown, and end");
   try {
     app.parse(argc, argv);

@@ -26,7 +26,8 @@ void Messages::add(Severity severity, std::string text) {
 }
 
 std::string Messages::last_error() const {
-  const auto found = std::find_if(messages_.rbegin(), messages_.rend(), [](const Message& m) { return m.severity == Severity::kError && !m.dismissed; });
+  const auto found =
+      std::find_if(messages_.rbegin(), messages_.rend(), [](const Message& m) { return m.severity == Severity::kError && !m.dismissed; });
   return found == messages_.rend() ? std::string() : found->text;
 }
 
@@ -35,7 +36,8 @@ std::vector<Message*> Messages::shown() {
   std::vector<Message*> result;
   for (Message& message : messages_) {
     const double age_s = now_s - message.time_s;
-    const bool over = (message.severity == Severity::kInfo && age_s > kInfoShown_s) || (message.severity == Severity::kWarning && age_s > kWarningShown_s);
+    const bool over = (message.severity == Severity::kInfo && age_s > kInfoShown_s) ||
+                      (message.severity == Severity::kWarning && age_s > kWarningShown_s);
     if (!message.dismissed && !over) result.push_back(&message);
   }
   return result;

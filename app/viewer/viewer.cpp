@@ -31,10 +31,20 @@ constexpr float kStatusHeight = 1.6f;   // lines of text
 double Viewer::steady_seconds() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 Viewer::Viewer(Window& window, Clock clock)
-    : window_(window), clock_(std::move(clock)), pool_(Settings{}.video_memory_bytes), cache_(Settings{}.memory_bytes),
-      workspace_({.pool = &pool_, .cache = &cache_, .shaders = shader_folder(), .wake = Window::wake,
-                  .bury = [this](std::shared_ptr<void> object) { graveyard_.bury(std::move(object)); }}), painter_(shader_folder()), canvas_(workspace_, painter_),
-      palette_(workspace_.actions), help_(workspace_.actions), last_frame_s_(clock_()) {
+    : window_(window),
+      clock_(std::move(clock)),
+      pool_(Settings{}.video_memory_bytes),
+      cache_(Settings{}.memory_bytes),
+      workspace_({.pool = &pool_,
+                  .cache = &cache_,
+                  .shaders = shader_folder(),
+                  .wake = Window::wake,
+                  .bury = [this](std::shared_ptr<void> object) { graveyard_.bury(std::move(object)); }}),
+      painter_(shader_folder()),
+      canvas_(workspace_, painter_),
+      palette_(workspace_.actions),
+      help_(workspace_.actions),
+      last_frame_s_(clock_()) {
   connect_workspace();
   workspace_.settings = load_settings(user_config_folder() / "viewer.json");
   pool_.set_budget_bytes(workspace_.settings.video_memory_bytes);
@@ -163,18 +173,22 @@ bool Viewer::frame() {
   const CanvasState state = show_canvas(now_s, elapsed_s);
   again |= settle_contrast();
 
-  if (captures_.empty() && !capturing_) show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
+  if (captures_.empty() && !capturing_) {
+    show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
   workspace_.actions.handle_shortcuts();
+  }
   palette_.show();
   help_.show();
   dialog_.show();
-  show_status_line(workspace_, state, {viewport.WorkPos.x, viewport.WorkPos.y + viewport.WorkSize.y - status_height}, {viewport.WorkSize.x, status_height});
+  show_status_line(workspace_, state, {viewport.WorkPos.x, viewport.WorkPos.y + viewport.WorkSize.y - status_height},
+                   {viewport.WorkSize.x, status_height});
 
   if (!chosen_.empty()) open(std::exchange(chosen_, {}));
   collect_errors();
   if (std::string news = file_watch_.look(now_s); !news.empty()) workspace_.messages.error(std::move(news));
   workspace_.history.settle(ImGui::IsAnyItemActive() ? History::Hands::kBusy : History::Hands::kFree);
-  const bool complete = std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
+  const bool complete =
+      std::ranges::all_of(workspace_.layers.all(), [](const auto& layer) { return !layer->style.visible || layer->complete(); });
   again |= state.needs_frame || !captures_.empty() || input_is_under_way();
   frame_times_.add((steady_seconds() - began_s) * 1e3);
   const bool busy = std::ranges::any_of(features_, [](const auto& feature) { return feature->busy(); });
@@ -208,7 +222,9 @@ CanvasState Viewer::show_canvas(double now_s, double elapsed_s) {
   const CanvasState state = canvas_.show(now_s, elapsed_s, captures.empty() ? CanvasFurniture::kAll : CanvasFurniture::kPictureOnly);
   const float density = ImGui::GetIO().DisplayFramebufferScale.x > 0 ? ImGui::GetIO().DisplayFramebufferScale.x : 1;
   const auto pixels = [&](float points) { return static_cast<std::int64_t>(std::lround(points * density)); };
-  for (const auto& taken : captures) window_.capture({pixels(state.origin.x), pixels(state.origin.y), pixels(state.size.x), pixels(state.size.y)}, taken);
+  for (const auto& taken : captures) {
+    window_.capture({pixels(state.origin.x), pixels(state.origin.y), pixels(state.size.x), pixels(state.size.y)}, taken);
+  }
   if (!workspace_.image) chosen_ = show_start_page(workspace_);
   ImGui::End();
   ImGui::PopStyleVar();
@@ -248,7 +264,8 @@ void Viewer::set_theme(Theme theme) {
 void Viewer::ask_for_image() {
   std::vector<std::string> extensions = image_extensions();
   extensions.emplace_back(kProjectExtension);
-  workspace_.ask_file({.purpose = FilePurpose::kOpen, .title = "Open image", .start = workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path(),
+  workspace_.ask_file({.purpose = FilePurpose::kOpen, .title = "Open image",
+                       .start = workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path(),
                        .extensions = extensions, .chosen = [this](const std::filesystem::path& path) { open(path); }});
 }
 
@@ -257,14 +274,17 @@ void Viewer::add_file_actions() {
   const auto has_image = [this] { return workspace_.image.has_value(); };
   actions.add({.id = "file.open", .title = "Open…", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_O, .tip = "Open an image",
                .run = [this] { ask_for_image(); }});
-  actions.add({.id = "file.reload", .title = "Reload", .group = "File", .shortcut = ImGuiKey_F5, .tip = "Open the image again as it is now on the disk",
+  actions.add({.id = "file.reload", .title = "Reload", .group = "File", .shortcut = ImGuiKey_F5,
+               .tip = "Open the image again as it is now on the disk",
                .run = [this] {
                  workspace_.messages.clear();
                  open(std::filesystem::path(workspace_.image->path));
                },
                .enabled = has_image});
-  actions.add({.id = "file.close", .title = "Close image", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_W, .run = [this] { close(); }, .enabled = has_image});
-  actions.add({.id = "file.quit", .title = "Quit", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_Q, .run = [this] { window_.request_close(true); }});
+  actions.add({.id = "file.close", .title = "Close image", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_W,
+               .run = [this] { close(); }, .enabled = has_image});
+  actions.add({.id = "file.quit", .title = "Quit", .group = "File", .shortcut = ImGuiMod_Ctrl | ImGuiKey_Q,
+               .run = [this] { window_.request_close(true); }});
 }
 
 // What is around the picture.
@@ -272,12 +292,14 @@ void Viewer::add_window_actions() {
   auto& actions = workspace_.actions;
   actions.add({.id = "help.palette", .title = "Command palette", .group = "Help", .shortcut = ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_P,
                .tip = "Type a few letters of what you want", .run = [this] { palette_.open(); }});
-  actions.add({.id = "help.keys", .title = "Keys and mouse", .group = "Help", .shortcut = ImGuiMod_Shift | ImGuiKey_Slash, .tip = "Also opened by ?",
+  actions.add({.id = "help.keys", .title = "Keys and mouse", .group = "Help", .shortcut = ImGuiMod_Shift | ImGuiKey_Slash,
+               .tip = "Also opened by ?",
                .run = [this] { help_.toggle(); }, .checked = [this] { return help_.is_open(); }});
   actions.add({.id = "view.light", .title = "Light theme", .group = "View",
                .run = [this] { set_theme(workspace_.settings.theme == Theme::kLight ? Theme::kDark : Theme::kLight); },
                .checked = [this] { return workspace_.settings.theme == Theme::kLight; }});
-  actions.add({.id = "view.full_screen", .title = "Full screen", .group = "View", .shortcut = ImGuiKey_F, .run = [this] { window_.toggle_full_screen(); },
+  actions.add({.id = "view.full_screen", .title = "Full screen", .group = "View", .shortcut = ImGuiKey_F,
+               .run = [this] { window_.toggle_full_screen(); },
                .checked = [this] { return window_.full_screen(); }});
 }
 

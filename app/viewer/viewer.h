@@ -27,7 +27,8 @@ class Viewer {
   using Clock = std::function<double()>;
   explicit Viewer(Window& window, Clock clock = steady_seconds);
 
-  // An image, a project, a mask, a model's folder. Errors are shown in the window, not thrown: what was open stays. Returns whether it is open now.
+  // An image, a project, a mask, a model's folder. Errors are shown in the window, not thrown: what was open stays. Returns whether it is
+  // open now.
   bool open(const std::filesystem::path& path);
   void close();
 

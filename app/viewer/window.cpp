@@ -55,7 +55,8 @@ std::mutex glfw_starting;
 void start_glfw() {
   const std::lock_guard lock(glfw_starting);
   if (!glfwInit()) {
-    throw Error(ErrorKind::kEnvironment, "no display: " + glfw_reason() + "; pictures can be made without one: fovea segment --overlay, fovea attend");
+    throw Error(ErrorKind::kEnvironment,
+                "no display: " + glfw_reason() + "; pictures can be made without one: fovea segment --overlay, fovea attend");
   }
 }
 
@@ -180,7 +181,8 @@ void Window::make_context() {
 Window::Placement Window::placement() const {
   Placement now;
   if (GLFWmonitor* monitor = glfwGetWindowMonitor(window_)) {
-    now = {.x = windowed_x_, .y = windowed_y_, .width = windowed_width_, .height = windowed_height_, .full_screen_on = glfwGetMonitorName(monitor)};
+    now = {.x = windowed_x_, .y = windowed_y_, .width = windowed_width_, .height = windowed_height_,
+           .full_screen_on = glfwGetMonitorName(monitor)};
   } else {
     glfwGetWindowPos(window_, &now.x, &now.y);
     glfwGetWindowSize(window_, &now.width, &now.height);
@@ -195,7 +197,8 @@ Window::Placement Window::placement() const {
 void Window::place(const Placement& placement) {
   glfwSetWindowPos(window_, placement.x, placement.y);
   if (placement.maximised) glfwMaximizeWindow(window_);
-  glfwSetWindowAttrib(window_, GLFW_FOCUS_ON_SHOW, placement.focused ? GLFW_TRUE : GLFW_FALSE);   // nobody is torn away from another program
+  glfwSetWindowAttrib(window_, GLFW_FOCUS_ON_SHOW,
+                      placement.focused ? GLFW_TRUE : GLFW_FALSE);   // nobody is torn away from another program
   if (options_.visibility == Visibility::kVisible) glfwShowWindow(window_);
   if (!placement.full_screen_on.empty()) enter_full_screen(monitor_named(placement.full_screen_on));
   if (placement.minimised) glfwIconifyWindow(window_);
@@ -255,7 +258,8 @@ void Window::take_captures(int width, int height) {
   for (const Capture& capture : std::exchange(captures_, {})) {
     const Rect& wanted = capture.part;
     const std::int64_t x = std::clamp<std::int64_t>(wanted.x, 0, width - 1), y = std::clamp<std::int64_t>(wanted.y, 0, height - 1);
-    capture.taken(part_of(all, {x, y, std::clamp<std::int64_t>(wanted.width, 1, width - x), std::clamp<std::int64_t>(wanted.height, 1, height - y)}));
+    capture.taken(
+        part_of(all, {x, y, std::clamp<std::int64_t>(wanted.width, 1, width - x), std::clamp<std::int64_t>(wanted.height, 1, height - y)}));
   }
 }
 

@@ -1,5 +1,5 @@
-// The program's window: GLFW, an OpenGL 3.3 core context and Dear ImGui, made and freed together. The context is robust where the driver offers
-// that: a reset of the GPU is told (gl::context_lost()) and takes the context, not the program.
+// The program's window: GLFW, an OpenGL 3.3 core context and Dear ImGui, made and freed together. The context is robust where the driver
+// offers that: a reset of the GPU is told (gl::context_lost()) and takes the context, not the program.
 #pragma once
 
 #include <filesystem>
@@ -43,8 +43,8 @@ class Window {
   void begin_frame();
 
   // Once the context is lost, between frames: window and context go; make_context() makes a window like it, on the same screen, at the same
-  // place, of the same size, with a context in which nothing is drawn yet. Error{kEnvironment} as of the constructor; it may be tried again, which
-  // begins with the connection to the display.
+  // place, of the same size, with a context in which nothing is drawn yet. Error{kEnvironment} as of the constructor; it may be tried
+  // again, which begins with the connection to the display.
   void drop_context();
   void make_context();
 

@@ -18,7 +18,8 @@ std::unique_ptr<ImageSource> open_image(const std::filesystem::path& path, const
 
 namespace {
 
-constexpr std::array<std::string_view, 11> kExtensions = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf", ".jp2", ".j2k", ".j2c", ".bmp", ".webp"};
+constexpr std::array<std::string_view, 11> kExtensions = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".btf",
+                                                          ".jp2", ".j2k", ".j2c",  ".bmp", ".webp"};
 
 }  // namespace
 

@@ -124,7 +124,9 @@ class ResampledSource final : public ImageSource {
     const ImageU8 old = source_.read_rgb({left, top, right - left, bottom - top});
     const auto row_size = static_cast<std::size_t>(rect.width) * 3;
     std::vector<float> narrowed(static_cast<std::size_t>(bottom - top) * row_size);
-    for (std::int64_t y = 0; y < bottom - top; ++y) narrow_row(old.row(y), left, columns, narrowed.data() + static_cast<std::size_t>(y) * row_size);
+    for (std::int64_t y = 0; y < bottom - top; ++y) {
+      narrow_row(old.row(y), left, columns, narrowed.data() + static_cast<std::size_t>(y) * row_size);
+    }
     std::vector<float> sums(row_size);
     for (std::int64_t y = 0; y < rect.height; ++y) {
       const Taps taps = rows_.taps(rect.y + y);

@@ -101,9 +101,9 @@ namespace {
 template <class Sample>
 BasicImage<Sample> resize_samples(const BasicImage<Sample>& image, std::int64_t width, std::int64_t height) {
   require(!image.empty() && width > 0 && height > 0, "nothing to resize");
-  const auto view = [](const BasicImage<Sample>& source) {   // OpenCV only reads it
-    return cv::Mat(static_cast<int>(source.height()), static_cast<int>(source.width()), CV_MAKETYPE(cv::DataType<Sample>::depth, source.channels()),
-                   const_cast<Sample*>(source.samples().data()));
+  const auto view = [](const BasicImage<Sample>& source) {  // OpenCV only reads it
+    return cv::Mat(static_cast<int>(source.height()), static_cast<int>(source.width()),
+                   CV_MAKETYPE(cv::DataType<Sample>::depth, source.channels()), const_cast<Sample*>(source.samples().data()));
   };
   const auto step = [&](const BasicImage<Sample>& source, std::int64_t to_width, std::int64_t to_height, int method) {
     BasicImage<Sample> target(to_width, to_height, source.channels());

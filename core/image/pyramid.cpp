@@ -8,7 +8,9 @@
 namespace fovea {
 namespace {
 
-bool near(const ImageInfo::Level& a, const ImageInfo::Level& b) { return std::abs(a.width - b.width) <= 1 && std::abs(a.height - b.height) <= 1; }
+bool near(const ImageInfo::Level& a, const ImageInfo::Level& b) {
+  return std::abs(a.width - b.width) <= 1 && std::abs(a.height - b.height) <= 1;
+}
 
 template <class Sample>
 BasicImage<Sample> read_source(ImageSource& source, const Rect& rect, int level) {
@@ -59,14 +61,16 @@ template <class Sample>
 BasicImage<Sample> Pyramid::read(const Rect& rect, int level) {
   if (cache_generation_ != image_->cache_generation_) find_stored_levels();
   const auto size = level_size(level);
-  require(level >= 0 && level < levels() && rect.x >= 0 && rect.y >= 0 && rect.width > 0 && rect.height > 0 && rect.x + rect.width <= size.width &&
-              rect.y + rect.height <= size.height, "Pyramid::read: the window must lie inside the level");
+  require(level >= 0 && level < levels() && rect.x >= 0 && rect.y >= 0 && rect.width > 0 && rect.height > 0 &&
+              rect.x + rect.width <= size.width && rect.y + rect.height <= size.height,
+          "Pyramid::read: the window must lie inside the level");
   const int base = stored_below(level);
   const Stored stored = stored_[static_cast<std::size_t>(base)];
   const auto base_size = stored.source->info().levels[static_cast<std::size_t>(stored.source_level)];
   const int shift = level - base;
   // A stored level may be a pixel smaller than ours: its last pixel then stands for both.
-  Rect window{std::min(rect.x << shift, base_size.width - 1), std::min(rect.y << shift, base_size.height - 1), rect.width << shift, rect.height << shift};
+  Rect window{std::min(rect.x << shift, base_size.width - 1), std::min(rect.y << shift, base_size.height - 1), rect.width << shift,
+              rect.height << shift};
   window.width = std::min(window.width, base_size.width - window.x);
   window.height = std::min(window.height, base_size.height - window.y);
   BasicImage<Sample> pixels = read_source<Sample>(*stored.source, window, stored.source_level);

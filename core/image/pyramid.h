@@ -25,7 +25,8 @@ class PyramidImage {
   static constexpr std::int64_t kCoarsestSide = 512;
   static constexpr int kNearby = 2;            // decoding 4 x 4 as many pixels as shown is still quick
 
-  // cache_file: where build() keeps what the image lacks (pyramid_cache_file()); used if it is there and fits the image; damage: built again.
+  // cache_file: where build() keeps what the image lacks (pyramid_cache_file()); used if it is there and fits the image; damage: built
+  // again.
   // limits.max_kept_bytes: images of formats without windows (JPEG, PNG) up to this size are decoded once and kept; larger ones are decoded
   // by build() in rows and then read from the cache only. Errors: as open_image().
   PyramidImage(std::filesystem::path image, std::filesystem::path cache_file, const ImageLimits& limits = {});

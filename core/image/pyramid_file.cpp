@@ -44,19 +44,22 @@ struct PyramidFile::State {
     creation.SetNameValue("BIGTIFF", "IF_SAFER");
     GDALDriver* driver = GetGDALDriverManager()->GetDriverByName("GTiff");
     const GDALDataType type = options.bits == 8 ? GDT_Byte : GDT_UInt16;
-    dataset.reset(driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), 3, type, creation.List()));
+    dataset.reset(
+        driver->Create(file->path().c_str(), static_cast<int>(options.width), static_cast<int>(options.height), 3, type, creation.List()));
     if (!dataset || errors.failed()) fail(errors);
   }
 
   template <class Sample>
   void write(const BasicImage<Sample>& rows) {
-    require(rows.width() == options.width && rows.channels() == 3 && options.bits == 8 * static_cast<int>(sizeof(Sample)), "rows do not fit the pyramid");
+    require(rows.width() == options.width && rows.channels() == 3 && options.bits == 8 * static_cast<int>(sizeof(Sample)),
+            "rows do not fit the pyramid");
     require(rows_written + rows.height() <= options.height, "more rows than the pyramid has");
     const gdal::ErrorScope errors;
     constexpr auto kSample = static_cast<GSpacing>(sizeof(Sample));
     const auto width = static_cast<int>(rows.width()), height = static_cast<int>(rows.height());
-    const CPLErr result = dataset->RasterIO(GF_Write, 0, static_cast<int>(rows_written), width, height, const_cast<Sample*>(rows.samples().data()), width, height,
-                                            sizeof(Sample) == 1 ? GDT_Byte : GDT_UInt16, 3, nullptr, 3 * kSample, 3 * kSample * width, kSample, nullptr);
+    const CPLErr result = dataset->RasterIO(
+        GF_Write, 0, static_cast<int>(rows_written), width, height, const_cast<Sample*>(rows.samples().data()), width, height,
+        sizeof(Sample) == 1 ? GDT_Byte : GDT_UInt16, 3, nullptr, 3 * kSample, 3 * kSample * width, kSample, nullptr);
     rows_written += rows.height();
     // Whole rows of tiles leave GDAL's cache now, so that a full disk is noticed at this row.
     if (rows_written % kTile == 0) dataset->FlushCache(false);

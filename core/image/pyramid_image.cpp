@@ -170,7 +170,8 @@ void PyramidImage::build_samples(Progress& progress, const std::stop_token& stop
     file.append(rows);
     if (!grows) continue;
     const std::int64_t preview_y = y / rows_a_preview_row;
-    const std::int64_t preview_rows = std::min((rows.height() + rows_a_preview_row - 1) / rows_a_preview_row, preview_size.height - preview_y);
+    const std::int64_t preview_rows =
+        std::min((rows.height() + rows_a_preview_row - 1) / rows_a_preview_row, preview_size.height - preview_y);
     preview<Sample>().paste(resize(rows, preview_size.width, preview_rows), preview_y, preview_size.height);
     if (Clock::now() - shown > kPreviewEvery) ++version_, shown = Clock::now();
   }

@@ -21,8 +21,8 @@ struct BandsInfo {
   GeoReference georeference;
 };
 
-// Not thread-safe: one object a thread. Palette PNG and TIFF, and TIFF of any number of bands. Errors: Error{kInput} "FILE: what was wrong",
-// also for files of more than 8 bits or in a format without windows that has more than max_decoded_pixels.
+// Not thread-safe: one object a thread. Palette PNG and TIFF, and TIFF of any number of bands. Errors: Error{kInput} "FILE: what was
+// wrong", also for files of more than 8 bits or in a format without windows that has more than max_decoded_pixels.
 class StoredBands {
  public:
   static constexpr std::int64_t kMaxDecodedPixels = std::int64_t{1} << 28;

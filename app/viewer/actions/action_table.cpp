@@ -12,7 +12,8 @@ void ActionTable::add(Action action) {
   require(!action.id.empty() && !action.title.empty() && action.run, "an action needs an id, a title and something to do");
   require(!find(action.id), "two actions are called " + action.id);
   for (const Action& other : actions_) {
-    require(action.shortcut == 0 || other.shortcut != action.shortcut, action.id + " and " + other.id + " have one shortcut: " + chord_name(action.shortcut));
+    require(action.shortcut == 0 || other.shortcut != action.shortcut,
+            action.id + " and " + other.id + " have one shortcut: " + chord_name(action.shortcut));
   }
   actions_.push_back(std::move(action));
 }
@@ -46,7 +47,9 @@ void ActionTable::handle_shortcuts() const {
     // While a dialog, a menu or the palette is open, Escape is theirs.
     if (action.shortcut == ImGuiKey_Escape && ImGui::IsPopupOpen("", ImGuiPopupFlags_AnyPopup)) continue;
     const ImGuiInputFlags repeat = action.repeats ? ImGuiInputFlags_Repeat : ImGuiInputFlags_None;
-    if (ImGui::Shortcut(action.shortcut, ImGuiInputFlags_RouteGlobal | repeat) && !ImGui::GetIO().WantTextInput && action.is_enabled()) action.run();
+    if (ImGui::Shortcut(action.shortcut, ImGuiInputFlags_RouteGlobal | repeat) && !ImGui::GetIO().WantTextInput && action.is_enabled()) {
+      action.run();
+    }
   }
 }
 
@@ -55,9 +58,21 @@ std::string chord_name(ImGuiKeyChord chord) {
   std::string name = ImGui::GetKeyChordName(chord);
   // Signs are easier to find on a keyboard than their names.
   struct Sign { const char *word, *sign; };
-  for (const Sign& s : {Sign{"Comma", ","}, {"Period", "."}, {"LeftBracket", "["}, {"RightBracket", "]"}, {"GraveAccent", "`"}, {"Slash", "/"}, {"Equal", "="},
-                        {"Minus", "-"}, {"LeftArrow", "Left"}, {"RightArrow", "Right"}, {"UpArrow", "Up"}, {"DownArrow", "Down"}}) {
-    if (const auto at = name.rfind(s.word); at != std::string::npos && at + std::string_view(s.word).size() == name.size()) return name.substr(0, at) + s.sign;
+  for (const Sign& s : {Sign{"Comma", ","},
+                        {"Period", "."},
+                        {"LeftBracket", "["},
+                        {"RightBracket", "]"},
+                        {"GraveAccent", "`"},
+                        {"Slash", "/"},
+                        {"Equal", "="},
+                        {"Minus", "-"},
+                        {"LeftArrow", "Left"},
+                        {"RightArrow", "Right"},
+                        {"UpArrow", "Up"},
+                        {"DownArrow", "Down"}}) {
+    if (const auto at = name.rfind(s.word); at != std::string::npos && at + std::string_view(s.word).size() == name.size()) {
+      return name.substr(0, at) + s.sign;
+    }
   }
   return name;
 }

@@ -1,7 +1,8 @@
 // The one table of everything a person can ask for. Menus, shortcuts, the command palette (Ctrl+Shift+P) and the help (?) are made from it.
 //
 // workspace.actions.add({.id = "attention.next_head", .title = "Next head", .group = "Attention", .shortcut = ImGuiKey_RightBracket,
-//                        .tip = "Show the next head of this layer", .run = [this] { next_head(); }, .enabled = [this] { return encoded(); }});
+//                        .tip = "Show the next head of this layer", .run = [this] { next_head(); },
+//                        .enabled = [this] { return encoded(); }});
 #pragma once
 
 #include <imgui.h>

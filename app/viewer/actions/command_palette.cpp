@@ -29,7 +29,8 @@ std::vector<CommandPalette::Match> CommandPalette::matches() const {
     if (typed_.empty() || ImCmd::FuzzySearch(typed_.c_str(), text.c_str(), score)) result.push_back({&action, score});
   }
   std::ranges::stable_sort(result, std::ranges::greater{}, &Match::score);
-  std::ranges::stable_partition(result, [](const Match& match) { return match.action->is_enabled(); });   // what can be done now comes first
+  std::ranges::stable_partition(result,
+                                [](const Match& match) { return match.action->is_enabled(); });   // what can be done now comes first
   return result;
 }
 
@@ -52,7 +53,8 @@ void CommandPalette::show() {
   const bool entered = ImGui::IsKeyPressed(ImGuiKey_Enter) || ImGui::IsKeyPressed(ImGuiKey_KeypadEnter);
 
   const Action* run = nullptr;
-  const float height = ImGui::GetTextLineHeightWithSpacing() * static_cast<float>(std::clamp(static_cast<int>(found.size()), 1, kShown)) + ImGui::GetStyle().ItemSpacing.y;
+  const float height = ImGui::GetTextLineHeightWithSpacing() * static_cast<float>(std::clamp(static_cast<int>(found.size()), 1, kShown)) +
+                       ImGui::GetStyle().ItemSpacing.y;
   if (ImGui::BeginChild("##found", {0, height})) {
     for (int i = 0; i <= last && i < static_cast<int>(found.size()); ++i) {
       const Action& action = *found[static_cast<std::size_t>(i)].action;

@@ -21,8 +21,10 @@ void HelpWindow::show() {
   if (!open_) return;
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   const float font = ImGui::GetFontSize();
-  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Appearing, {0.5f, 0.5f});
-  ImGui::SetNextWindowSize({std::min(viewport.WorkSize.x * 0.9f, font * 40), std::min(viewport.WorkSize.y * 0.9f, font * 34)}, ImGuiCond_Appearing);
+  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Appearing,
+                          {0.5f, 0.5f});
+  ImGui::SetNextWindowSize({std::min(viewport.WorkSize.x * 0.9f, font * 40), std::min(viewport.WorkSize.y * 0.9f, font * 34)},
+                           ImGuiCond_Appearing);
   if (ImGui::Begin("Keys and mouse###help", &open_, ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoCollapse)) {
     const auto row = [&](const char* what, const char* how) {
       ImGui::TableNextRow();
@@ -57,13 +59,16 @@ void HelpWindow::show() {
 }
 
 std::string keyboard_map(const ActionTable& actions) {
-  std::string text = "# Keys and mouse\n\nMade from the program's table of actions: `fovea-view --keys`. Everything below, and what has no key, is in the command palette "
-                     "(Ctrl+Shift+P).\n\n| mouse | |\n|---|---|\n";
+  std::string text =
+      "# Keys and mouse\n\nMade from the program's table of actions: `fovea-view --keys`. Everything below, and what has no key, is in the "
+      "command palette (Ctrl+Shift+P).\n\n| mouse | |\n|---|---|\n";
   for (const Gesture& gesture : gestures()) text += std::string("| ") + gesture.what + " | " + gesture.how + " |\n";
   for (const std::string& group : actions.groups()) {
     std::string rows;
     for (const Action& action : actions.all()) {
-      if (action.group == group && action.shortcut != 0) rows += "| " + action.title + " | `" + chord_name(action.shortcut) + "` | " + action.tip + " |\n";
+      if (action.group == group && action.shortcut != 0) {
+        rows += "| " + action.title + " | `" + chord_name(action.shortcut) + "` | " + action.tip + " |\n";
+      }
     }
     if (!rows.empty()) text += "\n| " + group + " | key | |\n|---|---|---|\n" + rows;
   }

@@ -31,7 +31,8 @@ void show_group(const ActionTable& actions, const std::string& group) {
 }  // namespace
 
 bool show_menu_item(const Action& action) {
-  const bool chosen = ImGui::MenuItem(action.title.c_str(), chord_name(action.shortcut).c_str(), action.checked && action.checked(), action.is_enabled());
+  const bool chosen =
+      ImGui::MenuItem(action.title.c_str(), chord_name(action.shortcut).c_str(), action.checked && action.checked(), action.is_enabled());
   if (!action.tip.empty()) ImGui::SetItemTooltip("%s", action.tip.c_str());
   if (chosen) action.run();
   return chosen;

@@ -45,10 +45,12 @@ ImageU8 paint(std::int64_t width, std::int64_t height, std::int64_t first_row, i
 }
 
 HeatRaster heat(const RectD& rect, std::int64_t side, double waves) {
-  HeatRaster raster{.columns = side, .rows = side, .values = std::vector<float>(static_cast<std::size_t>(side * side)), .rect_level0 = rect};
+  HeatRaster raster{.columns = side, .rows = side, .values = std::vector<float>(static_cast<std::size_t>(side * side)),
+                    .rect_level0 = rect};
   for (std::int64_t y = 0; y < side; ++y) {
     for (std::int64_t x = 0; x < side; ++x) {
-      const double u = waves * static_cast<double>(x) / static_cast<double>(side), v = waves * static_cast<double>(y) / static_cast<double>(side);
+      const double u = waves * static_cast<double>(x) / static_cast<double>(side),
+                   v = waves * static_cast<double>(y) / static_cast<double>(side);
       raster.values[static_cast<std::size_t>(y * side + x)] = static_cast<float>(0.5 + 0.5 * std::sin(u) * std::cos(v));
     }
   }
@@ -64,7 +66,9 @@ void write_bench_tiff(const std::filesystem::path& path, std::int64_t side) {
   file.finish({});
 }
 
-void write_bench_jpeg(const std::filesystem::path& path, std::int64_t width, std::int64_t height) { write_jpeg(path, paint(width, height, 0, 24), 90); }
+void write_bench_jpeg(const std::filesystem::path& path, std::int64_t width, std::int64_t height) {
+  write_jpeg(path, paint(width, height, 0, 24), 90);
+}
 
 void add_bench_overlays(Workspace& workspace) {
   const auto& info = workspace.image->info;

@@ -96,7 +96,8 @@ nlohmann::json percentiles(const std::vector<double>& values) {
 class Bench {
  public:
   explicit Bench(const Arguments& arguments)
-      : arguments_(arguments), window_({.width = arguments.width, .height = arguments.height, .visibility = Visibility::kOffScreen, .scale = 1}),
+      : arguments_(arguments), window_({.width = arguments.width, .height = arguments.height, .visibility = Visibility::kOffScreen,
+                                        .scale = 1}),
         viewer_(window_) {
     time_drawing();
   }
@@ -130,7 +131,10 @@ class Bench {
       window_.poll(0.5);
       frame();
     }
-    if (layer.build_progress() >= 0) throw Error(ErrorKind::kEnvironment, file.string() + ": not prepared within " + std::to_string(static_cast<int>(kPreparationPatience_s)) + " s");
+    if (layer.build_progress() >= 0) {
+      throw Error(ErrorKind::kEnvironment,
+                  file.string() + ": not prepared within " + std::to_string(static_cast<int>(kPreparationPatience_s)) + " s");
+    }
     return ms_since(start);
   }
 
@@ -192,8 +196,8 @@ class Bench {
     for (std::size_t i = 0; i < costs.size(); ++i) {
       const Cost& c = costs[i];
       char line[256];
-      std::snprintf(line, sizeof line, "%zu,%.4f,%.2f,%.2f,%.2f,%.2f,%d,%.2f,%d,%.2f\n", i, zooms[i], c.frame_ms, c.own_ms, c.drawing.wall_ms, c.allocating.wall_ms,
-                    c.allocating.calls, c.filling.wall_ms, c.filling.calls, c.wait_ms);
+      std::snprintf(line, sizeof line, "%zu,%.4f,%.2f,%.2f,%.2f,%.2f,%d,%.2f,%d,%.2f\n", i, zooms[i], c.frame_ms, c.own_ms,
+                    c.drawing.wall_ms, c.allocating.wall_ms, c.allocating.calls, c.filling.wall_ms, c.filling.calls, c.wait_ms);
       text += line;
     }
     write_file_atomically(arguments_.trace, text);
@@ -241,7 +245,8 @@ void print_table(const nlohmann::json& result) {
   std::printf("%-28s %.0f ms, longest %.0f ms\n", "tiles missing", result["flight"]["tiles_missing_ms"].get<double>(),
               result["flight"]["tiles_missing_longest_ms"].get<double>());
   for (const auto& [name, open] : result["open"].items()) {
-    std::printf("open %-23s first picture %.0f ms, complete %.0f ms\n", name.c_str(), open["first_picture_ms"].get<double>(), open["complete_ms"].get<double>());
+    std::printf("open %-23s first picture %.0f ms, complete %.0f ms\n", name.c_str(), open["first_picture_ms"].get<double>(),
+                open["complete_ms"].get<double>());
   }
   std::printf("%-28s %s\n", "memory", result["memory"].dump().c_str());
 }
@@ -273,7 +278,9 @@ nlohmann::json open_files(Bench& bench, const Arguments& arguments) {
 int run(const Arguments& arguments) {
   namespace fs = std::filesystem;
   std::string temporary = (fs::temp_directory_path() / "fovea_bench_view_XXXXXX").string();
-  if (arguments.folder.empty() && !::mkdtemp(temporary.data())) throw Error(ErrorKind::kEnvironment, temporary + ": cannot create this folder");
+  if (arguments.folder.empty() && !::mkdtemp(temporary.data())) {
+    throw Error(ErrorKind::kEnvironment, temporary + ": cannot create this folder");
+  }
   const fs::path folder = arguments.folder.empty() ? fs::path(temporary) : fs::path(arguments.folder);
   struct Remove {
     fs::path folder;
@@ -318,7 +325,8 @@ int main(int argc, char** argv) {
   app.add_option("--frames", arguments.frames, "of the way, at most 60 a second")->check(CLI::Range(2, 100000))->capture_default_str();
   app.add_option("--width", arguments.width, "of the window")->check(CLI::Range(64, 16384))->capture_default_str();
   app.add_option("--height", arguments.height, "of the window")->check(CLI::Range(64, 16384))->capture_default_str();
-  app.add_option("--open", arguments.open, "files of yours instead: time to the first picture, to all of it, and the next time")->expected(1, -1);
+  app.add_option("--open", arguments.open, "files of yours instead: time to the first picture, to all of it, and the next time")
+      ->expected(1, -1);
   app.add_flag("--first", arguments.first, "of --open: the first picture alone, nothing is prepared");
   app.add_option("--trace", arguments.trace, "a CSV file with what each frame of the way took");
   app.add_option("--screenshots", arguments.screenshots, "a folder for eight pictures along the way (they cost frame time)");

@@ -32,12 +32,14 @@ double zoom_of(const Camera& camera, const Station& station) { return station.zo
 
 void follow_path(Camera& camera, double share) {
   share = std::clamp(share, 0.0, 1.0);
-  const Station* to = std::find_if(std::next(std::begin(kStations)), std::prev(std::end(kStations)), [&](const Station& s) { return s.share >= share; });
+  const Station* to =
+      std::find_if(std::next(std::begin(kStations)), std::prev(std::end(kStations)), [&](const Station& s) { return s.share >= share; });
   const Station* from = std::prev(to);
   const double t = std::clamp((share - from->share) / (to->share - from->share), 0.0, 1.0);
   const double eased = t * t * (3 - 2 * t);
   const double zoom = zoom_of(camera, *from) * std::pow(zoom_of(camera, *to) / zoom_of(camera, *from), eased);
-  camera.look_at({(from->x + (to->x - from->x) * eased) * camera.image().width, (from->y + (to->y - from->y) * eased) * camera.image().height}, zoom);
+  camera.look_at(
+      {(from->x + (to->x - from->x) * eased) * camera.image().width, (from->y + (to->y - from->y) * eased) * camera.image().height}, zoom);
   camera.jump_to_target();
 }
 

@@ -16,7 +16,8 @@ constexpr float kViewGap = 2;                // points between four views
 
 ImGuiKeyChord held_modifiers() {
   const ImGuiIO& io = ImGui::GetIO();
-  return (io.KeyShift ? static_cast<int>(ImGuiMod_Shift) : 0) | (io.KeyCtrl ? static_cast<int>(ImGuiMod_Ctrl) : 0) | (io.KeyAlt ? static_cast<int>(ImGuiMod_Alt) : 0);
+  return (io.KeyShift ? static_cast<int>(ImGuiMod_Shift) : 0) | (io.KeyCtrl ? static_cast<int>(ImGuiMod_Ctrl) : 0) |
+         (io.KeyAlt ? static_cast<int>(ImGuiMod_Alt) : 0);
 }
 
 }  // namespace
@@ -41,7 +42,9 @@ CanvasState CanvasPanel::show(double now_s, double elapsed_s, CanvasFurniture fu
   const int count = workspace_.comparison.views();
   const int width = std::max(1, static_cast<int>(std::lround(views[0].size.x * density)));
   const int height = std::max(1, static_cast<int>(std::lround(views[0].size.y * density)));
-  if (camera.canvas().width != width || camera.canvas().height != height) camera.set_canvas({static_cast<double>(width), static_cast<double>(height)});
+  if (camera.canvas().width != width || camera.canvas().height != height) {
+    camera.set_canvas({static_cast<double>(width), static_cast<double>(height)});
+  }
 
   ImGui::SetNextItemAllowOverlap();
   ImGui::InvisibleButton("##canvas", size, ImGuiButtonFlags_MouseButtonLeft | ImGuiButtonFlags_MouseButtonMiddle);
@@ -68,7 +71,8 @@ CanvasState CanvasPanel::show(double now_s, double elapsed_s, CanvasFurniture fu
     state.needs_frame |= draw_layers(i, now_s) == LayerProgress::kMoving;
     picture.end();
     // OpenGL's first row is the bottom one.
-    list.AddImage(static_cast<ImTextureID>(picture.texture()), view.origin, {view.origin.x + view.size.x, view.origin.y + view.size.y}, {0, 1}, {1, 0});
+    list.AddImage(static_cast<ImTextureID>(picture.texture()), view.origin, {view.origin.x + view.size.x, view.origin.y + view.size.y},
+                  {0, 1}, {1, 0});
     if (workspace_.image) decorate(view, i, density);
   }
   if (workspace_.image && furniture == CanvasFurniture::kAll) show_furniture({origin, size}, density, now_s);
@@ -82,7 +86,8 @@ void CanvasPanel::decorate(const View& view, int index, float density) {
   const CanvasPainter painter{.list = list,
                               .to_screen = [&](Point p) {
                                 const Point c = camera.to_canvas(p);
-                                return ImVec2(view.origin.x + static_cast<float>(c.x) / density, view.origin.y + static_cast<float>(c.y) / density);
+                                return ImVec2(view.origin.x + static_cast<float>(c.x) / density,
+                                              view.origin.y + static_cast<float>(c.y) / density);
                               },
                               .points_an_image_pixel = camera.zoom() / density, .scale = ImGui::GetStyle().FontScaleDpi,
                               .visible_level0 = {low.x, low.y, high.x - low.x, high.y - low.y}, .view = index};
@@ -92,13 +97,15 @@ void CanvasPanel::decorate(const View& view, int index, float density) {
   for (const auto& decoration : workspace_.decorations) decoration(painter);
   if (Tool* tool = workspace_.tools.active().tool.get()) tool->paint(painter);
   if (const std::string caption = workspace_.comparison.caption(workspace_.layers, index); !caption.empty()) {
-    const ImVec2 text = ImGui::CalcTextSize(caption.c_str()), at{std::floor(view.origin.x + (view.size.x - text.x - margin) / 2), end.y - text.y - 2 * margin};
+    const ImVec2 text = ImGui::CalcTextSize(caption.c_str()),
+                 at{std::floor(view.origin.x + (view.size.x - text.x - margin) / 2), end.y - text.y - 2 * margin};
     list.AddRectFilled(at, {at.x + text.x + margin, at.y + text.y + margin / 2}, IM_COL32(0, 0, 0, 150), 4 * painter.scale);
     list.AddText({at.x + margin / 2, at.y + margin / 4}, IM_COL32(255, 255, 255, 235), caption.c_str());
   }
   if (index == 0 && workspace_.settings.scale_bar && view.size.x > 200 * painter.scale && view.size.y > 100 * painter.scale) {
     const double longest = 0.2 * view.size.x / painter.points_an_image_pixel;
-    draw_scale_bar(painter, choose_scale_bar(longest, metres_a_pixel(workspace_.image->info.georeference)), {view.origin.x + margin, end.y - margin});
+    draw_scale_bar(painter, choose_scale_bar(longest, metres_a_pixel(workspace_.image->info.georeference)),
+                   {view.origin.x + margin, end.y - margin});
   }
   list.PopClipRect();
 }
@@ -135,7 +142,8 @@ LayerProgress CanvasPanel::draw_layers(int view, double now_s) {
   for (std::size_t i = 0; i < workspace_.layers.size(); ++i) {
     const Span span = workspace_.comparison.span(workspace_.layers, i, view);
     if (span.empty()) continue;
-    const auto from = static_cast<GLint>(std::lround(span.from * camera.canvas().width)), to = static_cast<GLint>(std::lround(span.to * camera.canvas().width));
+    const auto from = static_cast<GLint>(std::lround(span.from * camera.canvas().width)),
+               to = static_cast<GLint>(std::lround(span.to * camera.canvas().width));
     glEnable(GL_SCISSOR_TEST);
     glScissor(from, 0, std::max(0, to - from), static_cast<GLsizei>(camera.canvas().height));
     if (workspace_.layers.at(i).draw(frame) == LayerProgress::kMoving) progress = LayerProgress::kMoving;
@@ -148,7 +156,8 @@ void CanvasPanel::send(CanvasPhase phase, Point image) {
   Tool* tool = workspace_.tools.active().tool.get();
   if (!tool) return;
   const float density = ImGui::GetIO().DisplayFramebufferScale.x > 0 ? ImGui::GetIO().DisplayFramebufferScale.x : 1;
-  tool->handle({.phase = phase, .image = image, .start = press_image_, .image_pixels_a_point = density / workspace_.camera.zoom(), .modifiers = held_modifiers()});
+  tool->handle({.phase = phase, .image = image, .start = press_image_, .image_pixels_a_point = density / workspace_.camera.zoom(),
+                .modifiers = held_modifiers()});
 }
 
 void CanvasPanel::handle_mouse(ImVec2 origin, float density) {
@@ -189,7 +198,9 @@ void CanvasPanel::handle_mouse(ImVec2 origin, float density) {
   was_hovered_ = hovered;
   if (!hovered) return;
   if (io.MouseWheel != 0) camera.zoom_at(cursor, std::pow(kWheelStep, io.MouseWheel));
-  if (!tool_has_left && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) camera.zoom_at(cursor, io.KeyShift ? 1 / kDoubleClickFactor : kDoubleClickFactor);
+  if (!tool_has_left && ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left)) {
+    camera.zoom_at(cursor, io.KeyShift ? 1 / kDoubleClickFactor : kDoubleClickFactor);
+  }
 }
 
 }  // namespace fovea

@@ -58,7 +58,8 @@ LoadedTile BandTileSource::read(const TileKey& key) {
   const Rect& window = place.window;
   const std::int64_t x = window.x << missing, y = window.y << missing;
   const Rect wanted{x, y, std::min(window.width << missing, stored.width - x), std::min(window.height << missing, stored.height - y)};
-  const ImageU8 values = missing == 0 ? file_.read(wanted, stored_level, band_) : file_.read_some(wanted, stored_level, band_, {window.width, window.height});
+  const ImageU8 values =
+      missing == 0 ? file_.read(wanted, stored_level, band_) : file_.read_some(wanted, stored_level, band_, {window.width, window.height});
   LoadedTile tile{key, TileFormat::kLabel, empty_tile()};
   std::uint8_t* target = tile.bytes.data();
   const std::int64_t level_width = size.level_width(key.level), level_height = size.level_height(key.level);
@@ -76,8 +77,8 @@ LoadedTile BandTileSource::read(const TileKey& key) {
 
 ValueMap map_in_memory(std::shared_ptr<const ImageU8> values, const RectD& rect) {
   const PyramidShape shape = map_shape(values->width(), values->height());
-  return {[values] { return std::make_unique<LabelTileSource>(values); }, [values]() -> ReadValues { return [values](const Rect& part) { return part_of(*values, part); }; },
-          shape, rect};
+  return {[values] { return std::make_unique<LabelTileSource>(values); },
+          [values]() -> ReadValues { return [values](const Rect& part) { return part_of(*values, part); }; }, shape, rect};
 }
 
 ValueMap map_in_file(const std::filesystem::path& path, int band, const RectD& rect) {
@@ -86,7 +87,8 @@ ValueMap map_in_file(const std::filesystem::path& path, int band, const RectD& r
   if (path.extension() == ".png" || path.extension() == ".PNG") {
     auto decoded = std::make_shared<DecodedMap>();
     return {[decoded, path] { return std::make_unique<LabelTileSource>(decoded->get(path)); },
-            [decoded, path]() -> ReadValues { return [decoded, path](const Rect& part) { return part_of(*decoded->get(path), part); }; }, shape, rect};
+            [decoded, path]() -> ReadValues { return [decoded, path](const Rect& part) { return part_of(*decoded->get(path), part); }; },
+            shape, rect};
   }
   return {[path, band] { return std::make_unique<BandTileSource>(path, band); },
           [path, band]() -> ReadValues {

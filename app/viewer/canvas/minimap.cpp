@@ -16,7 +16,8 @@ bool Minimap::show(ImVec2 upper_right, ImVec2 canvas_size, float density, double
   const float scale = ImGui::GetStyle().FontScaleDpi;
   const float side = std::clamp(canvas_size.x * kShare, kSmallest * scale, kLargest * scale);
   const double longer = std::max(image.width, image.height);
-  const ImVec2 size{std::max(8.0f, static_cast<float>(side * image.width / longer)), std::max(8.0f, static_cast<float>(side * image.height / longer))};
+  const ImVec2 size{std::max(8.0f, static_cast<float>(side * image.width / longer)),
+                    std::max(8.0f, static_cast<float>(side * image.height / longer))};
   if (size.x > canvas_size.x / 2 || size.y > canvas_size.y / 2) return false;   // no room: the picture matters more
   const ImVec2 low{upper_right.x - size.x, upper_right.y}, high{upper_right.x, upper_right.y + size.y};
 
@@ -25,7 +26,8 @@ bool Minimap::show(ImVec2 upper_right, ImVec2 canvas_size, float density, double
   whole.set_canvas({static_cast<double>(width), static_cast<double>(height)});
   whole.set_image({image.width, image.height});
   picture_.begin(width, height, {0, 0, 0, 1});
-  if (Layer* base = workspace_.layers.find("image"); base && base->style.visible) base->draw_resident({.camera = whole, .painter = painter_, .now_s = now_s});
+  if (Layer* base = workspace_.layers.find("image"); base && base->style.visible) base->draw_resident({.camera = whole, .painter = painter_,
+                                                                                                       .now_s = now_s});
   picture_.end();
 
   ImGui::SetCursorScreenPos(low);
@@ -34,7 +36,8 @@ bool Minimap::show(ImVec2 upper_right, ImVec2 canvas_size, float density, double
   Camera& camera = workspace_.camera;
   if (held) {
     const ImVec2 mouse = ImGui::GetIO().MousePos;
-    camera.look_at({image.x + (mouse.x - low.x) / size.x * image.width, image.y + (mouse.y - low.y) / size.y * image.height}, camera.target_zoom());
+    camera.look_at({image.x + (mouse.x - low.x) / size.x * image.width, image.y + (mouse.y - low.y) / size.y * image.height},
+                   camera.target_zoom());
   }
   ImDrawList& list = *ImGui::GetWindowDrawList();
   list.AddRectFilled({low.x - 2 * scale, low.y - 2 * scale}, {high.x + 2 * scale, high.y + 2 * scale}, IM_COL32(0, 0, 0, 150), 3 * scale);

@@ -16,7 +16,8 @@ void Offscreen::begin(int width, int height, const float (&background)[4]) {
     framebuffer_ = gl::create_framebuffer();
     glBindFramebuffer(GL_FRAMEBUFFER, framebuffer_.id());
     glFramebufferTexture2D(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_TEXTURE_2D, texture_.id(), 0);
-    require(glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE || gl::context_lost(), "the canvas's framebuffer is not complete");
+    require(glCheckFramebufferStatus(GL_FRAMEBUFFER) == GL_FRAMEBUFFER_COMPLETE || gl::context_lost(),
+            "the canvas's framebuffer is not complete");
   }
   glBindFramebuffer(GL_FRAMEBUFFER, framebuffer_.id());
   glViewport(0, 0, width_, height_);

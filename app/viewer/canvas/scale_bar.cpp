@@ -42,8 +42,10 @@ ScaleBar choose_scale_bar(double max_pixels, std::optional<double> metres) {
     return {plain(length, "px"), length};
   }
   const double length_m = round_down(max_pixels * *metres);
-  const std::string label = length_m >= 1000 ? plain(length_m / 1000, "km") : length_m >= 1 ? plain(length_m, "m") : length_m >= 0.01 ? plain(length_m * 100, "cm")
-                                                                                                                                     : plain(length_m * 1000, "mm");
+  const std::string label = length_m >= 1000   ? plain(length_m / 1000, "km")
+                            : length_m >= 1    ? plain(length_m, "m")
+                            : length_m >= 0.01 ? plain(length_m * 100, "cm")
+                                               : plain(length_m * 1000, "mm");
   return {label, length_m / *metres};
 }
 

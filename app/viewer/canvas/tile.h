@@ -38,7 +38,9 @@ inline Rect tile_rect(const TileKey& key, std::int64_t level_width, std::int64_t
 
 // kColour8, kColour16: red, green, blue and 0 beyond the image; kLabel: class index and 0 beyond the map.
 enum class TileFormat { kColour8, kColour16, kLabel };
-constexpr std::int64_t tile_pixel_bytes(TileFormat format) { return format == TileFormat::kColour8 ? 4 : format == TileFormat::kColour16 ? 8 : 2; }
+constexpr std::int64_t tile_pixel_bytes(TileFormat format) {
+  return format == TileFormat::kColour8 ? 4 : format == TileFormat::kColour16 ? 8 : 2;
+}
 constexpr std::int64_t tile_bytes(TileFormat format) { return kTileTexture * kTileTexture * tile_pixel_bytes(format); }
 
 enum class TileQuality { kFinal, kProvisional };   // provisional: a stand-in from a preview, to be read again when the source says so

@@ -2,7 +2,8 @@
 
 namespace fovea {
 
-auto TileCache::locate(std::uint32_t owner, const TileKey& key) -> std::unordered_multimap<std::uint64_t, std::list<Entry>::iterator>::iterator {
+auto TileCache::locate(std::uint32_t owner, const TileKey& key)
+    -> std::unordered_multimap<std::uint64_t, std::list<Entry>::iterator>::iterator {
   const auto [first, last] = places_.equal_range(hash(owner, key));
   for (auto place = first; place != last; ++place) {
     if (place->second->owner == owner && place->second->tile.key == key) return place;

@@ -31,7 +31,9 @@ class TileCache {
     std::uint32_t owner;
     LoadedTile tile;
   };
-  static std::uint64_t hash(std::uint32_t owner, const TileKey& key) { return TileKeyHash{}(key) ^ (std::uint64_t{owner} * 0x9E3779B97F4A7C15ull); }
+  static std::uint64_t hash(std::uint32_t owner, const TileKey& key) {
+    return TileKeyHash{}(key) ^ (std::uint64_t{owner} * 0x9E3779B97F4A7C15ull);
+  }
   void shrink();
 
   std::int64_t budget_bytes_, bytes_ = 0, reserved_bytes_ = 0;

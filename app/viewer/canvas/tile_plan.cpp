@@ -18,7 +18,9 @@ TileRange visible_tiles(const PyramidShape& shape, const PlacedView& view, int l
     const auto last = static_cast<std::int32_t>((level_extent - 1) / kTileSide);
     return std::clamp(static_cast<std::int32_t>(std::floor(image_coordinate / tile)), 0, last);
   };
-  if (high.x <= 0 || high.y <= 0 || low.x >= static_cast<double>(shape.width) || low.y >= static_cast<double>(shape.height)) return {0, -1, 0, -1};
+  if (high.x <= 0 || high.y <= 0 || low.x >= static_cast<double>(shape.width) || low.y >= static_cast<double>(shape.height)) {
+    return {0, -1, 0, -1};
+  }
   return {index(low.x, shape.level_width(level)), index(high.x, shape.level_width(level)), index(low.y, shape.level_height(level)),
           index(high.y, shape.level_height(level))};
 }
@@ -99,7 +101,9 @@ TilePlan plan_tiles(const PyramidShape& shape, const PlacedView& view, const std
   }
   const Point centre{(view.low.x + view.high.x) / 2, (view.low.y + view.high.y) / 2};
   const double tile_side = static_cast<double>(kTileSide) * std::exp2(level);
-  const auto distance = [&](const TileKey& key) { return std::hypot((key.column + 0.5) * tile_side - centre.x, (key.row + 0.5) * tile_side - centre.y); };
+  const auto distance = [&](const TileKey& key) {
+    return std::hypot((key.column + 0.5) * tile_side - centre.x, (key.row + 0.5) * tile_side - centre.y);
+  };
   std::ranges::sort(missing, {}, distance);
   constexpr int kStandInLevels = 2;   // a sixteenth of the tiles: there before the fine ones
   if (level + kStandInLevels < shape.levels - 1) {

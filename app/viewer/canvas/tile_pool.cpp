@@ -54,7 +54,8 @@ void TilePool::fill(const Page& page, int layer, const LoadedTile& tile) {
   const auto start = std::chrono::steady_clock::now();
   if (!staging_) staging_ = gl::create_buffer();
   glBindBuffer(GL_PIXEL_UNPACK_BUFFER, staging_.id());
-  glBufferData(GL_PIXEL_UNPACK_BUFFER, static_cast<GLsizeiptr>(tile.bytes.size()), tile.bytes.data(), GL_STREAM_DRAW);   // new memory each time
+  glBufferData(GL_PIXEL_UNPACK_BUFFER, static_cast<GLsizeiptr>(tile.bytes.size()), tile.bytes.data(),
+               GL_STREAM_DRAW);   // new memory each time
   glBindTexture(GL_TEXTURE_2D_ARRAY, page.texture.id());
   glPixelStorei(GL_UNPACK_ALIGNMENT, 4);
   const GlFormat format = gl_format(tile.format);
@@ -79,12 +80,14 @@ TilePool::Page* TilePool::page_with_room(TileFormat format) {
     evict(entry);
     return page;
   }
-  const bool page_has_pinned = std::ranges::any_of(entries_, [&](const auto& e) { return e.second.page == entry->second.page && e.second.keep == Keep::kAlways; });
+  const bool page_has_pinned =
+      std::ranges::any_of(entries_, [&](const auto& e) { return e.second.page == entry->second.page && e.second.keep == Keep::kAlways; });
   if (!page_has_pinned) {
     free_page(entry->second.page);
     if (bytes_ + page_bytes <= budget_bytes_) return &add_page(format);
   }
-  const auto same = std::find_if(use_order_.rbegin(), use_order_.rend(), [&](const OwnedKey& k) { return evictable(k) && entries_.at(k).page->format == format; });
+  const auto same = std::find_if(use_order_.rbegin(), use_order_.rend(),
+                                 [&](const OwnedKey& k) { return evictable(k) && entries_.at(k).page->format == format; });
   if (same == use_order_.rend()) return nullptr;
   const auto victim = entries_.find(*same);
   Page* page = &*victim->second.page;

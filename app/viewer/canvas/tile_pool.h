@@ -56,7 +56,9 @@ class TilePool {
     bool operator==(const OwnedKey&) const = default;
   };
   struct OwnedKeyHash {
-    std::size_t operator()(const OwnedKey& k) const noexcept { return TileKeyHash{}(k.key) ^ (std::size_t{k.owner} * 0x9E3779B97F4A7C15ull); }
+    std::size_t operator()(const OwnedKey& k) const noexcept {
+      return TileKeyHash{}(k.key) ^ (std::size_t{k.owner} * 0x9E3779B97F4A7C15ull);
+    }
   };
   struct Page {
     TileFormat format;

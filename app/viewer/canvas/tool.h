@@ -1,7 +1,8 @@
 // What the left mouse button does on the canvas: pan, pick a token, drag a box, brush. One tool is active at a time; the middle button and
 // Space with the left one always pan, the wheel always zooms.
 //
-// workspace.tools.add({.id = "pick", .title = "Pick token", .shortcut = ImGuiKey_T, .tip = "...", .tool = std::make_unique<PickTool>(*this)});
+// workspace.tools.add({.id = "pick", .title = "Pick token", .shortcut = ImGuiKey_T, .tip = "...",
+//                        .tool = std::make_unique<PickTool>(*this)});
 #pragma once
 
 #include <imgui.h>

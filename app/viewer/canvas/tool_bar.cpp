@@ -7,7 +7,9 @@ namespace fovea {
 void show_tool_bar(ToolBox& tools) {
   const ImGuiStyle& style = ImGui::GetStyle();
   float width = 0;
-  for (const ToolEntry& entry : tools.all()) width += ImGui::CalcTextSize(entry.title.c_str()).x + 2 * style.FramePadding.x + style.ItemSpacing.x;
+  for (const ToolEntry& entry : tools.all()) {
+    width += ImGui::CalcTextSize(entry.title.c_str()).x + 2 * style.FramePadding.x + style.ItemSpacing.x;
+  }
   const float left = ImGui::GetWindowWidth() - width;
   if (left < ImGui::GetCursorPosX() + ImGui::GetFontSize()) return;
   ImGui::SetCursorPosX(left);

@@ -22,13 +22,19 @@ std::filesystem::path suggested_file(const Workspace& workspace, const std::stri
 
 ExportFeature::ExportFeature(Workspace& workspace) : workspace_(workspace) {
   const auto possible = [this] { return workspace_.image.has_value() && !workspace_.exports.running(); };
-  workspace_.actions.add({.id = "export.view", .title = "View as it is…", .group = kGroup, .shortcut = ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_S,
+  workspace_.actions.add({.id = "export.view", .title = "View as it is…", .group = kGroup,
+                          .shortcut = ImGuiMod_Ctrl | ImGuiMod_Shift | ImGuiKey_S,
                           .tip = "A picture of the canvas with everything drawn on it",
-                          .run = [this] { ask("Save view", "_view.png", [this](const std::filesystem::path& file) { save_view(file); }); }, .enabled = possible});
-  workspace_.actions.add({.id = "export.overlay", .title = "All layers, full resolution…", .group = kGroup, .shortcut = ImGuiMod_Ctrl | ImGuiKey_E,
-                          .tip = "The whole image under its visible layers, pixel for pixel, of any size; TIFF keeps the georeference",
-                          .run = [this] { ask("Save all layers", "_layers.jpg", [this](const std::filesystem::path& file) { save_overlay(file); }); },
+                          .run = [this] { ask("Save view", "_view.png", [this](const std::filesystem::path& file) { save_view(file); }); },
                           .enabled = possible});
+  workspace_.actions.add(
+      {.id = "export.overlay",
+       .title = "All layers, full resolution…",
+       .group = kGroup,
+       .shortcut = ImGuiMod_Ctrl | ImGuiKey_E,
+       .tip = "The whole image under its visible layers, pixel for pixel, of any size; TIFF keeps the georeference",
+       .run = [this] { ask("Save all layers", "_layers.jpg", [this](const std::filesystem::path& file) { save_overlay(file); }); },
+       .enabled = possible});
   workspace_.every_frame.push_back([this] {
     workspace_.exports.poll();
     return false;
@@ -50,7 +56,8 @@ void ExportFeature::ask(const char* title, const char* suffix, std::function<voi
   for (const std::string& extension : picture_extensions()) {
     if (extension != extensions.front()) extensions.push_back(extension);
   }
-  workspace_.ask_file({.purpose = FilePurpose::kSave, .title = title, .start = suggested, .extensions = extensions, .chosen = std::move(chosen)});
+  workspace_.ask_file({.purpose = FilePurpose::kSave, .title = title, .start = suggested, .extensions = extensions,
+                       .chosen = std::move(chosen)});
 }
 
 Sidecar ExportFeature::sidecar(const char* what) const {
@@ -87,8 +94,9 @@ void ExportFeature::save_overlay(const std::filesystem::path& file) {
     auto layers = std::make_shared<std::vector<std::unique_ptr<LayerRows>>>(rows_of(workspace_.layers));
     const ImageInfo& info = workspace_.image->info;
     const PictureOptions options{.path = file, .area = {0, 0, info.width, info.height}, .georeference = info.georeference};
-    workspace_.exports.start(file, sidecar("overlay"),
-                             [layers, options](Progress& progress, const std::stop_token& stop) { write_picture(options, *layers, progress, stop); });
+    workspace_.exports.start(file, sidecar("overlay"), [layers, options](Progress& progress, const std::stop_token& stop) {
+      write_picture(options, *layers, progress, stop);
+    });
   } catch (const Error& error) {
     workspace_.messages.error(error.what());
   }

@@ -18,8 +18,12 @@ nlohmann::json to_json(const Sidecar& sidecar, const std::filesystem::path& file
     if (!made.note.empty()) entry["note"] = made.note;
     commands.push_back(std::move(entry));
   }
-  nlohmann::json json{{"format", "fovea-export/1"}, {"what", sidecar.what}, {"file", file.filename().string()}, {"image", sidecar.image.string()},
-                      {"image_from_here", sidecar.image.lexically_relative(std::filesystem::absolute(file).parent_path()).string()}, {"commands", commands}};
+  nlohmann::json json{{"format", "fovea-export/1"},
+                      {"what", sidecar.what},
+                      {"file", file.filename().string()},
+                      {"image", sidecar.image.string()},
+                      {"image_from_here", sidecar.image.lexically_relative(std::filesystem::absolute(file).parent_path()).string()},
+                      {"commands", commands}};
   json.update(sidecar.more);
   return json;
 }
@@ -29,7 +33,8 @@ void Exporter::start(const std::filesystem::path& file, Sidecar sidecar, Backgro
   job_.start(
       [file, sidecar = std::move(sidecar), write = std::move(write)](Progress& progress, const std::stop_token& stop) {
         write(progress, stop);
-        write_file_atomically(sidecar_path(file), to_json(sidecar, file).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+        write_file_atomically(sidecar_path(file),
+                              to_json(sidecar, file).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
       },
       [this, file](const BackgroundJob::Outcome& outcome) {
         if (!outcome.error.empty()) messages_.error(outcome.error);

@@ -27,9 +27,11 @@ Writer writer_of(const PictureOptions& options) {
   const Rect& area = options.area;
   if (extension == ".png") return wrap(std::shared_ptr(create_rgb_png_writer(options.path, area.width, area.height)));
   if (extension == ".tif" || extension == ".tiff") {
-    const GeoReference moved = options.georeference.geotransform ? scaled_georeference(options.georeference, static_cast<double>(area.x), static_cast<double>(area.y), 1)
-                                                                 : options.georeference;
-    return wrap(std::shared_ptr(create_rgb_tiff_writer({.path = options.path, .width = area.width, .height = area.height, .georeference = moved})));
+    const GeoReference moved = options.georeference.geotransform
+                                   ? scaled_georeference(options.georeference, static_cast<double>(area.x), static_cast<double>(area.y), 1)
+                                   : options.georeference;
+    return wrap(std::shared_ptr(create_rgb_tiff_writer({.path = options.path, .width = area.width, .height = area.height,
+                                                        .georeference = moved})));
   }
   return wrap(std::shared_ptr(create_overlay_writer({.path = options.path, .width = area.width, .height = area.height})));
 }
@@ -47,7 +49,8 @@ std::vector<std::unique_ptr<LayerRows>> rows_of(const LayerList& layers) {
   return made;
 }
 
-void write_picture(const PictureOptions& options, const std::vector<std::unique_ptr<LayerRows>>& layers, Progress& progress, const std::stop_token& stop) {
+void write_picture(const PictureOptions& options, const std::vector<std::unique_ptr<LayerRows>>& layers, Progress& progress,
+                   const std::stop_token& stop) {
   const Rect& area = options.area;
   const Writer writer = writer_of(options);
   const std::int64_t step = std::clamp<std::int64_t>(kBand_bytes / (3 * area.width), 1, kMostRows);

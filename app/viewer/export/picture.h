@@ -22,7 +22,8 @@ struct PictureOptions {
 std::vector<std::unique_ptr<LayerRows>> rows_of(const LayerList& layers);
 
 // Progress in rows. Errors: Error{kInput} from reading, Error{kEnvironment} from writing, Error{kCancelled}: nothing is left then.
-void write_picture(const PictureOptions& options, const std::vector<std::unique_ptr<LayerRows>>& layers, Progress& progress, const std::stop_token& stop);
+void write_picture(const PictureOptions& options, const std::vector<std::unique_ptr<LayerRows>>& layers, Progress& progress,
+                   const std::stop_token& stop);
 
 // Formats that pictures are written in, the first one suggested.
 std::vector<std::string> picture_extensions();

@@ -28,7 +28,8 @@ bool comes_before(const std::string& a, const std::string& b) {
       while (i_end < a.size() && digit(a[i_end])) ++i_end;
       while (j_end < b.size() && digit(b[j_end])) ++j_end;
       std::string first = a.substr(i, i_end - i), second = b.substr(j, j_end - j);
-      first.erase(0, std::min(first.find_first_not_of('0'), first.size())), second.erase(0, std::min(second.find_first_not_of('0'), second.size()));
+      first.erase(0, std::min(first.find_first_not_of('0'), first.size())),
+          second.erase(0, std::min(second.find_first_not_of('0'), second.size()));
       if (first.size() != second.size()) return first.size() < second.size();
       if (first != second) return first < second;
       i = i_end, j = j_end;
@@ -47,22 +48,27 @@ bool comes_before(const std::string& a, const std::string& b) {
 std::vector<fs::path> images_in(const fs::path& folder) {
   std::vector<fs::path> images;
   std::error_code code, ignored;
-  for (fs::directory_iterator entry(folder, fs::directory_options::skip_permission_denied, code), end; !code && entry != end; entry.increment(code)) {
+  for (fs::directory_iterator entry(folder, fs::directory_options::skip_permission_denied, code), end; !code && entry != end;
+       entry.increment(code)) {
     const fs::path& path = entry->path();
-    if (!path.filename().string().starts_with(".") && has_image_extension(path) && !path.stem().string().ends_with("_mask") && entry->is_regular_file(ignored)) {
+    if (!path.filename().string().starts_with(".") && has_image_extension(path) && !path.stem().string().ends_with("_mask") &&
+        entry->is_regular_file(ignored)) {
       images.push_back(path);
     }
   }
-  std::ranges::sort(images, [](const fs::path& a, const fs::path& b) { return comes_before(a.filename().string(), b.filename().string()); });
+  std::ranges::sort(images,
+                    [](const fs::path& a, const fs::path& b) { return comes_before(a.filename().string(), b.filename().string()); });
   return images;
 }
 
 FolderFeature::FolderFeature(Workspace& workspace, const fs::path& pyramids)
     : workspace_(workspace), maker_(pyramids, [wake = workspace.main_thread.wake] { if (wake) wake(); }) {
-  workspace_.panels.add({.id = "folder", .title = "Folder", .place = DockPlace::kLeft, .show = [this] { show(); }, .open = false, .shortcut = ImGuiKey_O,
+  workspace_.panels.add({.id = "folder", .title = "Folder", .place = DockPlace::kLeft, .show = [this] { show(); }, .open = false,
+                         .shortcut = ImGuiKey_O,
                          .tip = "The other images of the folder"});
   const auto add = [&](const char* id, const char* title, ImGuiKey key, std::ptrdiff_t step) {
-    workspace_.actions.add({.id = id, .title = title, .group = "File", .shortcut = key, .tip = "In the folder, by name", .run = [this, step] { open_neighbour(step); },
+    workspace_.actions.add({.id = id, .title = title, .group = "File", .shortcut = key, .tip = "In the folder, by name",
+                            .run = [this, step] { open_neighbour(step); },
                             .enabled = [this, step] { return has_neighbour(step); }});
   };
   add("file.previous", "Previous image", ImGuiKey_PageUp, -1);
@@ -118,14 +124,15 @@ void FolderFeature::open_neighbour(std::ptrdiff_t step) {
 void FolderFeature::take_thumbnails() {
   for (MadeThumbnail& made : maker_.take()) {
     Shown& shown = thumbnails_[made.path];
-    shown = {.texture = {}, .image_width = made.width, .image_height = made.height, .error = std::move(made.error), .used_s = ImGui::GetTime()};
+    shown = {.texture = {}, .image_width = made.width, .image_height = made.height, .error = std::move(made.error),
+             .used_s = ImGui::GetTime()};
     if (made.picture.empty()) continue;
     shown.width = static_cast<float>(made.picture.width()), shown.height = static_cast<float>(made.picture.height());
     shown.texture = gl::create_texture();
     glBindTexture(GL_TEXTURE_2D, shown.texture.id());
     glPixelStorei(GL_UNPACK_ALIGNMENT, 1);
-    glTexImage2D(GL_TEXTURE_2D, 0, GL_RGB8, static_cast<GLsizei>(made.picture.width()), static_cast<GLsizei>(made.picture.height()), 0, GL_RGB, GL_UNSIGNED_BYTE,
-                 made.picture.samples().data());
+    glTexImage2D(GL_TEXTURE_2D, 0, GL_RGB8, static_cast<GLsizei>(made.picture.width()), static_cast<GLsizei>(made.picture.height()), 0,
+                 GL_RGB, GL_UNSIGNED_BYTE, made.picture.samples().data());
     gl::set_sampling(GL_LINEAR);
   }
   while (thumbnails_.size() > kKept) {
@@ -184,22 +191,28 @@ void FolderFeature::show_tile(const fs::path& path, float side) {
     Shown& shown = found->second;
     shown.used_s = ImGui::GetTime();
     if (shown.texture) {
-      const float fit = std::min((side - 6) / shown.width, (side - 6) / shown.height), width = fit * shown.width, height = fit * shown.height;
+      const float fit = std::min((side - 6) / shown.width, (side - 6) / shown.height), width = fit * shown.width,
+                  height = fit * shown.height;
       const ImVec2 at{low.x + (side - width) / 2, low.y + (side - height) / 2};
       list.AddImage(static_cast<ImTextureID>(shown.texture.id()), at, {at.x + width, at.y + height});
-      ImGui::SetItemTooltip("%s\n%lld × %lld", name.c_str(), static_cast<long long>(shown.image_width), static_cast<long long>(shown.image_height));
+      ImGui::SetItemTooltip("%s\n%lld × %lld", name.c_str(), static_cast<long long>(shown.image_width),
+                            static_cast<long long>(shown.image_height));
     } else {
-      list.AddText({low.x + side / 2 - ImGui::CalcTextSize("unreadable").x / 2, low.y + side / 2 - line / 2}, ImGui::GetColorU32(theme_colours().warning), "unreadable");
+      list.AddText({low.x + side / 2 - ImGui::CalcTextSize("unreadable").x / 2, low.y + side / 2 - line / 2},
+                   ImGui::GetColorU32(theme_colours().warning), "unreadable");
       ImGui::SetItemTooltip("%s", shown.error.c_str());
     }
   }
   if (is_open) list.AddRect(low, high, ImGui::GetColorU32(theme_colours().accent), 3, 2 * ImGui::GetStyle().FontScaleDpi);
   list.PushClipRect({low.x, high.y}, {high.x, high.y + line + 2}, true);
-  list.AddText({low.x + 2, high.y + 1}, ImGui::GetColorU32(is_open ? ImGui::GetStyleColorVec4(ImGuiCol_Text) : theme_colours().muted), name.c_str());
+  list.AddText({low.x + 2, high.y + 1}, ImGui::GetColorU32(is_open ? ImGui::GetStyleColorVec4(ImGuiCol_Text) : theme_colours().muted),
+               name.c_str());
   list.PopClipRect();
   ImGui::PopID();
 }
 
-std::unique_ptr<Feature> make_folder_feature(Workspace& workspace) { return std::make_unique<FolderFeature>(workspace, user_cache_folder() / "pyramids"); }
+std::unique_ptr<Feature> make_folder_feature(Workspace& workspace) {
+  return std::make_unique<FolderFeature>(workspace, user_cache_folder() / "pyramids");
+}
 
 }  // namespace fovea

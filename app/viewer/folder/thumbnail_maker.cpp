@@ -37,7 +37,9 @@ ImageU8 small_picture(Pyramid& pyramid, int level) {
   const Rect whole{0, 0, size.width, size.height};
   const BasicImage<Sample> coarse = pyramid.ready(level) ? pyramid.read<Sample>(whole, level) : pyramid.read_preview<Sample>(whole, level);
   const double scale = std::min(1.0, static_cast<double>(kThumbnail_pixels) / static_cast<double>(std::max(size.width, size.height)));
-  const auto scaled = [&](std::int64_t side) { return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(side) * scale + 0.5)); };
+  const auto scaled = [&](std::int64_t side) {
+    return std::max<std::int64_t>(1, static_cast<std::int64_t>(static_cast<double>(side) * scale + 0.5));
+  };
   return eight_bits(resize(coarse, scaled(size.width), scaled(size.height)));
 }
 

@@ -7,7 +7,8 @@
 namespace fovea {
 
 void ColourLayer::set_colours(ImageU8 colours, const RectD& rect_level0) {
-  require(colours.channels() >= 3 && colours.width() <= 16384 && colours.height() <= 16384, "a colour layer has 3 or 4 channels and at most 16384 a side");
+  require(colours.channels() >= 3 && colours.width() <= 16384 && colours.height() <= 16384,
+          "a colour layer has 3 or 4 channels and at most 16384 a side");
   colours_ = std::move(colours);
   rect_ = rect_level0;
   uploaded_ = false;
@@ -20,8 +21,8 @@ LayerProgress ColourLayer::draw(const LayerFrame& frame) {
     glBindTexture(GL_TEXTURE_2D, texture_.id());
     const GLenum format = colours_.channels() == 3 ? GL_RGB : GL_RGBA;
     glPixelStorei(GL_UNPACK_ALIGNMENT, 1);
-    glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA8, static_cast<GLsizei>(colours_.width()), static_cast<GLsizei>(colours_.height()), 0, format, GL_UNSIGNED_BYTE,
-                 colours_.samples().data());
+    glTexImage2D(GL_TEXTURE_2D, 0, GL_RGBA8, static_cast<GLsizei>(colours_.width()), static_cast<GLsizei>(colours_.height()), 0, format,
+                 GL_UNSIGNED_BYTE, colours_.samples().data());
     gl::set_sampling(GL_NEAREST);
     uploaded_ = true;
   }

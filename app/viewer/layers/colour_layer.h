@@ -8,7 +8,9 @@ namespace fovea {
 
 class ColourLayer final : public Layer {
  public:
-  ColourLayer(std::string layer_id, std::string layer_name) : Layer(LayerKind::kColours, std::move(layer_name)) { id = std::move(layer_id); }
+  ColourLayer(std::string layer_id, std::string layer_name) : Layer(LayerKind::kColours, std::move(layer_name)) {
+    id = std::move(layer_id);
+  }
 
   // colours: [rows, columns, 3 or 4], at most 16384 a side; placed by the outer edges of the grid.
   void set_colours(ImageU8 colours, const RectD& rect_level0);

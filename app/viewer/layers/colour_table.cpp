@@ -40,7 +40,8 @@ ColourEntries make(ColourTable table) {
     case ColourTable::kCividis: return from_core(ColourMap::kCividis);
     case ColourTable::kGrey: return from_stops({{0, 0, 0}, {255, 255, 255}});
     // ColorBrewer's RdBu, reversed: marked colour-blind safe by its makers.
-    case ColourTable::kBlueRed: return from_stops({{5, 48, 97}, {67, 147, 195}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199}, {214, 96, 77}, {103, 0, 31}});
+    case ColourTable::kBlueRed:
+      return from_stops({{5, 48, 97}, {67, 147, 195}, {209, 229, 240}, {247, 247, 247}, {253, 219, 199}, {214, 96, 77}, {103, 0, 31}});
   }
   return {};
 }

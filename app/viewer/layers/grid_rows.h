@@ -13,7 +13,8 @@ namespace fovea {
 struct GridAxis {
   double origin = 0, cells_a_pixel = 1;
   std::int64_t cells = 0;
-  GridAxis(double start, double extent, std::int64_t count) : origin(start), cells_a_pixel(static_cast<double>(count) / extent), cells(count) {}
+  GridAxis(double start, double extent, std::int64_t count)
+      : origin(start), cells_a_pixel(static_cast<double>(count) / extent), cells(count) {}
 
   // Of the pixel's middle, in cells; the first cell covers 0 ... 1.
   double place(std::int64_t pixel) const { return (static_cast<double>(pixel) + 0.5 - origin) * cells_a_pixel; }

@@ -20,7 +20,8 @@ HeatLayer::HeatLayer(std::string layer_id, std::string layer_name) : Layer(Layer
 }
 
 void HeatLayer::set_values(HeatRaster raster) {
-  require(raster.columns >= 0 && raster.rows >= 0 && raster.columns <= kMaxSide && raster.rows <= kMaxSide, "a heat map has at most 16384 values a side");
+  require(raster.columns >= 0 && raster.rows >= 0 && raster.columns <= kMaxSide && raster.rows <= kMaxSide,
+          "a heat map has at most 16384 values a side");
   require(static_cast<std::int64_t>(raster.values.size()) == raster.columns * raster.rows, "a heat map has one value a grid cell");
   raster_ = std::move(raster);
   uploaded_ = false;
@@ -38,7 +39,8 @@ void HeatLayer::upload() {
   if (!texture_) texture_ = gl::create_texture();
   glBindTexture(GL_TEXTURE_2D, texture_.id());
   glPixelStorei(GL_UNPACK_ALIGNMENT, 4);
-  glTexImage2D(GL_TEXTURE_2D, 0, GL_R32F, static_cast<GLsizei>(raster_.columns), static_cast<GLsizei>(raster_.rows), 0, GL_RED, GL_FLOAT, raster_.values.data());
+  glTexImage2D(GL_TEXTURE_2D, 0, GL_R32F, static_cast<GLsizei>(raster_.columns), static_cast<GLsizei>(raster_.rows), 0, GL_RED, GL_FLOAT,
+               raster_.values.data());
   uploaded_ = true;
 }
 
@@ -56,7 +58,8 @@ LayerProgress HeatLayer::draw(const LayerFrame& frame) {
 std::string HeatLayer::describe(Point p) const {
   const RectD& rect = raster_.rect_level0;
   if (raster_.values.empty() || !rect.contains(p)) return {};
-  const auto column = std::min(raster_.columns - 1, static_cast<std::int64_t>((p.x - rect.x) / rect.width * static_cast<double>(raster_.columns)));
+  const auto column =
+      std::min(raster_.columns - 1, static_cast<std::int64_t>((p.x - rect.x) / rect.width * static_cast<double>(raster_.columns)));
   const auto row = std::min(raster_.rows - 1, static_cast<std::int64_t>((p.y - rect.y) / rect.height * static_cast<double>(raster_.rows)));
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", static_cast<double>(raster_.values[static_cast<std::size_t>(row * raster_.columns + column)]));

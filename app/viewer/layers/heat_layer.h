@@ -30,7 +30,8 @@ class HeatLayer final : public Layer {
   // Beneath it values are not shown at all (a mass threshold); -infinity: all are shown.
   float threshold = -std::numeric_limits<float>::infinity();
   HeatAlpha alpha = HeatAlpha::kFlat;
-  static constexpr float kAlphaByValue = 0.75f;   // the rest of the opacity stays where values are low: seen where the map ends, and the image through it
+  // The rest of the opacity stays where values are low: seen where the map ends, and the image through it.
+  static constexpr float kAlphaByValue = 0.75f;
   bool smooth = false;                   // interpolate between grid cells: prettier, and not what was computed
 
   LayerProgress draw(const LayerFrame& frame) override;

@@ -27,18 +27,27 @@ struct ImageLayer::Opened {
   std::filesystem::path path;
   std::string name;
   Opened(const std::filesystem::path& file, const std::filesystem::path& cache_file, std::int64_t max_kept_bytes)
-      : image(std::make_shared<PyramidImage>(file, cache_file, ImageLimits{.max_kept_bytes = max_kept_bytes})), path(file), name(file.filename().string()) {}
+      : image(std::make_shared<PyramidImage>(file, cache_file, ImageLimits{.max_kept_bytes = max_kept_bytes})),
+        path(file),
+        name(file.filename().string()) {}
 };
 
 ImageLayer::ImageLayer(const std::filesystem::path& path, const std::filesystem::path& cache_file, const TileServices& services)
     : ImageLayer(Opened(path, cache_file, services.cache->budget_bytes() / 2), services) {}
 
 ImageLayer::ImageLayer(Opened opened, const TileServices& services)
-    : TiledLayer({.kind = LayerKind::kImage, .id = "image", .name = opened.name,
+    : TiledLayer({.kind = LayerKind::kImage,
+                  .id = "image",
+                  .name = opened.name,
                   .source = [image = opened.image] { return std::make_unique<ImageTileSource>(image); },
-                  .shape = {opened.image->info().width, opened.image->info().height, opened.image->levels()}, .fragment_shader = "tile",
-                  .version = [image = opened.image] { return image->version(); }}, services),
-      path_(opened.path), info_(opened.image->info()), image_(opened.image), builder_(std::make_shared<PyramidBuilder>(image_, services.wake)) {
+                  .shape = {opened.image->info().width, opened.image->info().height, opened.image->levels()},
+                  .fragment_shader = "tile",
+                  .version = [image = opened.image] { return image->version(); }},
+                 services),
+      path_(opened.path),
+      info_(opened.image->info()),
+      image_(opened.image),
+      builder_(std::make_shared<PyramidBuilder>(image_, services.wake)) {
   style.colours = ColourTable::kGrey;
   contrast_is_open = info_.bits > 8;
 }
@@ -72,7 +81,9 @@ std::string ImageLayer::describe(Point p) const {
 
 double ImageLayer::Histogram::quantile(double share) const {
   double total = 0, below = 0;
-  for (int c = 0; c < channels; ++c) total += std::accumulate(counts[static_cast<std::size_t>(c)].begin(), counts[static_cast<std::size_t>(c)].end(), 0.0);
+  for (int c = 0; c < channels; ++c) {
+    total += std::accumulate(counts[static_cast<std::size_t>(c)].begin(), counts[static_cast<std::size_t>(c)].end(), 0.0);
+  }
   for (std::size_t bin = 0; bin < kBins; ++bin) {
     for (int c = 0; c < channels; ++c) below += counts[static_cast<std::size_t>(c)][bin];
     if (total > 0 && below >= share * total) return (static_cast<double>(bin) + (share > 0.5 ? 1 : 0)) / kBins;
@@ -88,7 +99,9 @@ void ImageLayer::stretch_contrast(const Histogram& values) {
 ImageLayer::Histogram ImageLayer::histogram() const {
   Histogram result{.channels = info_.bands < 3 ? 1 : 3};
   const int white = white_level();
-  const auto bin = [&](int value) { return static_cast<std::size_t>(std::min(value * Histogram::kBins / (white + 1), Histogram::kBins - 1)); };
+  const auto bin = [&](int value) {
+    return static_cast<std::size_t>(std::min(value * Histogram::kBins / (white + 1), Histogram::kBins - 1));
+  };
   for (const TileKey& key : shown_tiles()) {
     const LoadedTile* tile = cached(key);
     if (!tile) continue;

@@ -14,10 +14,17 @@ constexpr float kOpacity = 0.45f;        // as overlays of fovea segment
 
 }  // namespace
 
-LabelLayer::LabelLayer(std::string layer_id, std::string layer_name, ValueMap map, std::vector<LabelClass> classes, const TileServices& services)
-    : TiledLayer({.kind = LayerKind::kLabels, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source, .shape = map.shape,
-                  .fragment_shader = "label"}, services),
-      entries(std::move(classes)), map_(std::move(map)) {
+LabelLayer::LabelLayer(std::string layer_id, std::string layer_name, ValueMap map, std::vector<LabelClass> classes,
+                       const TileServices& services)
+    : TiledLayer({.kind = LayerKind::kLabels,
+                  .id = std::move(layer_id),
+                  .name = std::move(layer_name),
+                  .source = map.source,
+                  .shape = map.shape,
+                  .fragment_shader = "label"},
+                 services),
+      entries(std::move(classes)),
+      map_(std::move(map)) {
   style.opacity = kOpacity;
 }
 
@@ -51,7 +58,8 @@ bool LabelLayer::show_controls() {
     changed |= eye_button("##visible", entry.visible);
     ImGui::SetItemTooltip("Show or hide this class");
     ImGui::SameLine();
-    float colour[3] = {static_cast<float>(entry.colour[0]) / 255, static_cast<float>(entry.colour[1]) / 255, static_cast<float>(entry.colour[2]) / 255};
+    float colour[3] = {static_cast<float>(entry.colour[0]) / 255, static_cast<float>(entry.colour[1]) / 255,
+                       static_cast<float>(entry.colour[2]) / 255};
     if (ImGui::ColorEdit3(entry.name.c_str(), colour, ImGuiColorEditFlags_NoInputs)) {
       for (std::size_t c = 0; c < 3; ++c) entry.colour[c] = static_cast<std::uint8_t>(colour[c] * 255 + 0.5f);
       changed = true;
@@ -62,7 +70,8 @@ bool LabelLayer::show_controls() {
 }
 
 ProbabilityLayer::ProbabilityLayer(std::string layer_id, std::string layer_name, ValueMap map, const TileServices& services)
-    : TiledLayer({.kind = LayerKind::kHeat, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source, .shape = map.shape,
+    : TiledLayer({.kind = LayerKind::kHeat, .id = std::move(layer_id), .name = std::move(layer_name), .source = map.source,
+                  .shape = map.shape,
                   .fragment_shader = "value"}, services),
       map_(std::move(map)) {
   style.opacity = 0.7f;

@@ -5,7 +5,8 @@
 
 namespace fovea {
 
-PixelBlender::PixelBlender(Blend blend, float opacity) : blend_(blend), weight_(static_cast<std::uint32_t>(std::lround(std::clamp(opacity, 0.0f, 1.0f) * 256))) {}
+PixelBlender::PixelBlender(Blend blend, float opacity)
+    : blend_(blend), weight_(static_cast<std::uint32_t>(std::lround(std::clamp(opacity, 0.0f, 1.0f) * 256))) {}
 
 void PixelBlender::lay(const std::uint8_t (&colour)[3], std::uint32_t share, std::uint8_t* below) const {
   const std::uint32_t weight = weight_ * share / 256, rest = 256 - weight;

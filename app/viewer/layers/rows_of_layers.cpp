@@ -19,7 +19,9 @@ struct Colours {
   const ColourEntries& entries;
   float low, high;
   float share(float value) const { return high > low ? std::clamp((value - low) / (high - low), 0.0f, 1.0f) : value >= low ? 1.0f : 0.0f; }
-  const std::array<std::uint8_t, 3>& at(float share_of_range) const { return entries[static_cast<std::size_t>(share_of_range * 255 + 0.5f)]; }
+  const std::array<std::uint8_t, 3>& at(float share_of_range) const {
+    return entries[static_cast<std::size_t>(share_of_range * 255 + 0.5f)];
+  }
 };
 
 void lay(const PixelBlender& blender, const std::array<std::uint8_t, 3>& colour, std::uint32_t share, std::uint8_t* below) {
@@ -30,7 +32,10 @@ void lay(const PixelBlender& blender, const std::array<std::uint8_t, 3>& colour,
 class ImageRows final : public LayerRows {
  public:
   ImageRows(std::unique_ptr<ImageSource> source, const ImageAppearance& look, const LayerStyle& style, int white)
-      : source_(std::move(source)), look_(look), blender_(style.blend, style.opacity), plain_(style.opacity == 1 && style.blend == Blend::kNormal),
+      : source_(std::move(source)),
+        look_(look),
+        blender_(style.blend, style.opacity),
+        plain_(style.opacity == 1 && style.blend == Blend::kNormal),
         entries_(colour_entries(style.colours)) {
     const float extent = std::abs(style.high - style.low) < 1e-6f ? 1e-6f : style.high - style.low;
     table_.resize(source_->info().bits == 8 ? 256 : 65536);
@@ -68,7 +73,8 @@ class ImageRows final : public LayerRows {
     }
     if (look_.false_colour) return entries_[static_cast<std::size_t>(sum / std::max(count, 1.0f) * 255 + 0.5f)];
     if (count == 1) return {to_byte(sum), to_byte(sum), to_byte(sum)};
-    return {on[0] ? to_byte(value[0]) : std::uint8_t{0}, on[1] ? to_byte(value[1]) : std::uint8_t{0}, on[2] ? to_byte(value[2]) : std::uint8_t{0}};
+    return {on[0] ? to_byte(value[0]) : std::uint8_t{0}, on[1] ? to_byte(value[1]) : std::uint8_t{0},
+            on[2] ? to_byte(value[2]) : std::uint8_t{0}};
   }
 
   std::unique_ptr<ImageSource> source_;
@@ -87,7 +93,10 @@ class MapRows final : public LayerRows {
     std::uint32_t share = 0;
   };
   MapRows(const ValueMap& map, std::vector<Entry> entries, const LayerStyle& style)
-      : read_(map.reader()), grid_(map.rect_level0, map.shape.width, map.shape.height), entries_(std::move(entries)), blender_(style.blend, style.opacity) {}
+      : read_(map.reader()),
+        grid_(map.rect_level0, map.shape.width, map.shape.height),
+        entries_(std::move(entries)),
+        blender_(style.blend, style.opacity) {}
 
   void paint(std::int64_t x, std::int64_t y, ImageU8& rgb) override {
     // The part of the map that the rows touch.
@@ -195,7 +204,9 @@ std::unique_ptr<LayerRows> ImageLayer::rows() const {
 
 std::unique_ptr<LayerRows> LabelLayer::rows() const {
   std::vector<MapRows::Entry> table(256);
-  for (std::size_t i = 0; i < std::min<std::size_t>(256, entries.size()); ++i) table[i] = {entries[i].colour, entries[i].visible ? kWhole : 0};
+  for (std::size_t i = 0; i < std::min<std::size_t>(256, entries.size()); ++i) {
+    table[i] = {entries[i].colour, entries[i].visible ? kWhole : 0};
+  }
   return std::make_unique<MapRows>(map_, std::move(table), style);
 }
 

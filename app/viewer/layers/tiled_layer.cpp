@@ -12,14 +12,17 @@ namespace {
 
 constexpr double kFade_s = 0.12;
 
-float opacity_at(const TileSlot& slot, double now_s) { return static_cast<float>(std::clamp((now_s - slot.uploaded_at_s) / kFade_s, 0.0, 1.0)); }
+float opacity_at(const TileSlot& slot, double now_s) {
+  return static_cast<float>(std::clamp((now_s - slot.uploaded_at_s) / kFade_s, 0.0, 1.0));
+}
 
 }  // namespace
 
 TiledLayer::TiledLayer(Options options, const TileServices& services)
     : Layer(options.kind, std::move(options.name)), services_(services), owner_(services.pool->new_owner()),
       loader_(std::make_shared<TileLoader>(
-          TileLoaderOptions{.source = std::move(options.source), .shape = options.shape, .threads = services.threads, .on_change = services.wake})),
+          TileLoaderOptions{.source = std::move(options.source), .shape = options.shape, .threads = services.threads,
+                            .on_change = services.wake})),
       version_(std::move(options.version)), fragment_shader_(options.fragment_shader) {
   id = std::move(options.id);
   make_objects();
@@ -80,7 +83,8 @@ PlacedView TiledLayer::placed_view(const Camera& camera) const {
   const RectD rect = bounds();
   const Point low = camera.to_image({0, 0}), high = camera.to_image({camera.canvas().width, camera.canvas().height});
   const double scale_x = static_cast<double>(shape().width) / rect.width, scale_y = static_cast<double>(shape().height) / rect.height;
-  return {.low = {(low.x - rect.x) * scale_x, (low.y - rect.y) * scale_y}, .high = {(high.x - rect.x) * scale_x, (high.y - rect.y) * scale_y},
+  return {.low = {(low.x - rect.x) * scale_x, (low.y - rect.y) * scale_y},
+          .high = {(high.x - rect.x) * scale_x, (high.y - rect.y) * scale_y},
           .zoom = camera.zoom() / std::max(scale_x, scale_y)};
 }
 

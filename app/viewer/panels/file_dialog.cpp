@@ -40,7 +40,8 @@ void FileDialog::ask(FileQuestion question, Kind kind) {
     if (native_) return;
     std::string patterns;
     for (const std::string& extension : question_.extensions) patterns += (patterns.empty() ? "*" : " *") + extension;
-    const std::vector<std::string> filters = patterns.empty() ? std::vector<std::string>{"All files", "*"} : std::vector<std::string>{patterns, patterns, "All files", "*"};
+    const std::vector<std::string> filters =
+        patterns.empty() ? std::vector<std::string>{"All files", "*"} : std::vector<std::string>{patterns, patterns, "All files", "*"};
     native_ = std::make_unique<Native>();
     if (saving) native_->save.emplace(question_.title, question_.start.string(), filters);
     else native_->open.emplace(question_.title, question_.start.string(), filters);
@@ -66,7 +67,8 @@ void FileDialog::show() {
 
 void FileDialog::finish(const fs::path& file) {
   fs::path chosen = file;
-  if (question_.purpose == FilePurpose::kSave && !question_.extensions.empty() && std::ranges::find(question_.extensions, lower_extension(file)) == question_.extensions.end()) {
+  if (question_.purpose == FilePurpose::kSave && !question_.extensions.empty() &&
+      std::ranges::find(question_.extensions, lower_extension(file)) == question_.extensions.end()) {
     chosen += question_.extensions.front();
   }
   const auto take = question_.chosen;   // it may ask the next question
@@ -85,7 +87,8 @@ void FileDialog::list(const fs::path& folder) {
   std::error_code code;
   folder_ = fs::absolute(folder.empty() ? fs::current_path(code) : folder, code);
   typed_ = folder_.string();
-  for (fs::directory_iterator entry(folder_, fs::directory_options::skip_permission_denied, code), end; !code && entry != end; entry.increment(code)) {
+  for (fs::directory_iterator entry(folder_, fs::directory_options::skip_permission_denied, code), end; !code && entry != end;
+       entry.increment(code)) {
     std::error_code ignored;
     if (entry->path().filename().string().starts_with(".")) continue;
     if (entry->is_directory(ignored)) folders_.push_back(entry->path());
@@ -125,7 +128,8 @@ void FileDialog::show_files(fs::path& go, fs::path& take) {
 
 void FileDialog::show_open(fs::path& take) {
   ImGui::BeginDisabled(marked_.empty());
-  const bool pressed = ImGui::Button("Open") || (!marked_.empty() && ImGui::IsKeyPressed(ImGuiKey_Enter, ImGuiInputFlags_None) && !ImGui::GetIO().WantTextInput);
+  const bool pressed = ImGui::Button("Open") ||
+                       (!marked_.empty() && ImGui::IsKeyPressed(ImGuiKey_Enter, ImGuiInputFlags_None) && !ImGui::GetIO().WantTextInput);
   ImGui::EndDisabled();
   ImGui::SameLine();
   if (pressed) take = marked_;
@@ -155,7 +159,8 @@ void FileDialog::show_own() {
   opening_ = false;
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
   const float font = ImGui::GetFontSize();
-  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Always, {0.5f, 0.5f});
+  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Always,
+                          {0.5f, 0.5f});
   ImGui::SetNextWindowSize({std::min(viewport.WorkSize.x * 0.9f, font * 40), std::min(viewport.WorkSize.y * 0.9f, font * 30)});
   bool stays = true;
   if (!ImGui::BeginPopupModal(popup.c_str(), &stays)) {

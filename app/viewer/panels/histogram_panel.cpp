@@ -38,7 +38,8 @@ struct HistogramPanel {
     ImGui::Checkbox("Log", &logarithmic);
     ImGui::SameLine();
     const int white = image->white_level();
-    ImGui::TextColored(theme_colours().muted, "black %.0f, white %.0f of %d", style.low * static_cast<float>(white), style.high * static_cast<float>(white), white);
+    ImGui::TextColored(theme_colours().muted, "black %.0f, white %.0f of %d", style.low * static_cast<float>(white),
+                       style.high * static_cast<float>(white), white);
     plot(style, white);
     if (!(style == before)) workspace.history.touch("Change contrast");
   }
@@ -55,7 +56,10 @@ struct HistogramPanel {
     for (int c = 0; c < histogram.channels; ++c) {
       ImPlotSpec spec;
       spec.LineColor = histogram.channels == 1 ? ImGui::GetStyleColorVec4(ImGuiCol_Text) : kChannelColours[c];
-      ImPlot::PlotLine(c == 0 ? "red" : c == 1 ? "green" : "blue", histogram.counts[static_cast<std::size_t>(c)].data(), ImageLayer::Histogram::kBins, bin, 0, spec);
+      ImPlot::PlotLine(c == 0   ? "red"
+                       : c == 1 ? "green"
+                                : "blue",
+                       histogram.counts[static_cast<std::size_t>(c)].data(), ImageLayer::Histogram::kBins, bin, 0, spec);
     }
     double low = style.low * white, high = style.high * white;
     const ImVec4 dark{0.55f, 0.55f, 0.55f, 1}, light = theme_colours().accent;
@@ -69,7 +73,8 @@ struct HistogramPanel {
 
 void add_histogram_panel(Workspace& workspace) {
   auto panel = std::make_shared<HistogramPanel>(workspace);
-  workspace.panels.add({.id = "histogram", .title = "Histogram", .place = DockPlace::kBottom, .show = [panel] { panel->show(); }, .open = false,
+  workspace.panels.add({.id = "histogram", .title = "Histogram", .place = DockPlace::kBottom, .show = [panel] { panel->show(); },
+                        .open = false,
                         .shortcut = ImGuiKey_I, .tip = "The values in sight; drag the lines to choose what is black and what is white"});
 }
 

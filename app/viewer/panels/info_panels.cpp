@@ -22,8 +22,9 @@ void show_log(Messages& messages) {
   if (messages.all().empty()) ImGui::TextColored(theme_colours().muted, "Nothing has happened yet.");
   if (ImGui::BeginChild("##lines")) {
     for (const Message& message : messages.all()) {
-      const ImVec4 colour = message.severity == Severity::kError ? theme_colours().error : message.severity == Severity::kWarning ? theme_colours().warning
-                                                                                                                                 : ImGui::GetStyleColorVec4(ImGuiCol_Text);
+      const ImVec4 colour = message.severity == Severity::kError     ? theme_colours().error
+                            : message.severity == Severity::kWarning ? theme_colours().warning
+                                                                     : ImGui::GetStyleColorVec4(ImGuiCol_Text);
       ImGui::TextColored(theme_colours().muted, "%7.1f s", message.time_s);
       ImGui::SameLine();
       ImGui::PushTextWrapPos(0);
@@ -40,9 +41,11 @@ void show_log(Messages& messages) {
 
 void show_budget(const char* name, std::int64_t bytes, std::int64_t budget_bytes, const std::function<void(std::int64_t)>& set_budget) {
   char text[64];
-  std::snprintf(text, sizeof text, "%.0f of %.0f MB", static_cast<double>(bytes) / kMegabyte, static_cast<double>(budget_bytes) / kMegabyte);
+  std::snprintf(text, sizeof text, "%.0f of %.0f MB", static_cast<double>(bytes) / kMegabyte,
+                static_cast<double>(budget_bytes) / kMegabyte);
   ImGui::TextUnformatted(name);
-  ImGui::ProgressBar(budget_bytes > 0 ? static_cast<float>(static_cast<double>(bytes) / static_cast<double>(budget_bytes)) : 0, {-1, 0}, text);
+  ImGui::ProgressBar(budget_bytes > 0 ? static_cast<float>(static_cast<double>(bytes) / static_cast<double>(budget_bytes)) : 0, {-1, 0},
+                     text);
   int megabytes = static_cast<int>(static_cast<double>(budget_bytes) / kMegabyte);
   ImGui::PushID(name);
   ImGui::SetNextItemWidth(-1);
@@ -79,12 +82,14 @@ void show_statistics(Workspace& workspace, const FrameTimes& times) {
 double FrameTimes::slowest_ms() const { return *std::ranges::max_element(times_); }
 
 void add_log_panel(Workspace& workspace) {
-  workspace.panels.add({.id = "log", .title = "Log", .place = DockPlace::kBottom, .show = [&workspace] { show_log(workspace.messages); }, .open = false,
+  workspace.panels.add({.id = "log", .title = "Log", .place = DockPlace::kBottom, .show = [&workspace] { show_log(workspace.messages); },
+                        .open = false,
                         .tip = "What the program had to say"});
 }
 
 void add_statistics_panel(Workspace& workspace, const FrameTimes& times) {
-  workspace.panels.add({.id = "statistics", .title = "Statistics", .place = DockPlace::kRightBelow, .show = [&workspace, &times] { show_statistics(workspace, times); },
+  workspace.panels.add({.id = "statistics", .title = "Statistics", .place = DockPlace::kRightBelow,
+                        .show = [&workspace, &times] { show_statistics(workspace, times); },
                         .open = false, .tip = "Memory, tiles and frame times; budgets"});
 }
 

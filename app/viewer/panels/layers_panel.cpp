@@ -28,7 +28,9 @@ void show_style(Workspace& workspace, Layer& layer) {
   if (layer.kind() == LayerKind::kHeat) {
     changed |= colour_combo("Colours", layer.style.colours);
     const auto [low, high] = layer.value_limits();
-    if (high > low) changed |= ImGui::DragFloatRange2("Range", &layer.style.low, &layer.style.high, (high - low) / 200, low, high, "%.3g", "%.3g");
+    if (high > low) {
+      changed |= ImGui::DragFloatRange2("Range", &layer.style.low, &layer.style.high, (high - low) / 200, low, high, "%.3g", "%.3g");
+    }
   }
   changed |= layer.show_controls();
   if (changed) workspace.history.touch("Change " + layer.name);
@@ -48,7 +50,8 @@ void show_row(Workspace& workspace, std::size_t index, Move& move) {
   if (!layer.style.visible) ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().muted);
   const bool double_clicked = ImGui::IsMouseDoubleClicked(ImGuiMouseButton_Left);
   ImGui::PushStyleVar(ImGuiStyleVar_SelectableTextAlign, ImVec2(0, 0.5f));
-  const bool clicked = ImGui::Selectable(layer.name.c_str(), layers.selected() == &layer, ImGuiSelectableFlags_AllowDoubleClick, {right, ImGui::GetFrameHeight()});
+  const bool clicked = ImGui::Selectable(layer.name.c_str(), layers.selected() == &layer, ImGuiSelectableFlags_AllowDoubleClick,
+                                         {right, ImGui::GetFrameHeight()});
   ImGui::PopStyleVar();
   if (clicked) {
     layers.select(layer.id);
@@ -62,12 +65,16 @@ void show_row(Workspace& workspace, std::size_t index, Move& move) {
     ImGui::EndDragDropSource();
   }
   if (ImGui::BeginDragDropTarget()) {
-    if (const ImGuiPayload* payload = ImGui::AcceptDragDropPayload("layer")) move = {*static_cast<const std::size_t*>(payload->Data), index};
+    if (const ImGuiPayload* payload = ImGui::AcceptDragDropPayload("layer")) {
+      move = {*static_cast<const std::size_t*>(payload->Data), index};
+    }
     ImGui::EndDragDropTarget();
   }
   if (ImGui::BeginPopupContextItem("##more")) {
     layers.select(layer.id);
-    if (ImGui::MenuItem("Look at it")) workspace.camera.look_at_rect(layer.bounds().x, layer.bounds().y, {layer.bounds().width, layer.bounds().height});
+    if (ImGui::MenuItem("Look at it")) {
+      workspace.camera.look_at_rect(layer.bounds().x, layer.bounds().y, {layer.bounds().width, layer.bounds().height});
+    }
     if (ImGui::MenuItem("Remove", "Delete", false, layer.removable)) workspace.actions.run("layer.remove");
     ImGui::EndPopup();
     if (layers.size() <= index || &layers.at(index) != &layer) return ImGui::PopID();   // it is gone
@@ -75,7 +82,8 @@ void show_row(Workspace& workspace, std::size_t index, Move& move) {
   const ImVec2 high = ImGui::GetItemRectMax();
   if (!key.empty()) {
     const ImVec2 size = ImGui::CalcTextSize(key.c_str());
-    ImGui::GetWindowDrawList()->AddText({high.x - size.x - 4, (ImGui::GetItemRectMin().y + high.y - size.y) / 2}, ImGui::GetColorU32(theme_colours().muted), key.c_str());
+    ImGui::GetWindowDrawList()->AddText({high.x - size.x - 4, (ImGui::GetItemRectMin().y + high.y - size.y) / 2},
+                                        ImGui::GetColorU32(theme_colours().muted), key.c_str());
   }
   ImGui::PopID();
 }
@@ -124,7 +132,8 @@ void show_layers(Workspace& workspace) {
 }  // namespace
 
 void add_layers_panel(Workspace& workspace) {
-  workspace.panels.add({.id = "layers", .title = "Layers", .place = DockPlace::kRight, .show = [&workspace] { show_layers(workspace); }, .tip = "What is shown, and how"});
+  workspace.panels.add({.id = "layers", .title = "Layers", .place = DockPlace::kRight, .show = [&workspace] { show_layers(workspace); },
+                        .tip = "What is shown, and how"});
 }
 
 }  // namespace fovea

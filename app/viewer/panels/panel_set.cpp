@@ -57,8 +57,9 @@ void PanelSet::show(ImVec2 origin, ImVec2 size, const char* central_window) {
   ImGui::SetNextWindowSize(size);
   ImGui::PushStyleVar(ImGuiStyleVar_WindowPadding, ImVec2(0, 0));
   ImGui::PushStyleVar(ImGuiStyleVar_WindowBorderSize, 0);
-  ImGui::Begin("##dock_host", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking |
-                                           ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNavFocus);
+  ImGui::Begin("##dock_host", nullptr,
+               ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking |
+                   ImGuiWindowFlags_NoBringToFrontOnFocus | ImGuiWindowFlags_NoNavFocus);
   ImGui::DockSpace(dock_space, {0, 0}, ImGuiDockNodeFlags_NoWindowMenuButton | ImGuiDockNodeFlags_NoCloseButton);
   ImGui::End();
   ImGui::PopStyleVar(2);
@@ -87,16 +88,23 @@ void PanelSet::make_layout(ImGuiID dock_space, ImVec2 size, const char* central_
   const auto share = [&](float lines, float all) { return std::min(kMaxShare, lines * ImGui::GetFontSize() / std::max(1.0f, all)); };
   const float side = share(kSide, size.x);
   ImGuiID centre = dock_space, left = 0, right = 0, below = 0, bottom = 0;
-  if (any(DockPlace::kRight) || any(DockPlace::kRightBelow)) right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, side, nullptr, &centre);
+  if (any(DockPlace::kRight) || any(DockPlace::kRightBelow)) {
+    right = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Right, side, nullptr, &centre);
+  }
   if (any(DockPlace::kLeft)) left = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Left, side, nullptr, &centre);
   if (any(DockPlace::kBottom)) bottom = ImGui::DockBuilderSplitNode(centre, ImGuiDir_Down, share(kBottom, size.y), nullptr, &centre);
-  if (any(DockPlace::kRightBelow) && any(DockPlace::kRight)) below = ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, kBelow, nullptr, &right);
-  else below = right;
+  const bool two_on_the_right = any(DockPlace::kRightBelow) && any(DockPlace::kRight);
+  below = two_on_the_right ? ImGui::DockBuilderSplitNode(right, ImGuiDir_Down, kBelow, nullptr, &right) : right;
   ImGui::DockBuilderDockWindow(central_window, centre);
-  if (ImGuiDockNode* node = ImGui::DockBuilderGetNode(centre)) node->SetLocalFlags(node->LocalFlags | static_cast<ImGuiDockNodeFlags>(ImGuiDockNodeFlags_NoTabBar));
+  if (ImGuiDockNode* node = ImGui::DockBuilderGetNode(centre)) {
+    node->SetLocalFlags(node->LocalFlags | static_cast<ImGuiDockNodeFlags>(ImGuiDockNodeFlags_NoTabBar));
+  }
   for (const Panel& panel : panels_) {
-    const ImGuiID node = panel.place == DockPlace::kLeft ? left : panel.place == DockPlace::kRight ? right : panel.place == DockPlace::kRightBelow ? below
-                         : panel.place == DockPlace::kBottom ? bottom : 0;
+    const ImGuiID node = panel.place == DockPlace::kLeft         ? left
+                         : panel.place == DockPlace::kRight      ? right
+                         : panel.place == DockPlace::kRightBelow ? below
+                         : panel.place == DockPlace::kBottom     ? bottom
+                                                                 : 0;
     if (node) ImGui::DockBuilderDockWindow(window_name(panel).c_str(), node);
   }
   ImGui::DockBuilderFinish(dock_space);

@@ -43,8 +43,8 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
     return;
   }
   const ImageInfo& info = workspace.image->info;
-  ImGui::Text("%" PRId64 " × %" PRId64 "   %s, %d bit, %d band%s   %.4g %%", info.width, info.height, info.format.c_str(), info.bits, info.bands,
-              info.bands == 1 ? "" : "s", workspace.camera.zoom() * 100);
+  ImGui::Text("%" PRId64 " × %" PRId64 "   %s, %d bit, %d band%s   %.4g %%", info.width, info.height, info.format.c_str(), info.bits,
+              info.bands, info.bands == 1 ? "" : "s", workspace.camera.zoom() * 100);
   const auto* image = dynamic_cast<const ImageLayer*>(workspace.layers.find("image"));
   if (image && image->build_progress() >= 0) {
     ImGui::SameLine(0, ImGui::GetFontSize());
@@ -53,7 +53,9 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
   }
   // Values before the hint: of a line that is too long, the hint's end is what can be missed.
   const Point p = state.cursor_image;
-  if (state.hovered && p.x >= 0 && p.y >= 0 && p.x < static_cast<double>(info.width) && p.y < static_cast<double>(info.height)) show_pixel(workspace, p);
+  if (state.hovered && p.x >= 0 && p.y >= 0 && p.x < static_cast<double>(info.width) && p.y < static_cast<double>(info.height)) {
+    show_pixel(workspace, p);
+  }
   const std::string hint = workspace.tools.active().tool ? workspace.tools.active().tool->hint() : std::string();
   if (workspace.tools.active().tool) {
     ImGui::SameLine(0, ImGui::GetFontSize());
@@ -68,7 +70,8 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
 void show_status_line(Workspace& workspace, const CanvasState& canvas, ImVec2 place, ImVec2 size) {
   ImGui::SetNextWindowPos(place);
   ImGui::SetNextWindowSize(size);
-  ImGui::Begin("Status", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking);
+  ImGui::Begin("Status", nullptr,
+               ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_NoMove | ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoDocking);
   show_contents(workspace, canvas);
   ImGui::End();
 }

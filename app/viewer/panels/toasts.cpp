@@ -16,16 +16,21 @@ constexpr float kWidth = 34;                 // of a toast at most, in letters' 
 // One toast, its lower left corner given; returns its height.
 float show_toast(Message& message, std::size_t number, ImVec2 corner, float width) {
   const ThemeColours& colours = theme_colours();
-  const ImVec4& mark = message.severity == Severity::kError ? colours.error : message.severity == Severity::kWarning ? colours.warning : colours.accent;
+  const ImVec4& mark = message.severity == Severity::kError     ? colours.error
+                       : message.severity == Severity::kWarning ? colours.warning
+                                                                : colours.accent;
   ImGui::SetNextWindowPos(corner, ImGuiCond_Always, {0, 1});
   ImGui::SetNextWindowSizeConstraints({0, 0}, {width, width});
   ImGui::SetNextWindowBgAlpha(1);
   const std::string name = "##toast" + std::to_string(number);
-  ImGui::Begin(name.c_str(), nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings |
-                                          ImGuiWindowFlags_NoFocusOnAppearing | ImGuiWindowFlags_NoNav | ImGuiWindowFlags_NoMove);
+  ImGui::Begin(name.c_str(), nullptr,
+               ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking |
+                   ImGuiWindowFlags_NoSavedSettings | ImGuiWindowFlags_NoFocusOnAppearing | ImGuiWindowFlags_NoNav |
+                   ImGuiWindowFlags_NoMove);
   ImGui::BringWindowToDisplayFront(ImGui::GetCurrentWindow());
   const ImVec2 place = ImGui::GetWindowPos(), size = ImGui::GetWindowSize();
-  ImGui::GetWindowDrawList()->AddRectFilled(place, {place.x + 4 * ImGui::GetStyle().FontScaleDpi, place.y + size.y}, ImGui::GetColorU32(mark), 2);
+  ImGui::GetWindowDrawList()->AddRectFilled(place, {place.x + 4 * ImGui::GetStyle().FontScaleDpi, place.y + size.y},
+                                            ImGui::GetColorU32(mark), 2);
   ImGui::PushTextWrapPos(width - 5 * ImGui::GetFontSize());
   const std::string text = message.repeats > 1 ? message.text + "  (" + std::to_string(message.repeats) + "×)" : message.text;
   ImGui::TextUnformatted(text.c_str());
@@ -38,7 +43,9 @@ float show_toast(Message& message, std::size_t number, ImVec2 corner, float widt
     }
   }
   ImGui::SameLine();
-  if (message.action ? ImGui::Button("Dismiss") : ImGui::SmallButton(message.severity == Severity::kInfo ? "×" : "Dismiss")) message.dismissed = true;
+  if (message.action ? ImGui::Button("Dismiss") : ImGui::SmallButton(message.severity == Severity::kInfo ? "×" : "Dismiss")) {
+    message.dismissed = true;
+  }
   ImGui::End();
   return size.y;
 }

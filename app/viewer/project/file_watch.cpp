@@ -22,7 +22,9 @@ std::string FileWatch::look(double now_s) {
   const auto time = std::filesystem::last_write_time(path_, code);
   const bool was_gone = gone_;
   gone_ = static_cast<bool>(code);
-  if (gone_ && !was_gone) return name + ": gone from the disk (" + code.message() + "); what was read stays, F5 opens it again once it is back";
+  if (gone_ && !was_gone) {
+    return name + ": gone from the disk (" + code.message() + "); what was read stays, F5 opens it again once it is back";
+  }
   if (gone_ || (!was_gone && time == time_)) return {};
   time_ = time;
   return name + ": changed on the disk; F5 shows it as it is now";

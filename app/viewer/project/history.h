@@ -1,6 +1,7 @@
 // What the project file keeps, and undo over it.
 //
-// workspace.sections.add({.name = "attention", .save = [this] { return settings_as_json(); }, .load = [this](const auto& json) { apply(json); }});
+// workspace.sections.add({.name = "attention", .save = [this] { return settings_as_json(); },
+//                           .load = [this](const auto& json) { apply(json); }});
 // ... settings_.layer = 5; workspace.history.touch("Choose layer");     // after any change that undo should know
 #pragma once
 

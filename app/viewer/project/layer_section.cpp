@@ -19,7 +19,11 @@ json save_layer(const Layer& layer) {
              {"colours", colour_table_name(style.colours)}, {"low", style.low}, {"high", style.high}};
   if (const auto* image = dynamic_cast<const ImageLayer*>(&layer)) {
     const ImageAppearance& look = image->appearance;
-    saved["appearance"] = {{"gamma", look.gamma}, {"red", look.red}, {"green", look.green}, {"blue", look.blue}, {"false_colour", look.false_colour},
+    saved["appearance"] = {{"gamma", look.gamma},
+                           {"red", look.red},
+                           {"green", look.green},
+                           {"blue", look.blue},
+                           {"false_colour", look.false_colour},
                            {"smooth", look.magnification == Magnification::kSmooth}};
   }
   if (const auto* heat = dynamic_cast<const HeatLayer*>(&layer)) {
@@ -54,7 +58,9 @@ void load_classes(const json& saved, LabelLayer& labels) {
     if (!entry.is_object()) continue;
     take(entry, "visible", labels.entries[i].visible);
     const auto colour = entry.find("colour");
-    const auto is_sample = [](const json& v) { return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() <= 255; };
+    const auto is_sample = [](const json& v) {
+      return v.is_number_integer() && v.get<std::int64_t>() >= 0 && v.get<std::int64_t>() <= 255;
+    };
     if (colour == entry.end() || !colour->is_array() || colour->size() != 3 || !std::ranges::all_of(*colour, is_sample)) continue;
     for (std::size_t c = 0; c < 3; ++c) labels.entries[i].colour[c] = (*colour)[c].get<std::uint8_t>();
   }
@@ -104,7 +110,8 @@ struct Awaited {
 // Above the nearest of those that were below it.
 void put_in_order(LayerList& layers, const std::vector<std::string>& order, const std::string& id) {
   const auto place_of = [&](const std::string& wanted) {
-    return static_cast<std::size_t>(std::ranges::find(layers.all(), wanted, [](const auto& layer) { return layer->id; }) - layers.all().begin());
+    return static_cast<std::size_t>(std::ranges::find(layers.all(), wanted, [](const auto& layer) { return layer->id; }) -
+                                    layers.all().begin());
   };
   const std::size_t from = place_of(id);
   for (auto below = std::ranges::find(order, id); below != order.begin();) {

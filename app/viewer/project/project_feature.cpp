@@ -42,7 +42,9 @@ ProjectFeature::ProjectFeature(Workspace& workspace, std::filesystem::path folde
   });
   workspace_.on_image_changed.push_back([this] {
     std::error_code ignored;
-    if (!opening_ && std::filesystem::exists(own_autosave(folder_), ignored)) std::filesystem::rename(own_autosave(folder_), folder_ / kUnsaved, ignored);
+    if (!opening_ && std::filesystem::exists(own_autosave(folder_), ignored)) {
+      std::filesystem::rename(own_autosave(folder_), folder_ / kUnsaved, ignored);
+    }
     if (!opening_) path_.clear();
     workspace_.comparison = {};
     title_.clear();
@@ -73,7 +75,8 @@ void ProjectFeature::add_actions() {
                             else save(path_);
                           },
                           .enabled = has_image});
-  workspace_.actions.add({.id = "project.save_as", .title = "Save project as…", .group = "File", .run = [this] { ask_where(); }, .enabled = has_image});
+  workspace_.actions.add({.id = "project.save_as", .title = "Save project as…", .group = "File", .run = [this] { ask_where(); },
+                          .enabled = has_image});
   workspace_.actions.add({.id = "project.restore", .title = "Restore what was not saved", .group = "File",
                           .tip = "The last image that was changed without saving a project, as it was",
                           .run = [this] { restore(folder_ / kUnsaved); },
@@ -115,7 +118,9 @@ bool ProjectFeature::open(const std::filesystem::path& path) {
   } catch (const Error& error) {
     workspace_.messages.error(error.what());
     std::error_code ignored;
-    if (!std::filesystem::exists(path, ignored) && workspace_.settings.forget(std::filesystem::absolute(path, ignored))) workspace_.keep_settings();
+    if (!std::filesystem::exists(path, ignored) && workspace_.settings.forget(std::filesystem::absolute(path, ignored))) {
+      workspace_.keep_settings();
+    }
     return false;
   }
 }
@@ -123,7 +128,8 @@ bool ProjectFeature::open(const std::filesystem::path& path) {
 bool ProjectFeature::take(const ProjectFile& project, const std::filesystem::path& project_path, const std::filesystem::path& source) {
   std::error_code ignored;
   if (!std::filesystem::exists(project.image, ignored)) {
-    workspace_.messages.error(source.filename().string() + ": its image is not there: " + project.image.string() + "; put it back, or open the image and begin anew");
+    workspace_.messages.error(source.filename().string() + ": its image is not there: " + project.image.string() +
+                              "; put it back, or open the image and begin anew");
     return false;
   }
   opening_ = true;
@@ -131,7 +137,8 @@ bool ProjectFeature::take(const ProjectFile& project, const std::filesystem::pat
   opening_ = false;
   if (!opened) return false;
   if (!project.image_key.empty() && workspace_.image->key != project.image_key) {
-    workspace_.messages.warn(project.image.filename().string() + ": is not the image that this project was made with; results may not fit it");
+    workspace_.messages.warn(project.image.filename().string() +
+                             ": is not the image that this project was made with; results may not fit it");
   }
   workspace_.sections.load(project.sections);
   workspace_.history.reset();
@@ -174,7 +181,8 @@ void ProjectFeature::autosave() {
   }
   if (changed_at_s_ < 0 || now_s - changed_at_s_ < kRest_s || job_.running()) return;
   changed_at_s_ = -1;
-  job_.start([file = own_autosave(folder_), project = now(), path = path_](Progress&, const std::stop_token&) { save_autosave(file, project, path); },
+  job_.start([file = own_autosave(folder_), project = now(), path = path_](Progress&,
+                                                                           const std::stop_token&) { save_autosave(file, project, path); },
              [this](const BackgroundJob::Outcome& outcome) {
                if (!outcome.error.empty()) workspace_.messages.warn(outcome.error + "; a crash would lose what you changed");
              });
@@ -199,7 +207,8 @@ void ProjectFeature::show_question() {
   if (asking_) ImGui::OpenPopup(kQuestion);
   asking_ = false;
   const ImGuiViewport& viewport = *ImGui::GetMainViewport();
-  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Always, {0.5f, 0.5f});
+  ImGui::SetNextWindowPos({viewport.WorkPos.x + viewport.WorkSize.x / 2, viewport.WorkPos.y + viewport.WorkSize.y / 2}, ImGuiCond_Always,
+                          {0.5f, 0.5f});
   if (!ImGui::BeginPopupModal(kQuestion, nullptr, ImGuiWindowFlags_AlwaysAutoResize)) return;
   ImGui::Text("%s has changes that are not saved.", path_.filename().c_str());
   ImGui::Spacing();
@@ -226,8 +235,11 @@ void ProjectFeature::show_recovery() {
   const ImGuiWindow* canvas = ImGui::FindWindowByName(kCanvasWindow);   // the start page is drawn in it
   if (!canvas) return;
   ImGui::SetNextWindowPos({canvas->Pos.x + canvas->Size.x / 2, canvas->Pos.y + ImGui::GetFontSize()}, ImGuiCond_Always, {0.5f, 0});
-  ImGui::Begin("Recovery", nullptr, ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings);
-  ImGui::TextColored(theme_colours().warning, "The last session ended unexpectedly. What you had changed of %s was kept.", abandoned_name_.c_str());
+  ImGui::Begin(
+      "Recovery", nullptr,
+      ImGuiWindowFlags_NoDecoration | ImGuiWindowFlags_AlwaysAutoResize | ImGuiWindowFlags_NoDocking | ImGuiWindowFlags_NoSavedSettings);
+  ImGui::TextColored(theme_colours().warning, "The last session ended unexpectedly. What you had changed of %s was kept.",
+                     abandoned_name_.c_str());
   const bool take_it = ImGui::Button("Restore");
   ImGui::SameLine();
   const bool discard = ImGui::Button("Discard");
@@ -247,6 +259,8 @@ void ProjectFeature::show_title() {
   workspace_.set_title(title_);
 }
 
-std::unique_ptr<Feature> make_project_feature(Workspace& workspace) { return std::make_unique<ProjectFeature>(workspace, user_cache_folder() / "projects"); }
+std::unique_ptr<Feature> make_project_feature(Workspace& workspace) {
+  return std::make_unique<ProjectFeature>(workspace, user_cache_folder() / "projects");
+}
 
 }  // namespace fovea

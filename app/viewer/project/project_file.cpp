@@ -48,7 +48,10 @@ ProjectFile from_json(const json& project, const fs::path& folder) {
 }  // namespace
 
 json to_json(const ProjectFile& project, const fs::path& folder) {
-  return {{"format", kFormat}, {"image", project.image.lexically_proximate(folder).string()}, {"image_key", project.image_key}, {"sections", project.sections}};
+  return {{"format", kFormat},
+          {"image", project.image.lexically_proximate(folder).string()},
+          {"image_key", project.image_key},
+          {"sections", project.sections}};
 }
 
 void save_project(const fs::path& path, const ProjectFile& project) {

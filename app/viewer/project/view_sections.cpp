@@ -26,13 +26,16 @@ ProjectSection camera_section(Workspace& workspace) {
           .save = [&workspace]() -> json {
             const Camera& camera = workspace.camera;
             const Rect seen = camera.visible_pixels();
-            return {{"centre", {camera.centre().x, camera.centre().y}}, {"zoom", camera.zoom()}, {"seen", {seen.x, seen.y, seen.width, seen.height}}};
+            return {{"centre", {camera.centre().x, camera.centre().y}},
+                    {"zoom", camera.zoom()},
+                    {"seen", {seen.x, seen.y, seen.width, seen.height}}};
           },
           .load = [&workspace](const json& saved) {
             if (!saved.is_object()) return;
             const auto centre = saved.find("centre");
             const auto zoom = number(saved, "zoom");
-            const bool placed = centre != saved.end() && centre->is_array() && centre->size() == 2 && (*centre)[0].is_number() && (*centre)[1].is_number();
+            const bool placed =
+                centre != saved.end() && centre->is_array() && centre->size() == 2 && (*centre)[0].is_number() && (*centre)[1].is_number();
             if (!placed || !zoom || *zoom <= 0) return;
             workspace.camera.look_at({(*centre)[0].get<double>(), (*centre)[1].get<double>()}, *zoom);
             workspace.camera.jump_to_target();
@@ -43,15 +46,19 @@ ProjectSection comparison_section(Workspace& workspace) {
   return {.name = "comparison",
           .save = [&workspace]() -> json {
             const Comparison& comparison = workspace.comparison;
-            return {{"four_views", comparison.arrangement == Arrangement::kQuad}, {"curtain", comparison.curtain.on}, {"place", comparison.curtain.place},
-                    {"left", comparison.curtain.left}, {"right", comparison.curtain.right}};
+            return {{"four_views", comparison.arrangement == Arrangement::kQuad},
+                    {"curtain", comparison.curtain.on},
+                    {"place", comparison.curtain.place},
+                    {"left", comparison.curtain.left},
+                    {"right", comparison.curtain.right}};
           },
           .load = [&workspace](const json& saved) {
             if (!saved.is_object()) return;
             Comparison& comparison = workspace.comparison;
             const auto flag = [&](const char* key) { return saved.contains(key) && saved[key].is_boolean() && saved[key].get<bool>(); };
             comparison.arrangement = flag("four_views") ? Arrangement::kQuad : Arrangement::kSingle;
-            comparison.curtain = {.on = flag("curtain"), .place = static_cast<float>(std::clamp(number(saved, "place").value_or(0.5), 0.0, 1.0)),
+            comparison.curtain = {.on = flag("curtain"),
+                                  .place = static_cast<float>(std::clamp(number(saved, "place").value_or(0.5), 0.0, 1.0)),
                                   .left = text(saved, "left"), .right = text(saved, "right")};
           }};
 }

@@ -16,8 +16,14 @@ constexpr double kSameShape = 0.01;        // of aspect ratios
 
 // For maps that bring no colours: far apart for neighbouring indices, and in lightness too.
 std::array<std::uint8_t, 3> some_colour(std::size_t index) {
-  static constexpr std::array<std::array<std::uint8_t, 3>, 8> kColours{{{0, 0, 0}, {230, 159, 0}, {86, 180, 233}, {0, 158, 115}, {240, 228, 66},
-                                                                        {0, 114, 178}, {213, 94, 0}, {204, 121, 167}}};   // Okabe and Ito 2008
+  static constexpr std::array<std::array<std::uint8_t, 3>, 8> kColours{{{0, 0, 0},
+                                                                        {230, 159, 0},
+                                                                        {86, 180, 233},
+                                                                        {0, 158, 115},
+                                                                        {240, 228, 66},
+                                                                        {0, 114, 178},
+                                                                        {213, 94, 0},
+                                                                        {204, 121, 167}}};   // Okabe and Ito 2008
   return kColours[index % kColours.size()];
 }
 
@@ -86,16 +92,19 @@ bool MaskFeature::add_mask(const fs::path& path) {
   try {
     const BandsInfo info = StoredBands(path).info();
     const ImageInfo& image = workspace_.image->info;
-    const double shape = static_cast<double>(info.width) / static_cast<double>(info.height), wanted = static_cast<double>(image.width) / static_cast<double>(image.height);
+    const double shape = static_cast<double>(info.width) / static_cast<double>(info.height),
+                 wanted = static_cast<double>(image.width) / static_cast<double>(image.height);
     if (std::abs(shape / wanted - 1) > kSameShape) {
       // An image of its own, unless its name says that it is a mask.
       if (!path.stem().string().ends_with(kSuffix)) return false;
-      throw Error(ErrorKind::kInput, path.string() + ": " + std::to_string(info.width) + " x " + std::to_string(info.height) + " pixels do not fit the image of " +
-                                         std::to_string(image.width) + " x " + std::to_string(image.height));
+      throw Error(ErrorKind::kInput, path.string() + ": " + std::to_string(info.width) + " x " + std::to_string(info.height) +
+                                         " pixels do not fit the image of " + std::to_string(image.width) + " x " +
+                                         std::to_string(image.height));
     }
     const RectD whole{0, 0, static_cast<double>(image.width), static_cast<double>(image.height)};
     const std::string id = kPrefix + path.filename().string();
-    auto layer = std::make_unique<LabelLayer>(id, path.filename().string(), map_in_file(path, 0, whole), entries_of(info), workspace_.tiles);
+    auto layer =
+        std::make_unique<LabelLayer>(id, path.filename().string(), map_in_file(path, 0, whole), entries_of(info), workspace_.tiles);
     layer->removable = true;
     workspace_.layers.add(std::move(layer));
     workspace_.layers.select(id);
@@ -113,7 +122,9 @@ void MaskFeature::add_project_section() {
                            .save = [this] {
                              nlohmann::json paths = nlohmann::json::array();
                              for (const auto& [id, path] : files_) {
-                               if (workspace_.layers.find(id)) paths.push_back(path.lexically_proximate(workspace_.image->path.parent_path()).string());
+                               if (workspace_.layers.find(id)) {
+                                 paths.push_back(path.lexically_proximate(workspace_.image->path.parent_path()).string());
+                               }
                              }
                              return paths;
                            },

@@ -18,7 +18,9 @@ RectD to_rect(const Rect& rect) {
 }  // namespace
 
 SegmentFeature::SegmentFeature(Workspace& workspace, explore::Session::MakeEngine make_engine, std::filesystem::path folder)
-    : workspace_(workspace), folder_(std::move(folder)), make_engine_(std::move(make_engine)), job_([wake = workspace.main_thread.wake] { if (wake) wake(); }) {
+    : workspace_(workspace), folder_(std::move(folder)), make_engine_(std::move(make_engine)), job_([wake = workspace.main_thread.wake] {
+        if (wake) wake();
+      }) {
   add_actions();
   workspace_.panels.add({.id = "segmentation", .title = "Segmentation", .place = DockPlace::kRightBelow, .show = [this] { panel_.show(); },
                          .shortcut = ImGuiKey_L, .tip = "Let the model say what is where, and see how much of it there is"});
@@ -44,9 +46,12 @@ SegmentFeature::SegmentFeature(Workspace& workspace, explore::Session::MakeEngin
 void SegmentFeature::add_actions() {
   const auto has_image = [this] { return workspace_.image.has_value(); };
   workspace_.actions.add({.id = "segment.view", .title = "Segment what you see", .group = kGroup, .shortcut = ImGuiKey_P,
-                          .tip = "Give every visible pixel a class, as if what you see were an image of its own", .run = [this] { segment_view(); }, .enabled = has_image});
-  workspace_.actions.add({.id = "segment.image", .title = "Segment the whole image", .group = kGroup, .shortcut = ImGuiMod_Shift | ImGuiKey_P,
-                          .tip = "Give every pixel a class, as the command fovea segment does", .run = [this] { segment_image(); }, .enabled = has_image});
+                          .tip = "Give every visible pixel a class, as if what you see were an image of its own",
+                          .run = [this] { segment_view(); }, .enabled = has_image});
+  workspace_.actions.add({.id = "segment.image", .title = "Segment the whole image", .group = kGroup,
+                          .shortcut = ImGuiMod_Shift | ImGuiKey_P,
+                          .tip = "Give every pixel a class, as the command fovea segment does", .run = [this] { segment_image(); },
+                          .enabled = has_image});
   workspace_.actions.add({.id = "segment.cancel", .title = "Cancel segmentation", .group = kGroup, .run = [this] { job_.cancel(); },
                           .enabled = [this] { return job_.running(); }});
   workspace_.actions.add({.id = "segment.remove", .title = "Remove segmentation", .group = kGroup, .tip = "Undo brings it back",
@@ -63,14 +68,17 @@ void SegmentFeature::add_exports() {
   workspace_.actions.add({.id = "export.mask", .title = "Class map…", .group = "File/Save picture",
                           .tip = "The segmentation as fovea segment writes it: PNG, TIFF, GeoJSON or COCO",
                           .run = [this] {
-                            workspace_.ask_file({.purpose = FilePurpose::kSave, .title = "Save class map", .start = suggested_file(workspace_, "_mask.png"),
-                                                 .extensions = mask_extensions(), .chosen = [this](const std::filesystem::path& file) { save_mask_as(file); }});
+                            workspace_.ask_file({.purpose = FilePurpose::kSave, .title = "Save class map",
+                                                 .start = suggested_file(workspace_, "_mask.png"),
+                                                 .extensions = mask_extensions(),
+                                                 .chosen = [this](const std::filesystem::path& file) { save_mask_as(file); }});
                           },
                           .enabled = [this] { return view_.shown.has_value() && !workspace_.exports.running(); }});
   workspace_.commands.push_back([this](const Layer& layer) -> std::optional<LayerCommand> {
     if (!view_.shown || !workspace_.image || (layer.id != kSegmentationLayer && layer.id != kProbabilityLayer)) return std::nullopt;
     const bool probabilities = layer.id == kProbabilityLayer;
-    return LayerCommand{.layer = layer.id, .command = segment_command(*view_.shown, workspace_.image->path, "again", {probabilities ? "probs" : "tif"}),
+    return LayerCommand{.layer = layer.id,
+                        .command = segment_command(*view_.shown, workspace_.image->path, "again", {probabilities ? "probs" : "tif"}),
                         .writes = "again/" + workspace_.image->path.stem().string() + (probabilities ? "_probs.tif" : "_mask.tif")};
   });
 }
@@ -91,21 +99,26 @@ void SegmentFeature::save_mask_as(const std::filesystem::path& file) {
 void SegmentFeature::add_project_section() {
   workspace_.sections.add({.name = "segmentation",
                            .save = [this]() -> nlohmann::json {
-                             return {{"result", view_.shown ? nlohmann::json(view_.shown->key) : nlohmann::json()}, {"probability_class", view_.probability_class}};
+                             return {{"result", view_.shown ? nlohmann::json(view_.shown->key) : nlohmann::json()},
+                                     {"probability_class", view_.probability_class}};
                            },
-                           .load = [this](const nlohmann::json& saved) {
-                             if (!saved.is_object()) return;
-                             const auto key = saved.value("result", nlohmann::json());
-                             const std::string known = view_.shown ? view_.shown->key : "", wanted = key.is_string() ? key.get<std::string>() : "";
-                             if (wanted != known) {
-                               view_.shown = wanted.empty() ? std::nullopt : find_segmentation(folder_, wanted);
-                               if (!wanted.empty() && !view_.shown) workspace_.messages.warn("The segmentation of this project is no longer kept: press P or Shift+P");
-                               show_layers();
-                             }
-                             const auto chosen = saved.value("probability_class", nlohmann::json());
-                             const int classes = view_.shown ? static_cast<int>(view_.shown->classes.size()) : 0;
-                             view_.probability_class = chosen.is_number_integer() ? std::clamp(chosen.get<int>(), -1, classes - 1) : -1;
-                           }});
+                           .load =
+                               [this](const nlohmann::json& saved) {
+                                 if (!saved.is_object()) return;
+                                 const auto key = saved.value("result", nlohmann::json());
+                                 const std::string known = view_.shown ? view_.shown->key : "",
+                                                   wanted = key.is_string() ? key.get<std::string>() : "";
+                                 if (wanted != known) {
+                                   view_.shown = wanted.empty() ? std::nullopt : find_segmentation(folder_, wanted);
+                                   if (!wanted.empty() && !view_.shown) {
+                                     workspace_.messages.warn("The segmentation of this project is no longer kept: press P or Shift+P");
+                                   }
+                                   show_layers();
+                                 }
+                                 const auto chosen = saved.value("probability_class", nlohmann::json());
+                                 const int classes = view_.shown ? static_cast<int>(view_.shown->classes.size()) : 0;
+                                 view_.probability_class = chosen.is_number_integer() ? std::clamp(chosen.get<int>(), -1, classes - 1) : -1;
+                               }});
 }
 
 void SegmentFeature::segment_view() { segment(workspace_.camera.visible_pixels()); }
@@ -120,7 +133,8 @@ void SegmentFeature::segment(std::optional<Rect> region) {
     *region = {x0, y0, std::min(info.width, region->x + region->width) - x0, std::min(info.height, region->y + region->height) - y0};
     if (*region == Rect{0, 0, info.width, info.height}) region.reset();
   }
-  const SegmentationRequest request{.image = workspace_.image->path, .image_key = workspace_.image->key, .model = workspace_.model.name, .device = workspace_.model.device, .region_level0 = region,
+  const SegmentationRequest request{.image = workspace_.image->path, .image_key = workspace_.image->key, .model = workspace_.model.name,
+                                    .device = workspace_.model.device, .region_level0 = region,
                                     .probabilities = view_.probabilities};
   workspace_.panels.open("segmentation");
   auto made = std::make_shared<std::optional<Segmentation>>();
@@ -154,7 +168,8 @@ void SegmentFeature::take(const Segmentation& made) {
   workspace_.layers.select(kSegmentationLayer);
   workspace_.history.touch("Segment");
   char text[96];
-  std::snprintf(text, sizeof text, "Segmented %lld × %lld pixels in %.1f s", static_cast<long long>(made.area.width), static_cast<long long>(made.area.height), made.seconds);
+  std::snprintf(text, sizeof text, "Segmented %lld × %lld pixels in %.1f s", static_cast<long long>(made.area.width),
+                static_cast<long long>(made.area.height), made.seconds);
   workspace_.messages.note(text);
 }
 
@@ -168,7 +183,8 @@ void SegmentFeature::show_layers() {
   std::vector<LabelClass> entries;
   for (const ClassInfo& info : made.classes) entries.push_back({info.name, info.colour});
   try {
-    auto layer = std::make_unique<LabelLayer>(kSegmentationLayer, "Segmentation", map_in_file(made.mask, 0, to_rect(made.area)), entries, workspace_.tiles);
+    auto layer = std::make_unique<LabelLayer>(kSegmentationLayer, "Segmentation", map_in_file(made.mask, 0, to_rect(made.area)), entries,
+                                              workspace_.tiles);
     layer->classes_elsewhere = true;
     workspace_.layers.add(std::move(layer));
   } catch (const Error& error) {
@@ -184,8 +200,9 @@ void SegmentFeature::update_probability_layer() {
   if (layer_class_ < 0 || !view_.shown) return workspace_.layers.remove(kProbabilityLayer);
   const Segmentation& made = *view_.shown;
   try {
-    auto layer = std::make_unique<ProbabilityLayer>(kProbabilityLayer, "Probability: " + made.classes[static_cast<std::size_t>(layer_class_)].name,
-                                                    map_in_file(made.probabilities, layer_class_, to_rect(made.area)), workspace_.tiles);
+    auto layer =
+        std::make_unique<ProbabilityLayer>(kProbabilityLayer, "Probability: " + made.classes[static_cast<std::size_t>(layer_class_)].name,
+                                           map_in_file(made.probabilities, layer_class_, to_rect(made.area)), workspace_.tiles);
     workspace_.layers.add(std::move(layer));
     workspace_.layers.select(kProbabilityLayer);
   } catch (const Error& error) {

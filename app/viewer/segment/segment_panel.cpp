@@ -55,13 +55,16 @@ void SegmentPanel::show_run() {
   ImGui::SameLine();
   action_button(workspace_.actions, "segment.image", "Segment image");
   bool probabilities = view_.probabilities == KeepProbabilities::kYes;
-  if (ImGui::Checkbox("Keep probabilities", &probabilities)) view_.probabilities = probabilities ? KeepProbabilities::kYes : KeepProbabilities::kNo;
+  if (ImGui::Checkbox("Keep probabilities", &probabilities)) {
+    view_.probabilities = probabilities ? KeepProbabilities::kYes : KeepProbabilities::kNo;
+  }
   ImGui::SetItemTooltip("How sure the model is of every class at every pixel; takes more disk");
   if (!view_.shown) return muted_text("Every pixel gets a class. The same as the command fovea segment does, byte for byte.");
   char text[160];
   const Segmentation& made = *view_.shown;
-  std::snprintf(text, sizeof text, "%s: %lld × %lld px in %.1f s, %s, %s", made.region_level0 ? "Region" : "Whole image", static_cast<long long>(made.area.width),
-                static_cast<long long>(made.area.height), made.seconds, made.model_name.c_str(), made.device.c_str());
+  std::snprintf(text, sizeof text, "%s: %lld × %lld px in %.1f s, %s, %s", made.region_level0 ? "Region" : "Whole image",
+                static_cast<long long>(made.area.width), static_cast<long long>(made.area.height), made.seconds, made.model_name.c_str(),
+                made.device.c_str());
   muted_text(text);
 }
 
@@ -100,7 +103,8 @@ void SegmentPanel::show_class_row(const Segmentation& made, std::size_t index, L
   ImGui::SameLine();
   ImVec4 colour = to_colour(entry.colour);
   if (ImGui::ColorEdit3("##colour", &colour.x, ImGuiColorEditFlags_NoInputs | ImGuiColorEditFlags_NoLabel)) {
-    entry.colour = {static_cast<std::uint8_t>(colour.x * 255 + 0.5f), static_cast<std::uint8_t>(colour.y * 255 + 0.5f), static_cast<std::uint8_t>(colour.z * 255 + 0.5f)};
+    entry.colour = {static_cast<std::uint8_t>(colour.x * 255 + 0.5f), static_cast<std::uint8_t>(colour.y * 255 + 0.5f),
+                    static_cast<std::uint8_t>(colour.z * 255 + 0.5f)};
     workspace_.history.touch("Change the colour of " + entry.name);
   }
   ImGui::TableNextColumn();

@@ -39,9 +39,11 @@ std::string key_of(const SegmentationRequest& request, const explore::ModelSumma
 }
 
 Segmentation from_json(const json& saved, const std::filesystem::path& folder) {
-  Segmentation made{.key = saved.at("key"), .model = saved.at("model"), .model_name = saved.at("model_name"), .model_hash = saved.at("model_hash"),
+  Segmentation made{.key = saved.at("key"), .model = saved.at("model"), .model_name = saved.at("model_name"),
+                    .model_hash = saved.at("model_hash"),
                     .device = saved.at("device"), .precision = saved.at("precision"), .area = rect_of(saved.at("area")), .classes = {},
-                    .ignore_index = saved.at("ignore_index"), .class_pixels = saved.at("class_pixels"), .nodata_pixels = saved.at("nodata_pixels"),
+                    .ignore_index = saved.at("ignore_index"), .class_pixels = saved.at("class_pixels"),
+                    .nodata_pixels = saved.at("nodata_pixels"),
                     .seconds = saved.at("seconds"), .mask = folder / saved.at("mask").get<std::string>(), .probabilities = {}};
   if (!saved.at("region").is_null()) made.region_level0 = rect_of(saved.at("region"));
   if (!saved.at("probabilities").is_null()) made.probabilities = folder / saved.at("probabilities").get<std::string>();
@@ -54,10 +56,21 @@ Segmentation from_json(const json& saved, const std::filesystem::path& folder) {
 json to_json(const Segmentation& made) {
   json classes = json::array();
   for (const ClassInfo& entry : made.classes) classes.push_back({{"name", entry.name}, {"colour", entry.colour}});
-  return {{"format", "fovea-segmentation/1"}, {"key", made.key}, {"model", made.model}, {"model_name", made.model_name}, {"model_hash", made.model_hash},
-          {"device", made.device}, {"precision", made.precision}, {"region", made.region_level0 ? rect_json(*made.region_level0) : json()},
-          {"area", rect_json(made.area)}, {"classes", classes}, {"ignore_index", made.ignore_index}, {"class_pixels", made.class_pixels},
-          {"nodata_pixels", made.nodata_pixels}, {"seconds", made.seconds}, {"mask", made.mask.filename().string()},
+  return {{"format", "fovea-segmentation/1"},
+          {"key", made.key},
+          {"model", made.model},
+          {"model_name", made.model_name},
+          {"model_hash", made.model_hash},
+          {"device", made.device},
+          {"precision", made.precision},
+          {"region", made.region_level0 ? rect_json(*made.region_level0) : json()},
+          {"area", rect_json(made.area)},
+          {"classes", classes},
+          {"ignore_index", made.ignore_index},
+          {"class_pixels", made.class_pixels},
+          {"nodata_pixels", made.nodata_pixels},
+          {"seconds", made.seconds},
+          {"mask", made.mask.filename().string()},
           {"probabilities", made.probabilities.empty() ? json() : json(made.probabilities.filename().string())}};
 }
 
@@ -76,8 +89,8 @@ std::optional<Segmentation> find_segmentation(const std::filesystem::path& folde
   }
 }
 
-Segmentation segment_or_find(const SegmentationRequest& request, const std::filesystem::path& folder, explore::Engine& engine, Progress& progress,
-                             const std::stop_token& stop) {
+Segmentation segment_or_find(const SegmentationRequest& request, const std::filesystem::path& folder, explore::Engine& engine,
+                             Progress& progress, const std::stop_token& stop) {
   progress.report("model", 0, 1);
   const auto model = engine.load(request.model, request.device);
   throw_if_stopped(stop);
@@ -88,10 +101,14 @@ Segmentation segment_or_find(const SegmentationRequest& request, const std::file
   std::vector<OutputKind> outputs{OutputKind::kMaskTiff};
   if (wants_probabilities) outputs.push_back(OutputKind::kProbabilities);
   const auto summary = engine.segment(
-      {.image = request.image, .model = request.model, .device = request.device, .region_level0 = request.region_level0, .stem = folder / key, .outputs = outputs}, {}, progress, stop);
-  Segmentation made{.key = key, .model = request.model, .model_name = model->config.name, .model_hash = model->hash, .device = model->device,
-                    .precision = model->precision, .region_level0 = request.region_level0, .area = summary.area, .classes = model->config.classes,
-                    .ignore_index = model->config.ignore_index, .class_pixels = summary.class_pixels, .nodata_pixels = summary.nodata_pixels,
+      {.image = request.image, .model = request.model, .device = request.device, .region_level0 = request.region_level0,
+       .stem = folder / key, .outputs = outputs}, {}, progress, stop);
+  Segmentation made{.key = key, .model = request.model, .model_name = model->config.name, .model_hash = model->hash,
+                    .device = model->device,
+                    .precision = model->precision, .region_level0 = request.region_level0, .area = summary.area,
+                    .classes = model->config.classes,
+                    .ignore_index = model->config.ignore_index, .class_pixels = summary.class_pixels,
+                    .nodata_pixels = summary.nodata_pixels,
                     .seconds = summary.seconds, .mask = summary.files.at(0), .probabilities = {}};
   if (wants_probabilities) made.probabilities = summary.files.at(1);
   write_file_atomically(folder / (key + ".json"), to_json(made).dump(2) + "\n");
@@ -112,25 +129,30 @@ std::unique_ptr<MaskWriter> mask_writer(const Segmentation& made, const std::fil
     palette.push_back({entry.colour[0], entry.colour[1], entry.colour[2]});
     names.push_back(entry.name);
   }
-  const GeoReference georeference = scaled_georeference(info.georeference, static_cast<double>(made.area.x), static_cast<double>(made.area.y), 1);
+  const GeoReference georeference =
+      scaled_georeference(info.georeference, static_cast<double>(made.area.x), static_cast<double>(made.area.y), 1);
   const int nodata = may_lack_data(info) ? static_cast<int>(made.ignore_index) : -1;
   const std::string format = mask_file_kind(file).format;
   if (format == "geojson") {
-    return create_polygon_writer({.path = file, .width = made.area.width, .height = made.area.height, .palette = palette, .class_names = names,
+    return create_polygon_writer({.path = file, .width = made.area.width, .height = made.area.height, .palette = palette,
+                                  .class_names = names,
                                   .georeference = georeference, .ignore_index = nodata});
   }
   if (format == "coco") {
-    return create_coco_writer({.path = file, .image_file_name = image.filename().string(), .width = made.area.width, .height = made.area.height,
+    return create_coco_writer({.path = file, .image_file_name = image.filename().string(), .width = made.area.width,
+                               .height = made.area.height,
                                .class_names = names, .ignore_index = nodata});
   }
-  return create_mask_writer({.path = file, .format = format == "png" ? MaskFormat::kPng : MaskFormat::kTiff, .width = made.area.width, .height = made.area.height,
+  return create_mask_writer({.path = file, .format = format == "png" ? MaskFormat::kPng : MaskFormat::kTiff, .width = made.area.width,
+                             .height = made.area.height,
                              .palette = palette, .class_names = names, .georeference = georeference, .nodata = nodata});
 }
 
 }  // namespace
 
 const MaskFileKind& mask_file_kind(const std::filesystem::path& file) {
-  const auto found = std::ranges::find(kMaskFiles, file.extension().string(), [](const MaskFileKind& kind) { return std::string(kind.extension); });
+  const auto found =
+      std::ranges::find(kMaskFiles, file.extension().string(), [](const MaskFileKind& kind) { return std::string(kind.extension); });
   return found == kMaskFiles.end() ? kMaskFiles.front() : *found;
 }
 
@@ -140,7 +162,8 @@ std::vector<std::string> mask_extensions() {
   return extensions;
 }
 
-void save_mask(const Segmentation& made, const std::filesystem::path& image, const std::filesystem::path& file, Progress& progress, const std::stop_token& stop) {
+void save_mask(const Segmentation& made, const std::filesystem::path& image, const std::filesystem::path& file, Progress& progress,
+               const std::stop_token& stop) {
   const auto writer = mask_writer(made, image, file);
   StoredBands mask(made.mask);
   for (std::int64_t y = 0; y < made.area.height; y += kRows) {
@@ -157,8 +180,8 @@ std::vector<std::string> segment_command(const Segmentation& made, const std::fi
                                    "--precision", made.precision};
   if (made.region_level0) {
     const Rect& area = made.area;
-    command.insert(command.end(), {"--window", std::to_string(area.x) + "," + std::to_string(area.y) + "," + std::to_string(area.width) + "," +
-                                                   std::to_string(area.height)});
+    command.insert(command.end(), {"--window", std::to_string(area.x) + "," + std::to_string(area.y) + "," + std::to_string(area.width) +
+                                                   "," + std::to_string(area.height)});
   }
   for (const std::string& format : formats) {
     if (format == "overlay") command.push_back("--overlay");

@@ -46,10 +46,11 @@ std::optional<Segmentation> find_segmentation(const std::filesystem::path& folde
 
 // Takes it from the folder if it is there, else runs the model and keeps it. On a worker. Errors: as Engine::segment(), Error{kEnvironment}
 // "FOLDER: ..." where nothing can be written.
-Segmentation segment_or_find(const SegmentationRequest& request, const std::filesystem::path& folder, explore::Engine& engine, Progress& progress,
-                             const std::stop_token& stop);
+Segmentation segment_or_find(const SegmentationRequest& request, const std::filesystem::path& folder, explore::Engine& engine,
+                             Progress& progress, const std::stop_token& stop);
 
-// Writes the mask as fovea segment does, by the extension: .png, .tif, .geojson, .json (COCO). Of the image that was segmented. On a worker.
+// Writes the mask as fovea segment does, by the extension: .png, .tif, .geojson, .json (COCO). Of the image that was segmented. On a
+// worker.
 // Errors: Error{kInput} from reading, Error{kEnvironment} "FILE: cannot write: ...".
 void save_mask(const Segmentation& segmentation, const std::filesystem::path& image, const std::filesystem::path& file, Progress& progress,
                const std::stop_token& stop);
