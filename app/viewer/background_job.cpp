@@ -7,6 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "core/base/clock.h"
+
 namespace fovea {
 namespace {
 
@@ -74,7 +76,7 @@ void BackgroundJob::launch(Task task) {
 JobState BackgroundJob::state() const {
   if (!current_) return {};
   const std::lock_guard lock(current_->mutex);
-  const double elapsed_s = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  const double elapsed_s = seconds_since(start_);
   return {.running = true, .stage = current_->stage, .done = current_->done, .total = current_->total, .elapsed_s = elapsed_s};
 }
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/clock.h"
+
 namespace fovea {
 namespace {
 
 double seconds_since_start() {
   static const auto start = std::chrono::steady_clock::now();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return seconds_since(start);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 namespace fovea {
 namespace {
 
-constexpr double kInitialDeviation = 0.02;
 constexpr double kInitialLayerScale = 1e-1;     // small beside the residual, large enough that 12 layers from scratch still learn
 
 }  // namespace
@@ -31,7 +30,7 @@ void Block::initialise() {
   torch::NoGradGuard no_grad;
   norm1_->initialise();
   norm2_->initialise();
-  for (const auto& linear : {project_->qkv, project_->out, mlp_->fc1, mlp_->fc2}) linear->initialise(kInitialDeviation);
+  for (const auto& linear : {project_->qkv, project_->out, mlp_->fc1, mlp_->fc2}) linear->initialise();
   for (auto* scale : {&scale1_, &scale2_}) if (scale->defined()) scale->fill_(kInitialLayerScale);
 }
 

@@ -9,8 +9,6 @@
 namespace fovea {
 namespace {
 
-constexpr double kInitialDeviation = 0.02;
-
 // Cuts images into patches: [B, 3, h * p, w * p] -> [B, h * w, 3 * p * p], each in the order of the patch kernel.
 torch::Tensor cut_patches(const torch::Tensor& images, std::int64_t patch) {
   const auto batch = images.size(0), rows = images.size(2) / patch, columns = images.size(3) / patch;

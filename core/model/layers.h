@@ -10,11 +10,13 @@
 
 namespace fovea {
 
+constexpr double kInitialDeviation = 0.02;   // of weights, tokens and positions, as in other vision transformers
+
 // y = x W' + b; weight [out, in], bias [out].
 class Linear : public torch::nn::Module {
  public:
   Linear(std::int64_t in, std::int64_t out);
-  void initialise(double deviation = 0.02);                 // truncated normal, zero bias
+  void initialise(double deviation = kInitialDeviation);   // truncated normal, zero bias
   torch::Tensor forward(const torch::Tensor& x) { return at::linear(x, weight, bias); }
 
   // Without gradients, on the threads of TokenPieces: prepare() before, and after weights changed. x [n, in] -> [n, out], in given memory of

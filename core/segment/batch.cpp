@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/clock.h"
 #include "core/base/cores.h"
 #include "core/base/memory_shortage.h"
 #include "core/segment/batch_report.h"
@@ -40,8 +41,6 @@ AheadLimits ahead_limits(std::int64_t max_memory_bytes) {
   const std::int64_t wanted = within(max_memory_bytes, 16, usual_readers() * kImageAheadBytes / 2);
   return {.image_bytes = image, .waiting_bytes = std::max(image, std::min(wanted, available_host_memory() / 16))};
 }
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Of an exception that concerns this image alone; rethrows what concerns the whole run. Called while the exception is handled.
 std::string failure_message(const std::filesystem::path& input) {

@@ -9,6 +9,8 @@
 #include <optional>
 #include <utility>
 
+#include "core/base/clock.h"
+
 namespace fovea {
 
 // Producers, one consumer. Each item has a weight (1, or its bytes); there is room while the weights do not exceed the capacity, and
@@ -62,7 +64,7 @@ class BoundedQueue {
   void wait(std::unique_lock<std::mutex>& lock, double& seconds, const Condition& condition) {
     const auto start = std::chrono::steady_clock::now();
     changed_.wait(lock, condition);
-    seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds += seconds_since(start);
   }
 
   std::optional<T> take() {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/clock.h"
 #include "core/image/image_views.h"
 #include "core/image/pixel_size.h"
 #include "core/image/shared_source.h"
@@ -12,10 +13,6 @@ namespace fovea {
 namespace {
 
 constexpr std::int64_t kImagesWaiting = 64;           // at most, however small: more would only take memory
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 }  // namespace
 

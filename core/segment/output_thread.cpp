@@ -2,6 +2,8 @@
 
 #include <chrono>
 
+#include "core/base/clock.h"
+
 namespace fovea {
 namespace {
 
@@ -41,7 +43,7 @@ void OutputThread::run() {
     const auto start = std::chrono::steady_clock::now();
     work(std::move(*task));
     task.reset();
-    busy_seconds_ = busy_seconds_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    busy_seconds_ = busy_seconds_ + seconds_since(start);
   }
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/clock.h"
+
 namespace fovea {
 namespace {
 
@@ -39,7 +41,7 @@ void ReadAhead::read_all(const std::stop_token& stop) {
       if (stop.stop_requested()) break;
       const auto start = std::chrono::steady_clock::now();
       torch::Tensor pixels = read(window);
-      busy_seconds_ = busy_seconds_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+      busy_seconds_ = busy_seconds_ + seconds_since(start);
       if (!queue_.push(std::move(pixels))) break;
     }
   } catch (...) {

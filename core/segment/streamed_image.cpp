@@ -4,6 +4,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/progress.h"
 #include "core/image/copy_rows.h"
 
@@ -29,7 +30,7 @@ void StreamedImage::decode(const std::stop_token& stop) {
 
 void StreamedImage::decode_all(const std::stop_token& stop) {
   const auto start = std::chrono::steady_clock::now();
-  const auto note_time = [&] { decode_seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  const auto note_time = [&] { decode_seconds_ = seconds_since(start); };
   std::exception_ptr failure;
   try {
     rgb_ = memory_for(info_.width * info_.height * 3);

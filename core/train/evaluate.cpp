@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/train/training_device.h"
 
@@ -79,7 +80,7 @@ Evaluation evaluate(SegmentationModel& model, const TrainingSet& set, const Eval
     result.confusion.add(truth, label_core(model, task, device), config.ignore_index);
     progress.report("evaluating", i + 1, result.tiles);
   }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

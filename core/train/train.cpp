@@ -7,6 +7,7 @@
 #include <system_error>
 #include <utility>
 
+#include "core/base/clock.h"
 #include "core/base/error.h"
 #include "core/base/files.h"
 #include "core/base/model_folder.h"
@@ -84,7 +85,7 @@ class Run {
   [[noreturn]] void stop_here();
   void save_trained_model();
   bool due(std::int64_t every) const { return every > 0 && steps_done_ % every == 0; }
-  double seconds() const { return seconds_before_ + std::chrono::duration<double>(Clock::now() - begin_).count(); }
+  double seconds() const { return seconds_before_ + seconds_since(begin_); }
   NamedTensors state() const;
   std::filesystem::path checkpoint_path() const { return config_.output / "checkpoint.safetensors"; }
   std::filesystem::path model_path() const { return config_.output / "model"; }
@@ -202,7 +203,7 @@ void Run::read_pending() {
   std::vector<torch::Tensor> scalars;
   for (const auto& step : pending_) for (const auto& value : {step.loss, step.grad_norm}) scalars.push_back(value.to(torch::kFloat32));
   const auto values = torch::stack(scalars).to(torch::kCPU);
-  const double interval = std::chrono::duration<double>(Clock::now() - last_reading_).count();
+  const double interval = seconds_since(last_reading_);
   const double images_per_s = static_cast<double>(config_.batch) * static_cast<double>(pending_.size()) / std::max(interval, 1e-9);
   for (std::size_t i = 0; i < pending_.size(); ++i) {
     const auto& step = pending_[i];

@@ -18,8 +18,6 @@ namespace {
 
 using namespace test;
 
-constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
-
 AttentionLayer on_gpu(const AttentionLayer& layer) {
   auto moved = layer;
   moved.query = layer.query.cuda(), moved.key = layer.key.cuda();
@@ -51,13 +49,6 @@ class OnGpu : public ::testing::TestWithParam<OracleCase> {
     GTEST_SKIP() << "no GPU: " << reason;
   }
 };
-
-TokenMap random_map(const AttentionLayer& layer, const GridRect& rect) {
-  auto map = box_map(layer, rect);
-  map.values = at::rand_like(map.values);
-  map.globals = at::rand_like(map.globals);
-  return map;
-}
 
 TEST_P(OnGpu, KernelsRunWhatTheySayTheyDo) {
   for (const auto dtype : {at::kFloat, at::kBFloat16}) {

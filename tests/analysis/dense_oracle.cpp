@@ -89,6 +89,13 @@ double relative_error(const at::Tensor& value, const at::Tensor& expected) {
   return error.max().item<double>();
 }
 
+TokenMap random_map(const AttentionLayer& layer, const GridRect& rect) {
+  auto map = box_map(layer, rect);
+  map.values = at::rand_like(map.values);
+  map.globals = at::rand_like(map.globals);
+  return map;
+}
+
 std::vector<HeadChoice> all_choices(const AttentionLayer& layer) {
   return {{HeadFusion::kMean, 0}, {HeadFusion::kMax, 0}, {HeadFusion::kMin, 0}, {HeadFusion::kOne, layer.heads() - 1}};
 }

@@ -11,6 +11,8 @@
 
 namespace fovea::analysis::test {
 
+constexpr double kRelativeBound = 1e-5;   // the project's bar for float32: every sparse quantity against dense float64
+
 struct OracleCase {
   std::int64_t height = 0, width = 0, globals = 0, heads = 1, head_dim = 32;
   std::array<std::int64_t, 2> window{5, 5};
@@ -35,6 +37,9 @@ at::Tensor as_vector(const TokenMap& map);
 
 // Largest |a - b| / |b| where b is not zero; infinity where b is zero and a is not, or where a is not a number.
 double relative_error(const at::Tensor& value, const at::Tensor& expected);
+
+// Random values for the tokens of rect and all globals.
+TokenMap random_map(const AttentionLayer& layer, const GridRect& rect);
 
 std::vector<HeadChoice> all_choices(const AttentionLayer& layer);
 

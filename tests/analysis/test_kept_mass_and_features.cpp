@@ -12,8 +12,6 @@ namespace {
 
 using namespace test;
 
-constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
-
 // What a pattern keeps and loses of the dense matrix, key by key: its own non-zero entries tell where it looks.
 struct KeptAndLost { at::Tensor kept, lost; };
 KeptAndLost by_pattern(const at::Tensor& dense, const AttentionLayer& sparse) {

@@ -14,8 +14,6 @@ namespace {
 
 using namespace test;
 
-constexpr double kRelativeBound = 1e-5;   // the project's bar for float32 against dense float64
-
 std::vector<AttentionLayer> random_layers(const OracleCase& shape, std::int64_t depth) {
   std::vector<AttentionLayer> layers;
   for (std::int64_t i = 0; i < depth; ++i) layers.push_back(random_layer(shape, 20 + i));

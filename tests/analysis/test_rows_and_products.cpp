@@ -18,17 +18,8 @@ namespace {
 
 using namespace test;
 
-// The bar of the project for float32: every sparse quantity against dense float64.
-constexpr double kRelativeBound = 1e-5;
 // Sums of rows that are computed in float32, each weight rounded.
 constexpr double kSumBound = 2e-6;
-
-TokenMap random_map(const AttentionLayer& layer) {
-  auto map = box_map(layer, layer.grid_rect());
-  map.values = at::rand_like(map.values);
-  map.globals = at::rand_like(map.globals);
-  return map;
-}
 
 GridRect part_of(const AttentionLayer& layer) {
   return {layer.height() / 3, layer.width() / 4, (layer.height() + 2) / 3, (layer.width() + 1) / 2};
@@ -113,7 +104,7 @@ TEST_P(AgainstDense, Columns) {
 
 TEST_P(AgainstDense, ProductsWithAnyVector) {
   const auto layer = random_layer(GetParam(), 4);
-  const auto map = random_map(layer);
+  const auto map = random_map(layer, layer.grid_rect());
   const auto matrix = dense_attention_matrix(layer);
   for (const auto sums : {RowSums::kAsFused, RowSums::kOne}) {
     for (const auto& heads : all_choices(layer)) {
@@ -127,7 +118,7 @@ TEST_P(AgainstDense, ProductsWithAnyVector) {
 
 TEST_P(AgainstDense, BlocksInTorchSayTheSame) {   // what GPUs run
   const auto layer = random_layer(GetParam(), 5);
-  auto map = random_map(layer);
+  auto map = random_map(layer, layer.grid_rect());
   map.globals.zero_();
   const auto grid = [&](const at::Tensor& values) { return values.narrow(0, layer.global_tokens(), layer.height() * layer.width()); };
   const auto matrix = dense_attention_matrix(layer);
@@ -220,7 +211,7 @@ TEST_P(AgainstDense, NormWeightedRows) {
 
 TEST_P(AgainstDense, HalfPrecisionKeysAreReadExactly) {   // a bfloat16 layer is the float32 layer of its rounded numbers
   auto layer = random_layer(GetParam(), 9, at::kBFloat16);
-  const auto map = random_map(layer);
+  const auto map = random_map(layer, layer.grid_rect());
   auto widened = layer;
   widened.query = layer.query.to(at::kFloat), widened.key = layer.key.to(at::kFloat);
   EXPECT_TRUE(

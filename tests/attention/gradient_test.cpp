@@ -10,8 +10,8 @@
 namespace fovea::test {
 namespace {
 
-AttentionProblem problem_of(std::array<std::int64_t, 2> grid, std::array<std::int64_t, 2> window, std::int64_t globals,
-                            std::vector<std::int64_t> dilation) {
+AttentionProblem batch_of_two(std::array<std::int64_t, 2> grid, std::array<std::int64_t, 2> window, std::int64_t globals,
+                              std::vector<std::int64_t> dilation) {
   return {.pattern = {.grid = grid, .global_tokens = globals, .window = window, .dilation = std::move(dilation)},
           .batch = 2, .heads = 2, .head_dim = 32, .scale = {}};
 }
@@ -68,25 +68,25 @@ class Gradients : public EachBackend {
   }
 };
 
-TEST_P(Gradients, OfTheOutput) { check_gradients(problem_of({9, 14}, {5, 7}, 3, {1}), false); }
-TEST_P(Gradients, OfOutputAndLse) { check_gradients(problem_of({9, 14}, {5, 7}, 3, {1}), true); }
-TEST_P(Gradients, WithoutGlobals) { check_gradients(problem_of({13, 8}, {3, 3}, 0, {1}), false); }
-TEST_P(Gradients, DilationPerHead) { check_gradients(problem_of({11, 13}, {5, 3}, 2, {3, 1}), true); }
-TEST_P(Gradients, WindowCoversGrid) { check_gradients(problem_of({5, 6}, {11, 11}, 1, {1}), false); }
-TEST_P(Gradients, LargeWindow) { check_gradients(problem_of({24, 25}, {17, 17}, 8, {1}), false); }
-TEST_P(Gradients, OneRow) { check_gradients(problem_of({1, 200}, {1, 33}, 4, {2}), true); }
-TEST_P(Gradients, MostGlobals) { check_gradients(problem_of({5, 6}, {3, 3}, 64, {1}), true); }
+TEST_P(Gradients, OfTheOutput) { check_gradients(batch_of_two({9, 14}, {5, 7}, 3, {1}), false); }
+TEST_P(Gradients, OfOutputAndLse) { check_gradients(batch_of_two({9, 14}, {5, 7}, 3, {1}), true); }
+TEST_P(Gradients, WithoutGlobals) { check_gradients(batch_of_two({13, 8}, {3, 3}, 0, {1}), false); }
+TEST_P(Gradients, DilationPerHead) { check_gradients(batch_of_two({11, 13}, {5, 3}, 2, {3, 1}), true); }
+TEST_P(Gradients, WindowCoversGrid) { check_gradients(batch_of_two({5, 6}, {11, 11}, 1, {1}), false); }
+TEST_P(Gradients, LargeWindow) { check_gradients(batch_of_two({24, 25}, {17, 17}, 8, {1}), false); }
+TEST_P(Gradients, OneRow) { check_gradients(batch_of_two({1, 200}, {1, 33}, 4, {2}), true); }
+TEST_P(Gradients, MostGlobals) { check_gradients(batch_of_two({5, 6}, {3, 3}, 64, {1}), true); }
 
 TEST_P(Gradients, HeadDimensions) {
   for (const std::int64_t wanted : {5, 64, 128, 256}) {
-    AttentionProblem problem = problem_of({7, 9}, {5, 5}, 3, {1});
+    AttentionProblem problem = batch_of_two({7, 9}, {5, 5}, 3, {1});
     problem.head_dim = wanted;
     check_gradients(problem, true);
   }
 }
 
 TEST_P(Gradients, RunsAreIdentical) {
-  AttentionProblem problem = problem_of({19, 23}, {7, 7}, 4, {1});
+  AttentionProblem problem = batch_of_two({19, 23}, {7, 7}, 4, {1});
   for (const at::ScalarType dtype : dtypes()) {
     SCOPED_TRACE(c10::toString(dtype));
     const AttentionInputs leaves = leaves_of(random_inputs(problem, 6, dtype, device()));
@@ -106,7 +106,7 @@ TEST_P(Gradients, RunsAreIdentical) {
 }
 
 TEST_P(Gradients, OfAnEmptyBatch) {
-  AttentionProblem problem = problem_of({5, 6}, {3, 3}, 2, {1});
+  AttentionProblem problem = batch_of_two({5, 6}, {3, 3}, 2, {1});
   problem.batch = 0;
   const AttentionInputs leaves = leaves_of(random_inputs(problem, 7, dtypes().front(), device()));
   if (!accepts_gradients(problem, leaves)) return;
@@ -121,7 +121,7 @@ FOVEA_FOR_EACH_BACKEND(Gradients);
 // f(x + h u) - f(x - h u) = 2 h f'(x).u up to h^3 and roundings; with h = cbrt(u) both are of the order u^(2/3).
 TEST(ReferenceGradients, AgreeWithFiniteDifferences) {
   force_attention_backend("reference");
-  AttentionProblem problem = problem_of({4, 5}, {3, 5}, 2, {1, 2});
+  AttentionProblem problem = batch_of_two({4, 5}, {3, 5}, 2, {1, 2});
   problem.head_dim = 6;
   const AttentionInputs inputs = random_inputs(problem, 7, at::kDouble, at::kCPU);
   const OutputGradients upstream = random_gradients(problem, at::kDouble, true);
@@ -146,7 +146,7 @@ TEST(ReferenceGradients, AgreeWithFiniteDifferences) {
 }
 
 TEST(Autocast, CastsToItsDtype) {
-  const AttentionProblem problem = problem_of({4, 5}, {3, 3}, 2, {1});
+  const AttentionProblem problem = batch_of_two({4, 5}, {3, 3}, 2, {1});
   const AttentionInputs inputs = random_inputs(problem, 8, at::kFloat, at::kCPU);
   at::autocast::set_autocast_enabled(at::kCPU, true);
   const AttentionResult result = local_global_attention(inputs.query, inputs.key, inputs.value, problem.pattern);

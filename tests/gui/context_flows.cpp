@@ -18,7 +18,7 @@ namespace fovea::gui {
 namespace {
 
 constexpr GLenum kUnknownReset = 0x8255;       // GL_UNKNOWN_CONTEXT_RESET
-constexpr Point kToken{163, 117};
+constexpr Point kClicked{163, 117};
 constexpr const char* kTold = "The graphics driver was reset";
 
 GLenum say_reset() { return kUnknownReset; }
@@ -107,7 +107,7 @@ FLOW(context, everything_is_drawn_again_as_it_was) {
 FLOW(context, panels_with_pictures_of_their_own_come_back) {
   flow.key(ImGuiKey_E);
   flow.settle();
-  flow.click(kToken);
+  flow.click(kClicked);
   flow.key(ImGuiKey_H);
   flow.drop({flow.stage().folder() / ""});
   flow.settle();
@@ -123,7 +123,7 @@ FLOW(context, an_encoding_in_the_background_goes_on) {
   lose_context(flow);
   flow.settle();
   flow.workspace().messages.clear();
-  flow.click(kToken);
+  flow.click(kClicked);
   flow.settle();
   const auto* heat = dynamic_cast<HeatLayer*>(flow.workspace().layers.find(explore::kHeatLayer));
   IM_CHECK(heat != nullptr && !heat->raster().values.empty());

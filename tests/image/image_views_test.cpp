@@ -12,7 +12,7 @@
 namespace fovea {
 namespace {
 
-constexpr std::int64_t kWidth = 61, kHeight = 47;
+constexpr std::int64_t kViewWidth = 61, kViewHeight = 47;
 constexpr double kOriginX = 400'000, kOriginY = 5'000'000, kPixel = 0.5;
 constexpr const char* kUtm =
     "PROJCS[\"WGS 84 / UTM zone 33N\",GEOGCS[\"WGS 84\",DATUM[\"WGS_1984\",SPHEROID[\"WGS 84\",6378137,298.257223563]],PRIMEM[\"Greenwich\",0],"
@@ -28,10 +28,10 @@ class ImageViews : public ::testing::Test {
   void SetUp() override {
     test::write_raster({.path = file_, .options = {"TILED=YES", "BLOCKXSIZE=16", "BLOCKYSIZE=16"}, .alpha_last = true,
                   .georeference = {.geotransform = {{kOriginX, kPixel, 0, kOriginY, 0, -kPixel}}, .projection_wkt = kUtm}},
-                 test::make_pattern(kWidth, kHeight, 4, 8));
+                 test::make_pattern(kViewWidth, kViewHeight, 4, 8));
     source_ = open_image(file_);
   }
-  Rect all() const { return {0, 0, kWidth, kHeight}; }
+  Rect all() const { return {0, 0, kViewWidth, kViewHeight}; }
 
   test::TemporaryFolder folder_;
   std::filesystem::path file_ = folder_ / "image.tif";
@@ -54,7 +54,7 @@ TEST_F(ImageViews, AWindowIsTheCropInItsPlace) {
 }
 
 TEST_F(ImageViews, AWindowBeyondTheImageIsRefused) {
-  for (const Rect& rect : {Rect{0, 0, kWidth + 1, 5}, Rect{-1, 0, 5, 5}, Rect{0, kHeight, 5, 5}, Rect{0, 0, 0, 5}}) {
+  for (const Rect& rect : {Rect{0, 0, kViewWidth + 1, 5}, Rect{-1, 0, 5, 5}, Rect{0, kViewHeight, 5, 5}, Rect{0, 0, 0, 5}}) {
     try {
       window_of(open_image(file_), rect);
       FAIL() << "a window of " << rect.width << " x " << rect.height << " at " << rect.x << ", " << rect.y;
@@ -83,7 +83,7 @@ TEST_F(ImageViews, ResamplingWeighsByTheTriangle) {
   for (const auto& [width, height] : std::vector<std::pair<std::int64_t, std::int64_t>>{{20, 16}, {61, 90}, {100, 31}, {1, 1}}) {
     const auto view = resampled(*source_, width, height);
     const ImageU8 pixels = view->read_rgb({0, 0, width, height});
-    const double step_x = static_cast<double>(kWidth) / static_cast<double>(width), step_y = static_cast<double>(kHeight) / static_cast<double>(height);
+    const double step_x = static_cast<double>(kViewWidth) / static_cast<double>(width), step_y = static_cast<double>(kViewHeight) / static_cast<double>(height);
     for (std::int64_t y = 0; y < height; ++y) {
       for (std::int64_t x = 0; x < width; ++x) {
         const double expected = triangle_average(whole, (static_cast<double>(x) + 0.5) * step_x, (static_cast<double>(y) + 0.5) * step_y,
@@ -110,8 +110,8 @@ TEST_F(ImageViews, AResampledImageCoversTheSameGround) {
   const auto view = resampled(*source_, 30, 94);
   const auto& transform = *view->info().georeference.geotransform;
   EXPECT_EQ(transform[0], kOriginX);
-  EXPECT_DOUBLE_EQ(transform[0] + 30 * transform[1], kOriginX + kWidth * kPixel);
-  EXPECT_DOUBLE_EQ(transform[3] + 94 * transform[5], kOriginY - kHeight * kPixel);
+  EXPECT_DOUBLE_EQ(transform[0] + 30 * transform[1], kOriginX + kViewWidth * kPixel);
+  EXPECT_DOUBLE_EQ(transform[3] + 94 * transform[5], kOriginY - kViewHeight * kPixel);
 }
 
 TEST(PixelSize, IsThatOfTheReferenceSystem) {

@@ -13,7 +13,7 @@
 namespace fovea::test {
 namespace {
 
-constexpr std::int64_t kWidth = 50, kHeight = 34;
+constexpr std::int64_t kTurnedWidth = 50, kTurnedHeight = 34;
 
 // Written from EXIF's own words (which side the stored row 0 and column 0 are on), not from the code under test.
 ImageU8 shown(const ImageU8& stored, int orientation) {
@@ -55,8 +55,8 @@ void expect_shown(const std::filesystem::path& path, const ImageU8& stored, int 
 TEST_P(ReadOrientation, Jpeg) {
   const TemporaryFolder folder;
   const auto path = folder / "photo.jpg";
-  write_raster({.path = path, .driver = "JPEG"}, make_pattern(kWidth, kHeight, 3, 8));
-  const ImageU8 stored = open_image(path)->read_rgb({0, 0, kWidth, kHeight});
+  write_raster({.path = path, .driver = "JPEG"}, make_pattern(kTurnedWidth, kTurnedHeight, 3, 8));
+  const ImageU8 stored = open_image(path)->read_rgb({0, 0, kTurnedWidth, kTurnedHeight});
   write_bytes(path, with_exif_orientation(read_text_file(path), GetParam()));
   expect_shown(path, stored, GetParam());
 }
@@ -64,8 +64,8 @@ TEST_P(ReadOrientation, Jpeg) {
 TEST_P(ReadOrientation, Tiff) {
   const TemporaryFolder folder;
   const auto path = folder / "scan.tif";
-  const ImageU8 stored = expected_rgb(make_pattern(kWidth, kHeight, 3, 8), 8);
-  write_bytes(path, tiff_bytes({.width = kWidth, .height = kHeight, .orientation = static_cast<std::uint16_t>(GetParam()),
+  const ImageU8 stored = expected_rgb(make_pattern(kTurnedWidth, kTurnedHeight, 3, 8), 8);
+  write_bytes(path, tiff_bytes({.width = kTurnedWidth, .height = kTurnedHeight, .orientation = static_cast<std::uint16_t>(GetParam()),
                                 .pixels = {stored.samples().begin(), stored.samples().end()}}));
   expect_shown(path, stored, GetParam());
 }
@@ -73,8 +73,8 @@ TEST_P(ReadOrientation, Tiff) {
 // The same point of the image lies at the same place on the earth, wherever it is shown.
 TEST_P(ReadOrientation, Georeference) {
   const GeoReference stored{.geotransform = std::array{100.0, 2.0, 0.5, 700.0, 0.25, -3.0}, .projection_wkt = ""};
-  const auto turned = Orientation::from_exif(GetParam()).apply(stored, kWidth, kHeight);
-  ImageU8 marked(kWidth, kHeight, 1);
+  const auto turned = Orientation::from_exif(GetParam()).apply(stored, kTurnedWidth, kTurnedHeight);
+  ImageU8 marked(kTurnedWidth, kTurnedHeight, 1);
   marked.row(7)[31] = 1;
   const ImageU8 image = shown(marked, GetParam());
   const auto at = std::ranges::find(image.samples(), 1) - image.samples().begin();

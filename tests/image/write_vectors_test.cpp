@@ -22,8 +22,8 @@
 namespace fovea::test {
 namespace {
 
-const std::vector<Colour> kPalette = {{200, 180, 140}, {90, 90, 90}, {220, 40, 40}};
-const std::vector<std::string> kNames = {"land", "road \"A\"", "building"};
+const std::vector<Colour> kShapePalette = {{200, 180, 140}, {90, 90, 90}, {220, 40, 40}};
+const std::vector<std::string> kShapeNames = {"land", "road \"A\"", "building"};
 
 // Discs, a frame within a frame, diagonal stripes and single pixels: holes, islands, corners that touch, borders along the image's own.
 ImageU8 make_shapes(std::int64_t width, std::int64_t height) {
@@ -48,7 +48,7 @@ void append_by_bands(Writer& writer, const ImageU8& image, std::int64_t rows) {
 }
 
 PolygonWriterOptions polygon_options(const std::filesystem::path& path, const ImageU8& mask) {
-  return {.path = path, .width = mask.width(), .height = mask.height(), .palette = kPalette, .class_names = kNames};
+  return {.path = path, .width = mask.width(), .height = mask.height(), .palette = kShapePalette, .class_names = kShapeNames};
 }
 
 void write_polygons(const PolygonWriterOptions& options, const ImageU8& mask) {
@@ -271,7 +271,7 @@ std::vector<std::uint64_t> decode_counts(const std::string& text) {
 
 nlohmann::json write_coco(const std::filesystem::path& path, const ImageU8& mask, int ignore_index) {
   const auto writer = create_coco_writer({.path = path, .image_file_name = "b.tif", .width = mask.width(), .height = mask.height(),
-                                          .class_names = kNames, .ignore_index = ignore_index});
+                                          .class_names = kShapeNames, .ignore_index = ignore_index});
   append_by_bands(*writer, mask, 7);
   EXPECT_FALSE(std::filesystem::exists(path));
   writer->finish();
@@ -317,7 +317,7 @@ TEST(WriteCoco, ImagesBeyond32BitsAreRefused) {
   const TemporaryFolder folder;
   const auto path = folder / "b_coco.json";
   EXPECT_EQ(complaint(ErrorKind::kInput, path, [&] {
-              create_coco_writer({.path = path, .image_file_name = "b.tif", .width = 65536, .height = 65536, .class_names = kNames});
+              create_coco_writer({.path = path, .image_file_name = "b.tif", .width = 65536, .height = 65536, .class_names = kShapeNames});
             }), "65536 x 65536 pixels, COCO run lengths count fewer than 2^32");
 }
 
@@ -328,7 +328,7 @@ TEST(WriteProbabilities, BandsComeBackWithTheirNames) {
   for (std::size_t i = 0; i < probabilities.samples().size(); ++i) probabilities.samples()[i] = static_cast<std::uint8_t>(i * 31 / 7);
   const GeoReference georeference{.geotransform = std::array{10.0, 0.25, 0.0, 20.0, 0.0, -0.25}, .projection_wkt = wkt_of(32632)};
   const auto writer =
-      create_probability_writer({.path = path, .width = 301, .height = 270, .class_names = kNames, .georeference = georeference});
+      create_probability_writer({.path = path, .width = 301, .height = 270, .class_names = kShapeNames, .georeference = georeference});
   append_by_bands(*writer, probabilities, 100);
   writer->finish();
   EXPECT_EQ(folder.names(), std::vector<std::string>{"b_probs.tif"});
@@ -338,7 +338,7 @@ TEST(WriteProbabilities, BandsComeBackWithTheirNames) {
   ImageU8 back(301, 270, 3);
   ASSERT_EQ(dataset->RasterIO(GF_Read, 0, 0, 301, 270, back.samples().data(), 301, 270, GDT_Byte, 3, nullptr, 3, 903, 1, nullptr), CE_None);
   EXPECT_TRUE(same_pixels(back, probabilities));
-  for (int i = 0; i < 3; ++i) EXPECT_EQ(dataset->GetRasterBand(i + 1)->GetDescription(), kNames[static_cast<std::size_t>(i)]);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(dataset->GetRasterBand(i + 1)->GetDescription(), kShapeNames[static_cast<std::size_t>(i)]);
 }
 
 // The conditions of GDAL's validate_cloud_optimized_geotiff.py.
@@ -350,7 +350,7 @@ TEST(WriteCog, IsAValidCloudOptimisedGeoTiff) {
                                                              .projection_wkt = wkt_of(32632)}}, make_pattern(8, 8, 3, 8));
   const auto georeference = open_image(folder / "map.tif")->info().georeference;
   const auto writer = create_mask_writer({.path = path, .format = MaskFormat::kCog, .width = mask.width(), .height = mask.height(),
-                                          .palette = kPalette, .class_names = kNames, .georeference = georeference, .nodata = 255});
+                                          .palette = kShapePalette, .class_names = kShapeNames, .georeference = georeference, .nodata = 255});
   append_by_bands(*writer, mask, 333);
   writer->finish();
   EXPECT_EQ(folder.names(), (std::vector<std::string>{"b_mask.tif", "map.tif"}));
@@ -360,7 +360,7 @@ TEST(WriteCog, IsAValidCloudOptimisedGeoTiff) {
 
   const auto dataset = gdal::open(path, "GTiff");
   EXPECT_STREQ(dataset->GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE"), "COG");
-  EXPECT_EQ(dataset->GetMetadataItem("CLASS_1"), kNames[1]);
+  EXPECT_EQ(dataset->GetMetadataItem("CLASS_1"), kShapeNames[1]);
   GDALRasterBand& full = *dataset->GetRasterBand(1);
   ASSERT_NE(full.GetColorTable(), nullptr);
   EXPECT_EQ(full.GetColorTable()->GetColorEntry(2)->c1, 220);

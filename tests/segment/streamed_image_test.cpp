@@ -12,7 +12,7 @@
 namespace fovea {
 namespace {
 
-constexpr std::int64_t kWidth = 7, kHeight = 30, kRowsAPiece = 10;
+constexpr std::int64_t kStreamWidth = 7, kStreamHeight = 30, kRowsAPiece = 10;
 
 // Rows whose samples are their number, in pieces that wait to be let through.
 class SlowFile final : public ImageSource {
@@ -22,8 +22,8 @@ class SlowFile final : public ImageSource {
     std::counting_semaphore<> pieces{0};
   };
   SlowFile(Gate& gate, bool lacks_data) : gate_(gate) {
-    info_.width = kWidth;
-    info_.height = kHeight;
+    info_.width = kStreamWidth;
+    info_.height = kStreamHeight;
     info_.has_alpha = lacks_data;
   }
   const ImageInfo& info() const override { return info_; }
@@ -38,10 +38,10 @@ class SlowFile final : public ImageSource {
     return rows;
   }
   void read_rows(const RowTaker& take) override {
-    for (std::int64_t piece = 0; piece * kRowsAPiece < kHeight; ++piece) {
+    for (std::int64_t piece = 0; piece * kRowsAPiece < kStreamHeight; ++piece) {
       gate_.pieces.acquire();
       if (piece == gate_.damaged_piece) throw Error(ErrorKind::kInput, "a.jpg: damaged");
-      const Rect rect{0, piece * kRowsAPiece, kWidth, kRowsAPiece};
+      const Rect rect{0, piece * kRowsAPiece, kStreamWidth, kRowsAPiece};
       if (!take(read_rgb(rect, 0), info_.has_alpha ? read_valid(rect, 0) : ImageU8())) return;
     }
   }
@@ -55,7 +55,7 @@ TEST(StreamedImage, HandsOutRowsBeforeTheLastIsThere) {
   SlowFile::Gate gate;
   StreamedImage image(std::make_unique<SlowFile>(gate, true));
   gate.pieces.release(2);
-  const ImageU8 rgb = image.read_rgb({2, 8, 3, 12}, 0), valid = image.read_valid({0, 0, kWidth, 20}, 0);
+  const ImageU8 rgb = image.read_rgb({2, 8, 3, 12}, 0), valid = image.read_valid({0, 0, kStreamWidth, 20}, 0);
   for (std::int64_t y = 0; y < 12; ++y) {
     EXPECT_TRUE(std::ranges::all_of(std::span(rgb.row(y), 9), [&](std::uint8_t value) { return value == 8 + y; }));
   }

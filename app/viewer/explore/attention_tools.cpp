@@ -9,12 +9,7 @@ namespace fovea::explore {
 namespace {
 
 constexpr double kMostDabs = 1000;       // of one movement of the mouse
-constexpr ImU32 kUnderMouse = IM_COL32(255, 255, 255, 150), kChosen = IM_COL32(255, 255, 255, 255);
-
-RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
-  const Rect rect = pixels_of(encoded, tokens);
-  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
-}
+constexpr ImU32 kUnderMouse = IM_COL32(255, 255, 255, 150), kDragged = IM_COL32(255, 255, 255, 255);
 
 }  // namespace
 
@@ -57,8 +52,8 @@ void PickTool::handle(const CanvasEvent& event) {
 void PickTool::paint(const CanvasPainter& painter) {
   const auto& encoded = explorer_.encoded();
   if (!encoded) return;
-  if (dragged_) painter.outline(rect_of(*encoded, *dragged_), kChosen);
-  else if (under_mouse_) painter.outline(rect_of(*encoded, *under_mouse_), kUnderMouse, 1);
+  if (dragged_) painter.outline(RectD::of(pixels_of(*encoded, *dragged_)), kDragged);
+  else if (under_mouse_) painter.outline(RectD::of(pixels_of(*encoded, *under_mouse_)), kUnderMouse, 1);
 }
 
 std::string PickTool::hint() const {
@@ -111,7 +106,7 @@ void BrushTool::handle(const CanvasEvent& event) {
 
 void BrushTool::paint(const CanvasPainter& painter) {
   if (hovering_ && explorer_.encoded()) {
-    painter.list.AddCircle(painter.to_screen(mouse_), radius_points * painter.scale, kChosen, 0, 1.5f * painter.scale);
+    painter.list.AddCircle(painter.to_screen(mouse_), radius_points * painter.scale, kDragged, 0, 1.5f * painter.scale);
   }
 }
 
@@ -159,7 +154,7 @@ void LassoTool::paint(const CanvasPainter& painter) {
   if (line_.size() < 2) return;
   std::vector<ImVec2> points;
   for (const Point& p : line_) points.push_back(painter.to_screen(p));
-  painter.list.AddPolyline(points.data(), static_cast<int>(points.size()), kChosen, 2 * painter.scale);
+  painter.list.AddPolyline(points.data(), static_cast<int>(points.size()), kDragged, 2 * painter.scale);
   painter.list.AddLine(points.back(), points.front(), kUnderMouse, painter.scale);   // how it would be closed
 }
 

@@ -17,15 +17,6 @@ constexpr double kPatience_s = 0.3;
 constexpr std::int64_t kSmallestPart = 25;   // tokens; the panel's numbers count all
 constexpr std::size_t kMostLines = 20000, kMostMarkers = 2000;
 
-RectD rect_of(const Encoded& encoded, const TokenBox& tokens) {
-  const Rect rect = pixels_of(encoded, tokens);
-  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
-}
-
-RectD to_rect(const Rect& rect) {
-  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
-}
-
 // A corner of tokens of a plane, in the image.
 Point corner(const Encoded& encoded, const TokenBox& place, std::int64_t row, std::int64_t column) {
   const std::int64_t patch = encoded.model->config.encoder.patch;
@@ -95,7 +86,7 @@ std::string title_of(const Question& question) {
 void CanvasMarks::paint(const CanvasPainter& painter, const HeatLayer* heat) {
   const auto& encoded = explorer_.encoded();
   if (!encoded) return;
-  painter.outline(to_rect(encoded->asked), kRegion, 1);
+  painter.outline(RectD::of(encoded->asked), kRegion, 1);
   paint_field(painter, *encoded);
   paint_outliers(painter, *encoded);
   paint_tokens(painter, *encoded);
@@ -137,10 +128,10 @@ void CanvasMarks::paint_waiting(const CanvasPainter& painter, ImVec2 corner) {
 void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& encoded) {
   const View& view = explorer_.view;
   if (view.window_outline) {
-    if (const auto window = explorer_.window()) painter.outline(rect_of(encoded, *window), kWindow);
+    if (const auto window = explorer_.window()) painter.outline(RectD::of(pixels_of(encoded, *window)), kWindow);
   }
   if (!method_choice(view.method).needs_tokens) return;
-  if (view.tokens.box) painter.outline(rect_of(encoded, *view.tokens.box), kChosen, 2);
+  if (view.tokens.box) painter.outline(RectD::of(pixels_of(encoded, *view.tokens.box)), kChosen, 2);
   if (view.tokens.brush.empty()) return;
   if (chosen_.of != view.tokens.brush) {
     chosen_.of = view.tokens.brush;

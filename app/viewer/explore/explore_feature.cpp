@@ -19,10 +19,6 @@ namespace {
 
 constexpr const char* kGroup = "Attention";
 
-RectD to_rect(const Rect& rect) {
-  return {static_cast<double>(rect.x), static_cast<double>(rect.y), static_cast<double>(rect.width), static_cast<double>(rect.height)};
-}
-
 }  // namespace
 
 ExploreFeature::ExploreFeature(Workspace& workspace, Session::MakeEngine make_engine, std::filesystem::path kept_folder)
@@ -341,7 +337,7 @@ void ExploreFeature::show_answer() {
     painted_ = nullptr;
   }
   if (!reply || !encoded) return;
-  const RectD place = to_rect(pixels_of(*encoded, reply->place));
+  const RectD place = RectD::of(pixels_of(*encoded, reply->place));
   if (!reply->plane.empty()) return show_values(*reply, place);
   auto& colours = workspace_.layers.add(std::make_unique<ColourLayer>(kColourLayer, "Features"));
   ImageU8 copy(reply->colours.width(), reply->colours.height(), reply->colours.channels());   // the reply is shared

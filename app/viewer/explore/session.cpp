@@ -7,6 +7,8 @@
 #include <new>
 #include <utility>
 
+#include "core/base/clock.h"
+
 namespace fovea::explore {
 namespace {
 
@@ -130,7 +132,7 @@ std::uint64_t Session::ask(Lane lane, std::vector<Question> questions) {
 EncodeState Session::encoding() const {
   const std::lock_guard lock(mutex_);
   EncodeState state = encode_;
-  if (state.running) state.elapsed_s = std::chrono::duration<double>(Clock::now() - encode_start_).count();
+  if (state.running) state.elapsed_s = seconds_since(encode_start_);
   return state;
 }
 
@@ -187,7 +189,7 @@ void Session::run_encoding(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   if (stop.stop_requested()) return;   // cancelled, or replaced: encode_ tells of the later request
   encode_.running = false;
-  encode_.elapsed_s = std::chrono::duration<double>(Clock::now() - encode_start_).count();
+  encode_.elapsed_s = seconds_since(encode_start_);
   encode_.error = std::move(error);
   encode_.trouble = trouble;
   encode_.encoded = std::move(encoded);

@@ -19,7 +19,7 @@ namespace fovea::explore {
 
 // Who asks, most urgent first: a click interrupts the wall, never the other way round.
 // kPrepare makes later answers faster; nobody waits for it.
-enum class Lane { kPick, kSave, kCompare, kMarks, kWall, kStatistics, kPrepare };
+enum class Lane { kPick, kSave, kCompare, kWall, kMarks, kStatistics, kPrepare };
 inline constexpr std::size_t kLanes = 7;
 
 struct LaneState {

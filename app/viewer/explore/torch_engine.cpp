@@ -11,6 +11,7 @@
 #include "core/attention/analysis/kept_mass.h"
 #include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/rows.h"
+#include "core/base/clock.h"
 #include "core/base/model_folder.h"
 #include "core/image/image_source.h"
 #include "core/model/precision.h"
@@ -44,8 +45,6 @@ torch::Device device_for(const std::string& name) {
     throw Error(ErrorKind::kEnvironment, name + ": does not answer any more; start the program again to use it, or let the CPU do it");
   return torch::kCPU;
 }
-
-double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Models that some engine of this process still uses: the explorer's and the segmenter's are one.
 // hash: of its folder, because that may be written anew while the viewer runs.

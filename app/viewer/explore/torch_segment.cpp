@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "app/viewer/explore/torch_engine.h"
+#include "core/base/clock.h"
 #include "core/image/image_views.h"
 #include "core/segment/label_output.h"
 #include "core/segment/outputs.h"
@@ -70,7 +71,7 @@ Engine::SegmentSummary TorchEngine::segment_region(const SegmentRequest& request
     if (error.kind() == ErrorKind::kInput && what.find(name) == std::string::npos) throw Error(error.kind(), name + ": " + what);
     throw;
   }
-  summary.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  summary.seconds = seconds_since(start);
   return summary;
 }
 

@@ -10,6 +10,7 @@
 #include "app/viewer/canvas/camera.h"
 #include "app/viewer/layers/colour_table.h"
 #include "app/viewer/layers/layer_rows.h"
+#include "core/image/image.h"
 
 namespace fovea {
 
@@ -18,6 +19,9 @@ class LayerPainter;
 // A rectangle in level-0 image pixels; may lie between pixels and reach over the image's edge.
 struct RectD {
   double x = 0, y = 0, width = 0, height = 0;
+  static RectD of(const Rect& pixels) {
+    return {static_cast<double>(pixels.x), static_cast<double>(pixels.y), static_cast<double>(pixels.width), static_cast<double>(pixels.height)};
+  }
   bool contains(Point p) const { return p.x >= x && p.y >= y && p.x < x + width && p.y < y + height; }
   bool operator==(const RectD&) const = default;
 };
