@@ -168,7 +168,6 @@ TEST_P(RolloutAgainstDense, FromKeptHeads) {
 TEST_P(RolloutAgainstDense, EndsWithinALayer) {
   const auto layers = random_layers(GetParam(), 1);
   const auto& layer = layers.front();
-  if (layer.dense()) GTEST_SKIP() << "dense layers are a few products of torch";
   std::stop_source stop;
   const StoppableTorchThreads stoppable(stop.get_token());
   const auto at = token_map(layer, 0, layer.width() / 2);
@@ -177,10 +176,12 @@ TEST_P(RolloutAgainstDense, EndsWithinALayer) {
   EXPECT_THROW(rollout(stack_of(layers), at, {}), Error);
 }
 
-TEST(KeptHeads, AStopEndsTheirMaking) {
+class KeptHeads : public ::testing::TestWithParam<bool> {};   // dense layers
+
+TEST_P(KeptHeads, AStopEndsTheirMaking) {
   std::stop_source stop;
   stop.request_stop();
-  const auto layer = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3}, 1).front();
+  const auto layer = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3, .dense = GetParam()}, 1).front();
   const auto every_head = keep_every_head(layer, {});
   EXPECT_THROW(keep_windows(layer, {}, stop.get_token()), Error);
   EXPECT_THROW(keep_every_head(layer, stop.get_token()), Error);
@@ -188,8 +189,8 @@ TEST(KeptHeads, AStopEndsTheirMaking) {
 }
 
 // What there is no room for is computed when it is asked: the mean comes first, and of other choices the last layers, where rollouts begin.
-TEST(KeptHeads, AsManyAsTheBudgetHolds) {
-  const auto layers = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3}, 3);
+TEST_P(KeptHeads, AsManyAsTheBudgetHolds) {
+  const auto layers = random_layers({.height = 20, .width = 24, .globals = 2, .heads = 3, .dense = GetParam()}, 3);
   const std::int64_t one = kept_windows_bytes(layers.front());
   const std::stop_token stop;
   NoProgress progress;
@@ -224,6 +225,7 @@ TEST(KeptHeads, AsManyAsTheBudgetHolds) {
   EXPECT_EQ(kept(none, mean), "---");
 }
 
+INSTANTIATE_TEST_SUITE_P(Layers, KeptHeads, ::testing::Bool());
 INSTANTIATE_TEST_SUITE_P(Shapes, RolloutAgainstDense, ::testing::ValuesIn(oracle_cases()));
 
 TEST(Rollout, OfGlobalTokens) {

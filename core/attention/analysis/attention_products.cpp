@@ -6,6 +6,7 @@
 
 #include "core/attention/analysis/block_sweep.h"
 #include "core/attention/analysis/cuda_products.h"
+#include "core/attention/analysis/dense_sweep.h"
 #include "core/attention/analysis/kept_windows.h"
 #include "core/attention/analysis/window_offsets.h"
 #include "core/attention/analysis/window_sweep.h"
@@ -89,8 +90,9 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const H
   const bool kept = is_kept(layer, heads);
   if (!r.support.empty()) {
     result = kept ? analysis::times_attention(r, layer, *layer.kept)
-             : by_windows(layer) ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
-                               : block_sweep::times_attention(r, layer, heads, sums);
+             : by_windows(layer)        ? window_sweep::times_attention(contiguous(r), layer, heads, sums)
+             : dense_sweep::runs(layer) ? dense_sweep::times_attention(r, layer, heads, sums)
+                                        : block_sweep::times_attention(r, layer, heads, sums);
   }
   if (!has_weight(r.globals)) return result;
   const auto from_globals = at::matmul(r.globals, kept ? layer.kept->global_rows : global_rows(layer, heads, sums));   // [N]
@@ -116,8 +118,9 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
   }
   const bool kept = is_kept(layer, heads);
   return kept ? analysis::attention_times(layer, *layer.kept, contiguous(c), rect)
-         : by_windows(layer) ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
-                             : block_sweep::attention_times(layer, c, rect, heads, sums);
+         : by_windows(layer)        ? window_sweep::attention_times(layer, contiguous(c), rect, heads, sums)
+         : dense_sweep::runs(layer) ? dense_sweep::attention_times(layer, c, rect, heads, sums)
+                                    : block_sweep::attention_times(layer, c, rect, heads, sums);
 }
 
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums) {

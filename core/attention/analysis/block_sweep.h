@@ -1,4 +1,4 @@
-// The grid queries' part of attention_products.h in plain torch, block by block: dense layers, and layers with windows on a GPU.
+// The grid queries' part of attention_products.h in plain torch, block by block: all layers on a GPU, and statistics of dense ones.
 #pragma once
 
 #include "core/attention/analysis/attention_products.h"

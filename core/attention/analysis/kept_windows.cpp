@@ -1,15 +1,14 @@
 #include "core/attention/analysis/kept_windows.h"
 
 #include <ATen/ATen.h>
-#include <sys/mman.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 #include <numeric>
 
 #include "core/attention/analysis/attention_products.h"
+#include "core/attention/analysis/dense_sweep.h"
 #include "core/attention/analysis/fused_tile.h"
+#include "core/attention/analysis/large_pages.h"
 #include "core/base/progress.h"
 #include "kernels/cpu/half_rows.h"
 
@@ -18,7 +17,7 @@ namespace {
 
 namespace cpu = kernels::cpu;
 
-bool can_be_kept(const AttentionLayer& layer) { return layer.query.is_cpu() && !layer.dense(); }
+bool can_be_kept(const AttentionLayer& layer) { return layer.query.is_cpu(); }
 
 std::int64_t blocks_a_row(const AttentionLayer& layer) { return (layer.width() + kLanes - 1) / kLanes; }
 
@@ -35,18 +34,6 @@ struct Blocks {
   float* sums_of(std::int64_t block) const { return inverse_sums + block * kLanes; }
   cpu::HalfBlock at(std::int64_t block) const { return {weights_of(block), sums_of(block)}; }
 };
-
-// Half a gigabyte of small pages takes as long to be given as to be filled.
-at::Tensor empty_in_large_pages(at::IntArrayRef sizes, at::ScalarType dtype) {
-  constexpr std::size_t kLargePage = std::size_t{1} << 21;
-  const auto bytes = static_cast<std::size_t>(c10::multiply_integers(sizes)) * at::elementSize(dtype);
-  if (bytes < kLargePage) return at::empty(sizes, dtype);
-  const auto whole_pages = (bytes + kLargePage - 1) / kLargePage * kLargePage;
-  void* memory = std::aligned_alloc(kLargePage, whole_pages);
-  if (memory == nullptr) throw std::bad_alloc();
-  madvise(memory, whole_pages, MADV_HUGEPAGE);   // where the system has none, small ones do
-  return at::from_blob(memory, sizes, [](void* pages) { std::free(pages); }, at::TensorOptions().dtype(dtype));
-}
 
 std::shared_ptr<KeptWindows> empty_windows(const AttentionLayer& layer, const HeadChoice& heads) {
   auto kept = std::make_shared<KeptWindows>();
@@ -176,6 +163,7 @@ std::int64_t KeptWindows::bytes() const {
 
 std::int64_t kept_windows_bytes(const AttentionLayer& layer) {
   if (!can_be_kept(layer)) return 0;
+  if (layer.dense()) return dense_sweep::kept_bytes(layer);
   constexpr std::int64_t kHalfBytes = sizeof(cpu::Half), kFloatBytes = sizeof(float);
   const auto a_query = window_offsets(layer, {}).slots() * kHalfBytes + kFloatBytes;
   return layer.height() * blocks_a_row(layer) * kLanes * a_query + layer.global_tokens() * layer.tokens() * kFloatBytes;
@@ -184,6 +172,7 @@ std::int64_t kept_windows_bytes(const AttentionLayer& layer) {
 Kept keep_windows(const AttentionLayer& layer, const HeadChoice& heads, const std::stop_token& stop) {
   if (!can_be_kept(layer)) return nullptr;
   check_layer(layer);
+  if (layer.dense()) return dense_sweep::keep(layer, heads, stop);
   const auto result = empty_windows(layer, heads);
   const auto tiles = tiles_of(layer.grid_rect());
   std::vector<std::int32_t> places(static_cast<std::size_t>(result->offsets.slots()));
@@ -213,6 +202,11 @@ Kept keep_windows(const AttentionLayer& layer, const HeadChoice& heads, const st
 std::vector<Kept> keep_every_head(const AttentionLayer& layer, const std::stop_token& stop) {
   if (!can_be_kept(layer)) return {};
   check_layer(layer);
+  if (layer.dense()) {
+    std::vector<Kept> heads;
+    for (std::int64_t head = 0; head < layer.heads(); ++head) heads.push_back(dense_sweep::keep(layer, {HeadFusion::kOne, head}, stop));
+    return heads;
+  }
   std::vector<std::shared_ptr<KeptWindows>> heads;
   for (std::int64_t head = 0; head < layer.heads(); ++head) heads.push_back(empty_windows(layer, {HeadFusion::kOne, head}));
   const auto offsets = window_offsets(layer, {});
@@ -235,9 +229,11 @@ Kept fuse_when_read(const AttentionLayer& layer, const std::vector<Kept>& every_
   if (every_head.empty()) return nullptr;
   auto result = std::make_shared<KeptWindows>();
   result->heads = heads;
-  result->offsets = window_offsets(layer, heads);
   result->every_head = every_head;
-  result->sources = sources_of(result->offsets, every_head);
+  if (!layer.dense()) {
+    result->offsets = window_offsets(layer, heads);
+    result->sources = sources_of(result->offsets, every_head);
+  }
   if (layer.global_tokens() > 0) result->global_rows = fused_global_rows(every_head, heads);
   return result;
 }
@@ -245,6 +241,7 @@ Kept fuse_when_read(const AttentionLayer& layer, const std::vector<Kept>& every_
 Kept keep_fused(const AttentionLayer& layer, const std::vector<Kept>& every_head, const HeadChoice& heads, const std::stop_token& stop) {
   const auto source = fuse_when_read(layer, every_head, heads);
   if (!source) return nullptr;
+  if (layer.dense()) return dense_sweep::keep_fused(layer, *source, stop);
   const auto result = empty_windows(layer, heads);
   result->global_rows = source->global_rows;
   const Blocks blocks(*result);
@@ -263,6 +260,7 @@ Kept keep_fused(const AttentionLayer& layer, const std::vector<Kept>& every_head
 }
 
 TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const KeptWindows& kept) {
+  if (layer.dense()) return dense_sweep::times_attention(r, layer, kept);
   const auto whole = over_grid(layer, r);
   const auto tiles = tiles_of(layer.grid_rect());
   const auto displacements = displacements_of(kept.offsets);
@@ -287,6 +285,7 @@ TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const K
 }
 
 TokenMap attention_times(const AttentionLayer& layer, const KeptWindows& kept, const TokenMap& c, const GridRect& rect) {
+  if (layer.dense()) return dense_sweep::attention_times(layer, kept, c, rect);
   auto result = zero_map(layer, layer.grid_rect());
   const auto tiles = tiles_of(layer.grid_rect());
   const auto displacements = displacements_of(kept.offsets);

@@ -1,6 +1,6 @@
 // A layer's attention, written down and kept: of one head, or of heads made one (rows sum to 1), in half precision
 // (kernels/cpu/half_rows.h), 2 bytes a query and key of its window, instead of queries and keys that are multiplied anew for every product.
-// For regions that a person asks about many times, on the CPU.
+// For regions that a person asks about many times, on the CPU. Dense layers keep all their keys, laid out otherwise (dense_sweep.h).
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,7 +27,7 @@ struct KeptWindows {
   std::int64_t bytes() const;            // of its own
 };
 
-// Bytes of one choice of heads, at most; 0 where it cannot be kept: dense layers and GPUs.
+// Bytes of one choice of heads, at most; 0 where it cannot be kept: on GPUs.
 std::int64_t kept_windows_bytes(const AttentionLayer& layer);
 
 // All of these: nothing (nullptr, no heads) where it cannot be kept. A stop is noticed between tiles: Error{kCancelled}.

@@ -1,8 +1,8 @@
-// fovea_bench_rollouts [ROWS COLUMNS [DEVICE [SHARPNESS]]]: what keeping layers for rollouts costs and gains in a region that the viewer
-// encodes (default 96 x 128 tokens, 8 globals): 12 layers of 6 heads of 64 channels in bfloat16, window 17 x 17; SHARPNESS multiplies the
-// scores. Prints, for the mean of heads, one head, maximum and minimum, the time of a rollout from queries and keys and from what is kept,
-// and how far the two are apart: as a share of the mass (half the sum of differences), and where they differ most, by the number there.
-// Every rollout must sum to one.
+// fovea_bench_rollouts [ROWS COLUMNS [DEVICE [SHARPNESS [dense]]]]: what keeping layers for rollouts costs and gains in a region that the
+// viewer encodes (default 96 x 128 tokens, 8 globals): 12 layers of 6 heads of 64 channels in bfloat16, window 17 x 17 or dense; SHARPNESS
+// multiplies the scores. Prints, for the mean of heads, one head, maximum and minimum, the time of a rollout from queries and keys and from
+// what is kept, and how far the two are apart: as a share of the mass (half the sum of differences), and where they differ most, by the
+// number there. Every rollout must sum to one.
 //
 // Times are the clock's; in brackets, on the CPU, the processor time by the number of threads: what the clock would show on idle cores.
 #include <ATen/Parallel.h>
@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "core/attention/analysis/kept_rollouts.h"
@@ -121,16 +122,18 @@ int main(int argument_count, char** arguments) {
   const std::int64_t columns = argument_count > 2 ? std::atoll(arguments[2]) : 128;
   const at::Device device(argument_count > 3 ? arguments[3] : "cpu");
   const double sharpness = argument_count > 4 ? std::atof(arguments[4]) : 1;
+  const bool dense = argument_count > 5 && std::string(arguments[5]) == "dense";
   if (device.is_cuda() && !fovea::load_torch_cuda().empty()) return std::fprintf(stderr, "%s\n", fovea::load_torch_cuda().c_str()), 3;
   at::manual_seed(1);
   Bench bench{.grid = {rows, columns}, .device = device};
   for (std::int64_t i = 0; i < kDepth; ++i) {
     bench.layers.push_back(make_layer({rows, columns}, 8, device));
+    if (dense) bench.layers.back().pattern = dense_pattern({rows, columns}, 8);
     bench.layers.back().scale = sharpness / 8;   // 1: as trained models begin
     add_lse(bench.layers.back());
   }
-  std::printf("%lld x %lld tokens, 8 globals, 12 layers of 6 heads, %s, %d threads\n", static_cast<long long>(rows),
-              static_cast<long long>(columns), device.str().c_str(), at::get_num_threads());
+  std::printf("%lld x %lld tokens, 8 globals, 12 %slayers of 6 heads, %s, %d threads\n", static_cast<long long>(rows),
+              static_cast<long long>(columns), dense ? "dense " : "", device.str().c_str(), at::get_num_threads());
   if (device.is_cpu()) bench.keep();
   bench.rollouts("mean of heads", {});
   bench.rollouts("one head", {HeadFusion::kOne, 3});

@@ -1,7 +1,7 @@
-// fovea_bench_explore [WIDTH HEIGHT [CLICKS]] or fovea_bench_explore IMAGE [CLICKS]: encodes an image of that size (default 1024 x 768
-// pixels), or that one, with the shipped model as fovea-view does, then asks at random places and prints, for each kind of question, the
-// median and the longest time from the click to the answer in the window's hands. The frame that uploads and draws the answer comes on top.
-// Every row is checked to sum to one.
+// fovea_bench_explore [WIDTH HEIGHT [CLICKS]] or fovea_bench_explore IMAGE [CLICKS [MODEL]]: encodes an image of that size (default 1024 x
+// 768 pixels), or that one, as fovea-view does (with the shipped model if none is named), then asks at random places and prints, for each
+// kind of question, the median and the longest time from the click to the answer in the window's hands. The frame that uploads and draws
+// the answer comes on top. Every row is checked to sum to one.
 #include <algorithm>
 #include <cmath>
 #include <condition_variable>
@@ -10,6 +10,7 @@
 #include <filesystem>
 #include <mutex>
 #include <random>
+#include <string>
 #include <thread>
 
 #include "app/viewer/explore/session.h"
@@ -33,10 +34,10 @@ ImageU8 picture(std::int64_t width, std::int64_t height) {
 
 class Bench {
  public:
-  explicit Bench(std::filesystem::path image) : image_(std::move(image)) {}
+  Bench(std::filesystem::path image, std::string model) : image_(std::move(image)), model_(std::move(model)) {}
 
   void encode() {
-    session_.encode({.image = image_});
+    session_.encode({.image = image_, .model = model_});
     wait([this] { return !session_.encoding().running; });
     const auto state = session_.encoding();
     if (!state.encoded) throw Error(ErrorKind::kEnvironment, state.error);
@@ -59,7 +60,7 @@ class Bench {
       rollouts.push_back(until_answered({.method = "row", .tokens = {.box = middle()}}));
     }
     for (int i = 0; i < times; ++i) {
-      session_.encode({.image = image_});
+      session_.encode({.image = image_, .model = model_});
       wait([this] { return session_.encoding().stage == "encoder"; });
       sleep_ms(static_cast<int>(random() % 1000));
       const auto start = std::chrono::steady_clock::now();
@@ -112,6 +113,7 @@ class Bench {
     while (!condition()) changed_.wait_for(lock, std::chrono::milliseconds(1));
   }
   std::filesystem::path image_;
+  std::string model_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::shared_ptr<const Encoded> encoded_;
@@ -130,7 +132,7 @@ int main(int argc, char** argv) {
   try {
     if (!given) fovea::write_png(made, fovea::explore::picture(width, height));
     using namespace fovea::explore;
-    Bench bench(file);
+    Bench bench(file, given && argc > 3 ? argv[3] : "aerial");
     bench.encode();
     bench.time("rollout, the first question", {.method = "rollout"}, 200, 1, Bench::Warming::kNone);
     bench.time("row", {.method = "row"}, 50, clicks);
