@@ -12,6 +12,7 @@
 #include "core/attention/analysis/probe_region.h"
 #include "core/attention/analysis/rows.h"
 #include "core/base/clock.h"
+#include "core/base/host_memory.h"
 #include "core/base/model_folder.h"
 #include "core/image/image_source.h"
 #include "core/model/precision.h"
@@ -205,7 +206,7 @@ Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progr
   // All that questions need is made now, so that the first click need not wait for it.
   const analysis::ProbeRegion region{.rgb = to_tensor(rgb), .name = name, .projections = analysis::Projections::kAtOnce};
   auto probe = std::make_unique<analysis::AttentionProbe>(model_, region, progress, stop);
-  rollout_budget_bytes_ = analysis::available_memory_bytes() / kRolloutShare;
+  rollout_budget_bytes_ = available_host_memory() / kRolloutShare;
   probe->rollouts().keep_first({.layers = probe->stack(), .budget_bytes = rollout_budget_bytes_, .progress = progress, .stop = stop});
   probe_ = std::move(probe);
   asked_ = plan.asked_tokens;

@@ -49,12 +49,10 @@ std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t b
   return static_cast<std::int64_t>(std::sqrt(std::max(tokens, 0.0))) * encoder.patch;
 }
 
-std::int64_t available_memory_bytes() { return available_host_memory(); }
-
 void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name) {
   if (!model.device().is_cpu()) return;   // a GPU says itself what it cannot hold
   const auto& encoder = model.config().encoder;
-  const auto needed = probe_bytes(encoder, tokens, model.dtype()), free = available_memory_bytes();
+  const auto needed = probe_bytes(encoder, tokens, model.dtype()), free = available_host_memory();
   if (needed <= free) return;
   const auto side = std::to_string(largest_side_that_fits(encoder, free, model.dtype()));
   throw Error(ErrorKind::kEnvironment, name + ": layers of " + std::to_string(tokens) + " tokens need " + gigabytes(needed) + ", " +

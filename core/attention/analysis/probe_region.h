@@ -26,7 +26,4 @@ std::int64_t largest_side_that_fits(const EncoderConfig& encoder, std::int64_t b
 // Error{kEnvironment} unless probing so many tokens fits into the memory: "NAME: ...: a crop of 4060 x 4060 pixels would fit".
 void require_fits(const SegmentationModel& model, std::int64_t tokens, const std::string& name);
 
-// Memory that this machine can give now; of the CPU.
-std::int64_t available_memory_bytes();
-
 }  // namespace fovea::analysis
