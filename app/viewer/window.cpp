@@ -101,7 +101,7 @@ Window::Window(const WindowOptions& options) : options_(options), scale_(options
 
 Window::~Window() {
   if (window_ || egl_) ImGui_ImplOpenGL3_Shutdown();
-  else ImGui::GetIO().BackendRendererUserData = nullptr;   // what it held went with a context, and there is no other
+  else ImGui::MemFree(std::exchange(ImGui::GetIO().BackendRendererUserData, nullptr));   // names in a context that is gone
   if (window_) ImGui_ImplGlfw_Shutdown();
   ImPlot::DestroyContext();
   ImGui::DestroyContext();

@@ -208,8 +208,10 @@ class Long(Runs):
         for number in range(500):
             shutil.copy(originals[number % 10], self.folder / "in" / f"{number:03}.png")
         log = self.folder / "events.jsonl"
+        # AddressSanitizer would keep what was freed.
+        environment = {**os.environ, "ASAN_OPTIONS": "quarantine_size_mb=0:thread_local_quarantine_size_kb=0"}
         process = subprocess.Popen(self.command(self.folder / "in", "--format", "png,tif", "--overlay", "--events", log),
-                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environment)
         most = self.watch_memory(process, log)
         self.assertEqual(process.returncode, 0, process.stderr.read())
         process.stderr.close()

@@ -63,7 +63,8 @@ TEST(EngineLibrary, Loads) { EXPECT_NE(load_engine(), nullptr); }
 TEST(EngineLibrary, TorchMultipliesWithItsOwnBlas) {
   const std::string self = std::filesystem::read_symlink("/proc/self/exe");
   const std::string command =
-      "LD_DEBUG=bindings " + self + " --gtest_filter=EngineLibrary.Loads 2>&1 | grep 'libtorch_cpu.so .*symbol .sgemm_'";
+      "LD_BIND_NOW=1 LD_DEBUG=bindings " + self + " --gtest_filter=EngineLibrary.Loads 2>&1 |"
+      " grep 'binding file [^ ]*libtorch_cpu.so .*symbol .sgemm_'";
   FILE* pipe = popen(command.c_str(), "r");
   ASSERT_NE(pipe, nullptr);
   std::string lines;

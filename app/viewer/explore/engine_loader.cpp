@@ -9,7 +9,8 @@ namespace fovea::explore {
 namespace {
 
 // Global: torch's CUDA libraries, loaded later, resolve against the same torch. Deep: the program's own libraries (GDAL's) bring a plain
-// libblas, whose sgemm would be taken instead of torch's own and is thirty times slower. AddressSanitizer refuses it and may be slow.
+// libblas, whose sgemm would be taken instead of torch's own and is thirty times slower. AddressSanitizer refuses it;
+// programs that are built with it link torch before GDAL.
 #if defined(__SANITIZE_ADDRESS__)
 constexpr int kMode = RTLD_NOW | RTLD_GLOBAL;
 #else
