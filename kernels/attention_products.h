@@ -1,4 +1,4 @@
-// Products of vectors on tokens with one layer's attention matrix A, mean over heads, without A ever being stored: the algebra of attention
+// Products of vectors on tokens with one layer's attention matrix A, its heads made one, without A ever being stored: the algebra of attention
 // analysis (core/attention/analysis). Sequence, windows and dilations as in attention_params.h; batch 1.
 #pragma once
 
@@ -25,6 +25,9 @@ enum class ProductSide : std::uint8_t {
   kAttentionTimesColumn,   // out_i = sum over keys j of A_ij in_j
 };
 
+// How A is made of its heads.
+enum class HeadFusion : std::uint8_t { kMean, kMaximum, kMinimum };
+
 // Log-sum-exp (natural) of queries, needed to turn a score into a probability. Head h of grid query (y, x) in rect is
 // grid[h * head_stride + (y - rect.y) * rect.width + x - rect.x], of global query g globals[h * global_head_stride + g].
 template <class Float>
@@ -36,11 +39,13 @@ struct LsePlanes {
   std::int64_t global_head_stride = 0;
 };
 
-// The mean over heads of in A or A in, all float32. `input` is zero outside input_rect; input_globals [G] may be nullptr for zeros.
+// in A or A in, all float32. `input` is zero outside input_rect; input_globals [G] may be nullptr for zeros.
 // Every grid token of output_rect is written: what lies outside must be known to be zero or not wanted. output_globals [G]: nullptr if
 // not wanted; the sum then runs over input_rect and the globals alone.
 struct AttentionProduct {
   AttentionScores scores;
+  HeadFusion fusion = HeadFusion::kMean;
+  bool rows_sum_to_one = false;        // rows of maxima or minima are divided by their sums (those of zeros stay)
   ProductSide side = ProductSide::kRowTimesAttention;
   TokenRect input_rect;
   const float* input = nullptr;

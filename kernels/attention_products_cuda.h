@@ -11,9 +11,9 @@
 namespace fovea::kernels::cuda {
 
 // nullptr, or why these layers cannot run.
-const char* products_unsupported(const AttentionScores& scores, int compute_capability);
+const char* products_unsupported(const AttentionScores& scores, HeadFusion fusion, int compute_capability);
 
-// For attention_lse and attention_product alike; 256-byte aligned, contents undefined before and after.
+// For attention_lse and attention_product alike; 256-byte aligned, contents undefined before and after. Four bytes a token, and a little.
 std::size_t products_workspace_bytes(const AttentionScores& scores);
 
 // Writes the log-sum-exp of the grid queries of result.rect (may be empty) and of the global queries (if result.globals is given).

@@ -55,8 +55,10 @@ TEST_P(OnGpu, KernelsRunWhatTheySayTheyDo) {
     const auto layer = on_gpu(random_layer(GetParam(), 1, dtype));
     const auto depth = GetParam().head_dim;
     const bool possible = !layer.dense() && (depth == 32 || depth == 64 || (depth == 128 && dtype != at::kFloat));
-    EXPECT_EQ(cuda_products::runs(layer, {}), possible && !GetParam().dense);
-    EXPECT_FALSE(cuda_products::runs(layer, {HeadFusion::kMax}));
+    EXPECT_EQ(cuda_products::runs(layer, {}), possible);
+    const auto& dilations = layer.pattern.dilation;
+    const bool alike = std::all_of(dilations.begin(), dilations.end(), [&](auto d) { return d == dilations.front(); });
+    for (const auto fusion : {HeadFusion::kMax, HeadFusion::kMin}) EXPECT_EQ(cuda_products::runs(layer, {fusion}), possible && alike);
   }
 }
 
@@ -73,11 +75,13 @@ TEST_P(OnGpu, ProductsEqualTheDenseMatrix) {
           auto map = random_map(host, rect);
           if (!with_globals) map.globals.zero_();
           for (const auto& heads : all_choices(host)) {
-            const auto fused = dense_fused(matrix, heads, RowSums::kAsFused);
-            const auto left = times_attention(on_gpu(map), layer, heads, RowSums::kAsFused);
-            EXPECT_LE(relative_error(on_cpu(left), at::mv(fused.t(), as_vector(map))), kRelativeBound) << "r A " << dtype;
-            const auto right = attention_times(layer, on_gpu(map), heads, RowSums::kAsFused);
-            EXPECT_LE(relative_error(on_cpu(right), at::mv(fused, as_vector(map))), kRelativeBound) << "A c " << dtype;
+            for (const auto sums : {RowSums::kAsFused, RowSums::kOne}) {
+              const auto fused = dense_fused(matrix, heads, sums);
+              const auto left = times_attention(on_gpu(map), layer, heads, sums);
+              EXPECT_LE(relative_error(on_cpu(left), at::mv(fused.t(), as_vector(map))), kRelativeBound) << "r A " << dtype;
+              const auto right = attention_times(layer, on_gpu(map), heads, sums);
+              EXPECT_LE(relative_error(on_cpu(right), at::mv(fused, as_vector(map))), kRelativeBound) << "A c " << dtype;
+            }
           }
         }
       }
@@ -102,22 +106,28 @@ TEST_P(OnGpu, RowsAndColumnsOfATokenAndOfAGlobal) {
 }
 
 TEST_P(OnGpu, RolloutsEqualTheProductOfMatrices) {
+  constexpr std::int64_t kLayers = 3;
   std::vector<AttentionLayer> layers;
-  at::Tensor expected;
-  for (std::int64_t i = 0; i < 3; ++i) {
+  std::vector<at::Tensor> matrices;
+  for (std::int64_t i = 0; i < kLayers; ++i) {
     const auto host = random_layer(GetParam(), 20 + i, at::kBFloat16);
     layers.push_back(on_gpu(host));
-    const auto matrix = dense_attention_matrix(host).mean(0);
-    const auto mixed = 0.5 * matrix + 0.5 * at::eye(matrix.size(0), at::kDouble);
-    expected = i == 0 ? mixed : at::matmul(mixed, expected);
+    matrices.push_back(dense_attention_matrix(host));
   }
-  const LayerStack stack{3, [&](std::int64_t l) { return layers.at(static_cast<std::size_t>(l)); }};
+  const LayerStack stack{kLayers, [&](std::int64_t l) { return layers.at(static_cast<std::size_t>(l)); }};
   const auto& layer = layers.front();
   const auto place = layer.global_tokens() + layer.width() / 2;
   const auto at = token_map(layer, 0, layer.width() / 2);
-  EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {})), expected[place]), kRelativeBound);
-  EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {.direction = RolloutDirection::kFromInput})), expected.select(1, place)),
-            kRelativeBound);
+  for (const auto& heads : all_choices(layer)) {
+    at::Tensor expected;
+    for (const auto& matrix : matrices) {
+      const auto mixed = 0.5 * dense_fused(matrix, heads, RowSums::kOne) + 0.5 * at::eye(matrix.size(1), at::kDouble);
+      expected = expected.defined() ? at::matmul(mixed, expected) : mixed;
+    }
+    EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {.heads = heads})), expected[place]), kRelativeBound);
+    EXPECT_LE(relative_error(on_cpu(rollout(stack, at, {.heads = heads, .direction = RolloutDirection::kFromInput})),
+                             expected.select(1, place)), kRelativeBound);
+  }
 }
 
 TEST_P(OnGpu, StatisticsAreThoseOfTheCpu) {
@@ -133,13 +143,18 @@ TEST_P(OnGpu, StatisticsAreThoseOfTheCpu) {
 TEST_P(OnGpu, TwoRunsGiveTheSameBits) {
   const auto layer = on_gpu(random_layer(GetParam(), 7, at::kBFloat16));
   const auto map = on_gpu(random_map(random_layer(GetParam(), 7), layer.grid_rect()));
-  EXPECT_TRUE(at::equal(on_cpu(times_attention(map, layer, {}, RowSums::kOne)), on_cpu(times_attention(map, layer, {}, RowSums::kOne))));
+  for (const auto& heads : all_choices(layer)) {
+    const auto answer = [&] { return on_cpu(times_attention(map, layer, heads, RowSums::kOne)); };
+    EXPECT_TRUE(at::equal(answer(), answer()));
+  }
 }
 
 std::vector<OracleCase> gpu_cases() {
   auto cases = oracle_cases();
   cases.push_back({.height = 70, .width = 61, .globals = 64, .heads = 3, .head_dim = 128, .window = {9, 17}, .dilation = {1, 2, 1}});
   cases.push_back({.height = 40, .width = 57, .globals = 17, .heads = 2, .head_dim = 64, .window = {33, 5}, .dilation = {3}});
+  cases.push_back({.height = 50, .width = 37, .globals = 33, .heads = 3, .head_dim = 128, .window = {9, 17}, .dilation = {2}});
+  cases.push_back({.height = 48, .width = 40, .globals = 8, .heads = 6, .head_dim = 64, .window = {17, 17}});
   return cases;
 }
 

@@ -84,7 +84,7 @@ GridRect within_reach(const AttentionLayer& layer, const GridRect& rect) {
 
 TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
   check_question(layer, r, heads);
-  if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads);
+  if (cuda_products::runs(layer, heads)) return cuda_products::times_attention(r, layer, heads, sums);
   TokenMap result{.grid = layer.pattern.grid, .globals = at::zeros_like(r.globals), .support = {},
                   .values = at::zeros({0, 0}, r.values.options())};
   const bool kept = is_kept(layer, heads);
@@ -112,7 +112,7 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
   check_question(layer, c, heads);
   const auto rect = queries_that_see(layer, c);
   if (cuda_products::runs(layer, heads)) {
-    auto result = cuda_products::attention_times(layer, c, rect, heads);
+    auto result = cuda_products::attention_times(layer, c, rect, heads, sums);
     result.globals.zero_();
     return result;
   }
@@ -125,7 +125,7 @@ TokenMap attention_times_on_grid(const AttentionLayer& layer, const TokenMap& c,
 
 TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const HeadChoice& heads, RowSums sums) {
   check_question(layer, c, heads);
-  if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, queries_that_see(layer, c), heads);
+  if (cuda_products::runs(layer, heads)) return cuda_products::attention_times(layer, c, queries_that_see(layer, c), heads, sums);
   auto result = attention_times_on_grid(layer, c, heads, sums);
   if (layer.global_tokens() == 0) return result;
   const bool rescaled = sums == RowSums::kOne && (heads.fusion == HeadFusion::kMax || heads.fusion == HeadFusion::kMin);

@@ -20,8 +20,10 @@ int compute_capability(const at::Tensor& tensor) {
   return 10 * major + minor;
 }
 
-// float32 through three TF32 products adds up to 1.4e-5 of error over 128 dimensions, above the bar of 1e-5.
-bool exact_enough(const AttentionLayer& layer) { return layer.query.scalar_type() != at::kFloat || layer.query.size(-1) <= 64; }
+kernels::HeadFusion kernel_fusion(const HeadChoice& heads) {
+  if (heads.fusion == HeadFusion::kMax) return kernels::HeadFusion::kMaximum;
+  return heads.fusion == HeadFusion::kMin ? kernels::HeadFusion::kMinimum : kernels::HeadFusion::kMean;
+}
 
 bool has_weight(const at::Tensor& values) { return values.numel() > 0 && values.ne(0).any().item<bool>(); }
 
@@ -79,6 +81,8 @@ KnownLse lse_of(const AttentionLayer& layer, const Launch& launch, const GridRec
 
 struct Question {
   kernels::ProductSide side;
+  HeadChoice heads;
+  RowSums sums;
   TokenMap input;
   GridRect queries, output;        // whose log-sum-exp is needed; what is written
 };
@@ -91,7 +95,8 @@ TokenMap run(const AttentionLayer& layer, const Question& question, bool global_
   const bool columns = question.side == kernels::ProductSide::kAttentionTimesColumn;
   const auto known = lse_of(layer, launch, question.queries, columns || global_input);
   const kernels::AttentionProduct product{
-      .scores = launch.scores(), .side = question.side, .input_rect = token_rect(question.input.support),
+      .scores = launch.scores(), .fusion = kernel_fusion(question.heads), .rows_sum_to_one = question.sums == RowSums::kOne,
+      .side = question.side, .input_rect = token_rect(question.input.support),
       .input = values.numel() > 0 ? values.const_data_ptr<float>() : nullptr,
       .input_globals = global_input ? global_values.const_data_ptr<float>() : nullptr, .output_rect = token_rect(question.output),
       .output = result.values.numel() > 0 ? result.values.data_ptr<float>() : nullptr,
@@ -103,10 +108,9 @@ TokenMap run(const AttentionLayer& layer, const Question& question, bool global_
 }  // namespace
 
 bool runs(const AttentionLayer& layer, const HeadChoice& heads) {
-  const bool linear = heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne;
-  if (!layer.query.is_cuda() || layer.dense() || !linear || !exact_enough(layer)) return false;
+  if (!layer.query.is_cuda() || layer.dense()) return false;
   const KernelScores scores(layer);
-  return kernels::cuda::products_unsupported(scores.scores, compute_capability(layer.query)) == nullptr;
+  return kernels::cuda::products_unsupported(scores.scores, kernel_fusion(heads), compute_capability(layer.query)) == nullptr;
 }
 
 at::Tensor row_lse(const AttentionLayer& layer) {
@@ -120,16 +124,18 @@ at::Tensor row_lse(const AttentionLayer& layer) {
   return lse;
 }
 
-TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads) {
+TokenMap times_attention(const TokenMap& r, const AttentionLayer& layer, const HeadChoice& heads, RowSums sums) {
   const bool global_input = has_weight(r.globals);
   const auto output = global_input ? layer.grid_rect() : within_reach(layer, r.support);
-  return run(chosen_heads(layer, heads),
-             {.side = kernels::ProductSide::kRowTimesAttention, .input = r, .queries = r.support, .output = output}, global_input);
+  const Question question{.side = kernels::ProductSide::kRowTimesAttention, .heads = heads, .sums = sums, .input = r,
+                          .queries = r.support, .output = output};
+  return run(chosen_heads(layer, heads), question, global_input);
 }
 
-TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads) {
-  return run(chosen_heads(layer, heads),
-             {.side = kernels::ProductSide::kAttentionTimesColumn, .input = c, .queries = rect, .output = rect}, has_weight(c.globals));
+TokenMap attention_times(const AttentionLayer& layer, const TokenMap& c, const GridRect& rect, const HeadChoice& heads, RowSums sums) {
+  const Question question{.side = kernels::ProductSide::kAttentionTimesColumn, .heads = heads, .sums = sums, .input = c,
+                          .queries = rect, .output = rect};
+  return run(chosen_heads(layer, heads), question, has_weight(c.globals));
 }
 
 }  // namespace fovea::analysis::cuda_products

@@ -8,11 +8,11 @@ bool runs(const AttentionLayer&, const HeadChoice&) { return false; }
 
 at::Tensor row_lse(const AttentionLayer&) { throw Error(ErrorKind::kContract, "built without CUDA kernels"); }
 
-TokenMap times_attention(const TokenMap&, const AttentionLayer&, const HeadChoice&) {
+TokenMap times_attention(const TokenMap&, const AttentionLayer&, const HeadChoice&, RowSums) {
   throw Error(ErrorKind::kContract, "built without CUDA kernels");
 }
 
-TokenMap attention_times(const AttentionLayer&, const TokenMap&, const GridRect&, const HeadChoice&) {
+TokenMap attention_times(const AttentionLayer&, const TokenMap&, const GridRect&, const HeadChoice&, RowSums) {
   throw Error(ErrorKind::kContract, "built without CUDA kernels");
 }
 

@@ -11,6 +11,10 @@ namespace fovea::kernels::analysis {
 
 enum class Mode { kRow, kColumn, kLse };
 
+// With heads made one by their maximum or minimum: a sum as above; divided by its row's sum; or what the own token (a query) has to share
+// out, its input, divided by its row's sum.
+enum class FusedResult { kSum, kMean, kShare };
+
 constexpr float kLog2E = 1.44269504088896340736f, kLn2 = 0.69314718055994530942f;
 // Added to the exponent of a token that does not count. Finite, so that nothing becomes NaN.
 constexpr float kHidden = -1e30f;
@@ -45,6 +49,10 @@ struct Arguments {
   float factor;                                   // of every sum: 1 / heads
   int accumulate;                                 // add to what is in output: heads of another dilation were there before
   HeadList heads;                                 // of this dilation
+  // Of the maximum (sign 1) or minimum (-1) of heads:
+  float sign, signed_scale;                       // sign * scale
+  bool own_are_queries;
+  FusedResult result;
 };
 
 // A token of the other side: on the grid, a global one (y < 0, x: which) or none.
