@@ -26,9 +26,9 @@ endif()
 
 # Several sources a compiler process, which reads the headers that they share once: half of a whole build's time. Off, each change compiles
 # one file alone, and every file must include what it uses.
-option(FOVEA_UNITY "Compile the sources of a target together, eight at a time" ON)
+option(FOVEA_UNITY "Compile the sources of a target together, sixteen at a time" ON)
 set(CMAKE_UNITY_BUILD ${FOVEA_UNITY})
-set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+set(CMAKE_UNITY_BUILD_BATCH_SIZE 16)
 
 find_program(CCACHE_PROGRAM ccache)
 if(CCACHE_PROGRAM)

@@ -8,6 +8,7 @@
 
 #include "app/cli/commands.h"
 #include "app/cli/info_image.h"
+#include "app/cli/info_rows.h"
 #include "app/cli/run.h"
 #include "core/attention/local_global_attention.h"
 #include "core/base/model_folder.h"
@@ -16,8 +17,6 @@
 
 namespace fovea::cli {
 namespace {
-
-void print_row(const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); }
 
 void print_devices() {
   const std::string& reason = load_torch_cuda();

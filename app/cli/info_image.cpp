@@ -2,14 +2,13 @@
 
 #include <cstdio>
 
+#include "app/cli/info_rows.h"
 #include "core/image/image_source.h"
 #include "core/image/library_versions.h"
 #include "core/image/pixel_size.h"
 
 namespace fovea::cli {
 namespace {
-
-void print_row(const char* name, const std::string& value) { std::printf("%-14s %s\n", name, value.c_str()); }
 
 std::string number_text(const char* format, double number) {
   char text[64];

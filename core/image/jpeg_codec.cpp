@@ -59,7 +59,7 @@ void prepare(ErrorManager& manager) {
 
 // libjpeg's own reader hands over 4 KB at a time, and its fast Huffman decoder wants 3 KB ahead: a quarter of a file was read by it. With
 // more at a time nearly all is, and a decode takes a tenth less.
-struct FileBytes {
+struct JpegSource {
   static constexpr std::size_t kBytes = 256 << 10;
   jpeg_source_mgr base{};   // first: libjpeg knows only this part
   std::FILE* file = nullptr;
@@ -76,7 +76,7 @@ struct FileBytes {
     codec->src = &base;
   }
   static boolean fill(j_decompress_ptr codec) {
-    auto& self = *reinterpret_cast<FileBytes*>(codec->src);
+    auto& self = *reinterpret_cast<JpegSource*>(codec->src);
     std::size_t count = std::fread(self.bytes.data(), 1, kBytes, self.file);
     if (count == 0) {
       if (!self.begun) ERREXIT(codec, JERR_INPUT_EMPTY);
@@ -90,7 +90,7 @@ struct FileBytes {
     return TRUE;
   }
   static void skip(j_decompress_ptr codec, long count) {
-    auto& self = *reinterpret_cast<FileBytes*>(codec->src);
+    auto& self = *reinterpret_cast<JpegSource*>(codec->src);
     while (count > static_cast<long>(self.base.bytes_in_buffer)) {
       count -= static_cast<long>(self.base.bytes_in_buffer);
       fill(codec);
@@ -103,7 +103,7 @@ struct FileBytes {
 
 struct Decoder {
   jpeg_decompress_struct codec{};
-  FileBytes bytes;
+  JpegSource bytes;
   ErrorManager errors{};
   jpeg_progress_mgr progress{};
 

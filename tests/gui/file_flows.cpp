@@ -9,8 +9,6 @@
 namespace fovea::gui {
 namespace {
 
-std::string open_name(Flow& flow) { return flow.workspace().image ? flow.workspace().image->path.filename().string() : ""; }
-
 // A frame looks at the open file once a second of the stage's time.
 void wait_a_second(Flow& flow) { flow.ui.Yield(75); }
 
@@ -28,10 +26,10 @@ FLOW(files, the_dialog_walks_folders_and_opens_an_image) {
   flow.ui.Yield(2);
   flow.ui.ItemClick("another.png");   // marks it
   flow.ui.Yield(2);
-  IM_CHECK_STR_NE(open_name(flow).c_str(), "another.png");
+  IM_CHECK_STR_NE(flow.open_name().c_str(), "another.png");
   flow.ui.ItemClick("//Open image/Open");
   flow.settle();
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "another.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "another.png");
   IM_CHECK_EQ(flow.workspace().image->info.width, 1000);
 }
 
@@ -41,7 +39,7 @@ FLOW(files, a_double_click_in_the_dialog_opens) {
   flow.ui.SetRef(flow.ui.WindowInfo("//Open image/##files").Window);
   flow.ui.ItemDoubleClick("blocks.png");
   flow.settle();
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
   IM_CHECK_EQ(ImGui::GetCurrentContext()->OpenPopupStack.Size, 0);
 }
 
@@ -50,18 +48,18 @@ FLOW(files, the_dialog_takes_a_typed_path_and_can_be_left) {
   flow.ui.Yield(2);
   flow.ui.ItemInputValue("//Open image/##path", flow.file("blocks.png").c_str());
   flow.settle();
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
   flow.key(ImGuiMod_Ctrl | ImGuiKey_O);
   flow.ui.Yield(2);
   flow.key(ImGuiKey_Escape);
   flow.ui.Yield(2);
   IM_CHECK_EQ(ImGui::GetCurrentContext()->OpenPopupStack.Size, 0);
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(files, a_dropped_file_opens) {
   flow.drop({flow.file("blocks.png")});
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(files, recent_files_are_remembered_newest_first) {
@@ -75,7 +73,7 @@ FLOW(files, recent_files_are_remembered_newest_first) {
   flow.settle();
   flow.ui.ItemClick("//Canvas/$$1/blocks.png");   // the empty window lists them
   flow.settle();
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(files, unreadable_files_leave_the_open_one_alone) {
@@ -83,7 +81,7 @@ FLOW(files, unreadable_files_leave_the_open_one_alone) {
   flow.expect_error("garbage.png");
   flow.drop({flow.file("nowhere.png")});
   flow.expect_error("nowhere.png");
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "waves.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "waves.png");
 }
 
 FLOW(files, a_dropped_folder_is_looked_through) {
@@ -93,14 +91,14 @@ FLOW(files, a_dropped_folder_is_looked_through) {
     return panel && panel->open;
   };
   IM_CHECK(folder_is_open());
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "waves.png");   // until a picture is chosen
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "waves.png");   // until a picture is chosen
 }
 
 FLOW(files, a_broken_image_says_so_and_the_program_goes_on) {
   flow.on_main([&] { flow.viewer().open(flow.file("broken.jpg")); });
   flow.expect_error("broken.jpg");
   flow.open(flow.file("blocks.png"));
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(files, a_file_that_vanishes_is_told_and_can_be_opened_again) {
@@ -117,7 +115,7 @@ FLOW(files, a_file_that_vanishes_is_told_and_can_be_opened_again) {
   flow.key(ImGuiKey_F5);
   flow.settle();
   IM_CHECK_STR_EQ(flow.last_error().c_str(), "");
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "vanishing.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "vanishing.png");
 }
 
 FLOW(files, a_file_that_changes_is_told) {
@@ -143,7 +141,7 @@ FLOW(files, settings_that_cannot_be_kept_are_a_warning) {
   std::filesystem::remove(config);
   std::filesystem::rename(flow.file("config-aside"), config);
   IM_CHECK(warned);
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(files, garbage_settings_count_as_missing) {

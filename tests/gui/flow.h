@@ -35,6 +35,7 @@ class Flow {
   void wait(const char* what, const std::function<bool()>& condition);
 
   void open(const std::filesystem::path& path);
+  std::string open_name() { return workspace().image ? workspace().image->path.filename().string() : ""; }
   // As the desktop does it.
   void drop(const std::vector<std::filesystem::path>& paths);
   // By the window's pixels; waits until it is so.

@@ -38,8 +38,6 @@ void write_mask(const std::filesystem::path& path, std::int64_t width, std::int6
   writer->finish();
 }
 
-std::string open_name(Flow& flow) { return flow.workspace().image ? flow.workspace().image->path.filename().string() : ""; }
-
 }  // namespace
 
 FLOW(project, a_project_brings_everything_back) {
@@ -62,7 +60,7 @@ FLOW(project, a_project_brings_everything_back) {
   IM_CHECK(text.find("\"image\": \"blocks.png\"") != std::string::npos);   // relative
   flow.open(flow.file("waves.png"));
   flow.drop({flow.file("work.fovea")});
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
   IM_CHECK_EQ(static_cast<int>(flow.workspace().layers.size()), 2);
   const Layer& again = flow.workspace().layers.at(1);
   IM_CHECK_EQ(again.style.opacity, 0.3f);
@@ -84,7 +82,7 @@ FLOW(project, spoilt_projects_and_missing_images_are_told) {
       "attention":{"layer":"x"},"segmentation":{"result":"../../etc/passwd","probability_class":99},"masks":[1,"none.png"],"kept_maps":["../x",3],"encoding":{"model":1},"model":null}})";
   flow.drop({flow.file("odd.fovea")});
   flow.expect_error("none.png");
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
 }
 
 FLOW(project, a_folder_that_cannot_be_written_to_is_told) {
@@ -190,7 +188,7 @@ FLOW(project, what_was_not_saved_is_kept) {
   std::filesystem::rename(flow.file("elsewhere.png"), flow.file("blocks.png"));
   IM_CHECK(flow.run("project.restore"));
   flow.settle();
-  IM_CHECK_STR_EQ(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_EQ(flow.open_name().c_str(), "blocks.png");
   IM_CHECK_EQ(flow.workspace().comparison.views(), 4);
 }
 
@@ -246,7 +244,7 @@ FLOW(project, the_folder_shows_its_images_and_page_down_goes_on) {
   flow.settle();
   IM_CHECK(flow.run("file.next"));
   flow.settle();
-  IM_CHECK_STR_NE(open_name(flow).c_str(), "blocks.png");
+  IM_CHECK_STR_NE(flow.open_name().c_str(), "blocks.png");
   flow.workspace().messages.clear();   // the next file may be a broken one
   IM_CHECK(flow.run("file.previous"));
   flow.settle();

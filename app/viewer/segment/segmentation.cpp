@@ -38,7 +38,7 @@ std::string key_of(const SegmentationRequest& request, const explore::ModelSumma
   return request.image_key + "-" + hash_of(all.dump());
 }
 
-Segmentation from_json(const json& saved, const std::filesystem::path& folder) {
+Segmentation segmentation_from(const json& saved, const std::filesystem::path& folder) {
   Segmentation made{.key = saved.at("key"), .model = saved.at("model"), .model_name = saved.at("model_name"),
                     .model_hash = saved.at("model_hash"),
                     .device = saved.at("device"), .precision = saved.at("precision"), .area = rect_of(saved.at("area")), .classes = {},
@@ -77,7 +77,7 @@ json to_json(const Segmentation& made) {
 std::optional<Segmentation> find_segmentation(const std::filesystem::path& folder, const std::string& key) {
   try {
     if (key.find_first_not_of("0123456789abcdef-") != std::string::npos) return std::nullopt;   // no path out of the folder
-    Segmentation made = from_json(json::parse(read_text_file(folder / (key + ".json"), kMaxRecord_bytes)), folder);
+    Segmentation made = segmentation_from(json::parse(read_text_file(folder / (key + ".json"), kMaxRecord_bytes)), folder);
     std::error_code ignored;
     if (!std::filesystem::exists(made.mask, ignored)) return std::nullopt;
     if (!made.probabilities.empty() && !std::filesystem::exists(made.probabilities, ignored)) made.probabilities.clear();
