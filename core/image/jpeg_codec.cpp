@@ -11,28 +11,25 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
+#include "core/base/file_ptr.h"
 #include "core/image/write_error.h"
 
 namespace fovea {
-namespace {
-
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using FilePtr = std::unique_ptr<std::FILE, FileCloser>;
-
-// A picture may refine its coefficients in some ten scans; files with hundreds are made to waste time.
-constexpr int kMaxScans = 100;
 
 // libjpeg reports through callbacks and leaves by longjmp. Functions that setjmp hold no object with a destructor.
-struct ErrorManager {
+struct JpegErrors {
   jpeg_error_mgr base;   // first: libjpeg knows only this part
   std::jmp_buf escape;
   char message[JMSG_LENGTH_MAX];
 };
 
+namespace {
+
+// A picture may refine its coefficients in some ten scans; files with hundreds are made to waste time.
+constexpr int kMaxScans = 100;
+
 [[noreturn]] void leave(j_common_ptr codec) {
-  auto* manager = reinterpret_cast<ErrorManager*>(codec->err);
+  auto* manager = reinterpret_cast<JpegErrors*>(codec->err);
   codec->err->format_message(codec, manager->message);
   std::longjmp(manager->escape, 1);
 }
@@ -44,13 +41,13 @@ void judge_message(j_common_ptr codec, int level) {
 }
 
 void limit_scans(j_common_ptr codec) {
-  auto* manager = reinterpret_cast<ErrorManager*>(codec->err);
+  auto* manager = reinterpret_cast<JpegErrors*>(codec->err);
   if (reinterpret_cast<j_decompress_ptr>(codec)->input_scan_number <= kMaxScans) return;
   std::snprintf(manager->message, sizeof manager->message, "more than %d scans", kMaxScans);
   std::longjmp(manager->escape, 1);
 }
 
-void prepare(ErrorManager& manager) {
+void prepare(JpegErrors& manager) {
   jpeg_std_error(&manager.base);
   manager.base.error_exit = leave;
   manager.base.emit_message = judge_message;
@@ -104,7 +101,7 @@ struct JpegSource {
 struct Decoder {
   jpeg_decompress_struct codec{};
   JpegSource bytes;
-  ErrorManager errors{};
+  JpegErrors errors{};
   jpeg_progress_mgr progress{};
 
   Decoder() {
@@ -208,7 +205,7 @@ struct JpegEncoder::State {
   Options options;
   FilePtr file;
   jpeg_compress_struct codec{};
-  ErrorManager errors{};
+  JpegErrors errors{};
   std::int64_t rows_written = 0;
   ~State() { jpeg_destroy_compress(&codec); }
 

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "core/base/file_ptr.h"
 #include "core/image/parallel_deflate.h"
 #include "core/image/write_error.h"
 
@@ -17,10 +18,6 @@ namespace {
 
 // Class maps are long runs: level 3 is three times as fast as zlib's default on them and about as small.
 constexpr int kPaletteLevel = 3;
-
-struct FileCloser {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
 
 extern "C" void keep_message(png_structp png, png_const_charp text) {
   std::snprintf(static_cast<char*>(png_get_error_ptr(png)), 128, "%s", text);
@@ -33,7 +30,7 @@ extern "C" void ignore_warning(png_structp, png_const_charp) {}
 // Functions that setjmp hold no object with a destructor: libpng leaves them by longjmp.
 struct PngEncoder::State {
   Options options;
-  std::unique_ptr<std::FILE, FileCloser> file;
+  FilePtr file;
   std::vector<png_color> palette;
   std::vector<png_byte> opacity;
   char message[128] = "";

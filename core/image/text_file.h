@@ -1,11 +1,10 @@
 // A text that grows piece by piece and appears whole or not at all.
 #pragma once
 
-#include <cstdio>
-#include <memory>
 #include <string>
 #include <string_view>
 
+#include "core/base/file_ptr.h"
 #include "core/base/files.h"
 
 namespace fovea {
@@ -18,12 +17,9 @@ class GrowingTextFile {
   void commit();
 
  private:
-  struct Closer {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-  };
   std::filesystem::path target_;
   AtomicFile atomic_;
-  std::unique_ptr<std::FILE, Closer> file_;   // after the atomic file: closed before that removes it
+  FilePtr file_;   // after the atomic file: closed before that removes it
 };
 
 // The shortest decimal that reads back as the same double.

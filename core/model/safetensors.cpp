@@ -63,10 +63,10 @@ nlohmann::json parse_header(const std::string& text, const std::filesystem::path
   return parse_strict_json(text, kMaxHeaderDepth, path.string());
 }
 
-std::map<std::string, std::string> parse_metadata(const nlohmann::json& json, const std::filesystem::path& path) {
-  if (!json.is_object()) fail(path, std::string(kMetadataKey) + ": must be an object");
+std::map<std::string, std::string> parse_metadata(const nlohmann::json& object, const std::filesystem::path& path) {
+  if (!object.is_object()) fail(path, std::string(kMetadataKey) + ": must be an object");
   std::map<std::string, std::string> metadata;
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& [key, value] : object.items()) {
     if (!value.is_string()) fail(path, std::string(kMetadataKey) + ": " + printable(key) + ": must be a string");
     metadata.emplace(key, value.get<std::string>());
   }
@@ -74,21 +74,21 @@ std::map<std::string, std::string> parse_metadata(const nlohmann::json& json, co
 }
 
 // Reads one tensor's description and checks it by itself: fields, type, shape, and that the data have the size the shape implies.
-TensorEntry parse_entry(const std::string& name, const nlohmann::json& json, const std::filesystem::path& path) {
+TensorEntry parse_entry(const std::string& name, const nlohmann::json& object, const std::filesystem::path& path) {
   const auto bad = [&](const std::string& what) { fail(path, printable(name) + ": " + what); };
-  if (!json.is_object()) bad("must be an object with dtype, shape and data_offsets");
-  for (const char* field : {"dtype", "shape", "data_offsets"}) if (!json.contains(field)) bad(std::string(field) + " is missing");
+  if (!object.is_object()) bad("must be an object with dtype, shape and data_offsets");
+  for (const char* field : {"dtype", "shape", "data_offsets"}) if (!object.contains(field)) bad(std::string(field) + " is missing");
 
   TensorEntry entry;
   entry.name = name;
-  const auto& dtype = json["dtype"];
+  const auto& dtype = object["dtype"];
   const auto row = std::find_if(kTypes.begin(), kTypes.end(), [&](const TypeRow& r) { return dtype.is_string() && dtype == r.name; });
   if (row == kTypes.end()) bad("unknown dtype " + printable(dtype.dump(-1, ' ', true)));
   entry.type = row->type;
 
-  if (!json["shape"].is_array()) bad("shape must be a list");
+  if (!object["shape"].is_array()) bad("shape must be a list");
   std::optional<std::uint64_t> size = static_cast<std::uint64_t>(row->size_bytes);
-  for (const auto& extent : json["shape"]) {
+  for (const auto& extent : object["shape"]) {
     if (!extent.is_number_unsigned()) bad("shape must hold integers of at least 0");
     const auto value = extent.get<std::uint64_t>();
     if (value > static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max())) bad("shape overflows 64 bits");
@@ -97,7 +97,7 @@ TensorEntry parse_entry(const std::string& name, const nlohmann::json& json, con
     entry.shape.push_back(static_cast<std::int64_t>(value));
   }
 
-  const auto& offsets = json["data_offsets"];
+  const auto& offsets = object["data_offsets"];
   if (!offsets.is_array() || offsets.size() != 2 || !offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) {
     bad("data_offsets must be two integers of at least 0");
   }

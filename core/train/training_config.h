@@ -23,8 +23,8 @@ struct Region {
 // Labelled images: a folder of X.jpg|png|tif with X_mask.png, or a packed file NAME.safetensors (core/train/training_set.h).
 struct DataSource {
   std::filesystem::path path;
-  std::vector<std::string> only;               // names (X) to take; empty: all
-  std::map<std::string, Region> regions;       // by name; images without an entry are used whole
+  std::vector<std::string> only{};             // names (X) to take; empty: all
+  std::map<std::string, Region> regions{};     // by name; images without an entry are used whole
   double weight = 1;                           // crops for its area, relative to sources of weight 1; > 0
 };
 

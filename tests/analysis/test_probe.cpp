@@ -146,9 +146,9 @@ TEST(Probe, ARegionWithItsHaloIsExactWithTheWholeImagesGlobals) {
     for (std::int64_t l = 0; l < 3; ++l) {
       const auto expected = whole.layer(l), own = probe.layer(l);
       const auto there = token_map(expected, 12, 20), here = token_map(own, 12 - top, 20 - left);
-      const auto rows = std::pair{row(own, here, {}), row(expected, there, {})};
-      const auto columns = std::pair{column(own, here, {}), column(expected, there, {})};
-      for (const auto& [a, b] : {rows, columns}) {
+      const auto both_rows = std::pair{row(own, here, {}), row(expected, there, {})};
+      const auto both_columns = std::pair{column(own, here, {}), column(expected, there, {})};
+      for (const auto& [a, b] : {both_rows, both_columns}) {
         worst = std::max({worst, relative_error(a.values, b.values), relative_error(a.globals, b.globals)});
       }
       const auto& at = probe.features(l)[2 + (12 - top) * probe.grid()[1] + 20 - left];
@@ -218,7 +218,9 @@ TEST(Query, EveryMethodAnswersAndItsNumbersMakeSense) {
       const bool all = result.plane.isfinite().all().item<bool>();   // a field has no number where nothing reaches
       EXPECT_TRUE(info.method == Method::kField ? result.plane.isfinite().any().item<bool>() : all) << info.name;
       EXPECT_EQ(result.asked.defined(), info.needs_tokens) << info.name;
-      if (result.asked.defined()) EXPECT_EQ(result.asked.sum().item<std::int64_t>(), 6) << info.name;
+      if (result.asked.defined()) {
+        EXPECT_EQ(result.asked.sum().item<std::int64_t>(), 6) << info.name;
+      }
       if (result.bounds) {
         const auto values = result.plane.nan_to_num((*result.bounds)[0]);
         EXPECT_GE(values.min().item<double>(), (*result.bounds)[0] - 1e-6) << info.name;

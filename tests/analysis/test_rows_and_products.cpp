@@ -54,7 +54,9 @@ TEST_P(AgainstDense, RowsOfEveryCornerAndTheMiddle) {
     for (std::int64_t g = 0; g < layer.global_tokens(); ++g) {
       const auto values = as_vector(row(layer, global_map(layer, g), heads));
       EXPECT_LE(relative_error(values, expected[g]), kRelativeBound);
-      if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
+      if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) {
+        EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
+      }
     }
   }
 }
@@ -68,7 +70,9 @@ TEST_P(AgainstDense, RowOfABoxIsTheMeanOfItsRows) {
     const auto expected = at::mv(dense_fused(matrix, heads, RowSums::kAsFused).t(), weights / weights.sum());
     const auto values = as_vector(row(layer, box_map(layer, box), heads));
     EXPECT_LE(relative_error(values, expected), kRelativeBound);
-    if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
+    if (heads.fusion == HeadFusion::kMean || heads.fusion == HeadFusion::kOne) {
+      EXPECT_NEAR(values.sum().item<double>(), 1.0, kSumBound);
+    }
   }
 }
 

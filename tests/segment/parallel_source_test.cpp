@@ -63,7 +63,9 @@ TEST(ParallelSourceErrors, PassWhicheverReaderMeetsThem) {
   for (const std::int64_t from : {0, 1399}) {
     const auto source = read_in_parallel([&] { return std::make_unique<BlockedFile>(image, block, from); }, 3);
     EXPECT_THROW(source->read_rgb({0, 0, 2500, 1400}), Error);
-    if (from > 0) EXPECT_NO_THROW(source->read_rgb({0, 0, 2500, 1399})) << "the next window";
+    if (from > 0) {
+      EXPECT_NO_THROW(source->read_rgb({0, 0, 2500, 1399})) << "the next window";
+    }
   }
   std::atomic<int> opened = 0;
   const auto gone = read_in_parallel([&]() -> std::unique_ptr<ImageSource> {

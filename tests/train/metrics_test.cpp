@@ -50,11 +50,11 @@ TEST(ConfusionMatrix, RefusesALabelThatIsNoClass) {
 TEST(ConfusionMatrix, JsonNamesTheClasses) {
   ConfusionMatrix matrix(2);
   matrix.add(bytes({0, 0}), bytes({0, 0}), 255);
-  const auto json = to_json(matrix, {"land", "road"});
-  EXPECT_EQ(json["iou"]["land"], 1.0);
-  EXPECT_TRUE(json["iou"]["road"].is_null());
-  EXPECT_EQ(json["confusion"]["rows_truth_columns_prediction"][0][0], 2);
-  EXPECT_EQ(json["mean_iou"], 1.0);
+  const auto written = to_json(matrix, {"land", "road"});
+  EXPECT_EQ(written["iou"]["land"], 1.0);
+  EXPECT_TRUE(written["iou"]["road"].is_null());
+  EXPECT_EQ(written["confusion"]["rows_truth_columns_prediction"][0][0], 2);
+  EXPECT_EQ(written["mean_iou"], 1.0);
 }
 
 TEST(EvaluationPlan, CoresCoverTheRegionOnceAndKeepTheirMargin) {
