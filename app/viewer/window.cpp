@@ -4,6 +4,7 @@
 #include <glad/gl.h>
 #include <GLFW/glfw3.h>
 #include <imgui.h>
+#include <imgui_internal.h>   // the queue of input
 #include <imgui_impl_glfw.h>
 #include <imgui_impl_opengl3.h>
 #include <implot.h>
@@ -63,6 +64,26 @@ void start_glfw() {
 void end_glfw() {
   const std::lock_guard lock(glfw_starting);
   glfwTerminate();
+}
+
+bool is_modifier(ImGuiKey key) { return (key & ImGuiMod_Mask_) != 0 || ImGui::IsLRModKey(key); }
+
+// ImGui takes the changes of any number of keys in one frame, but asks for modifiers as they are at its end: Ctrl+O of a quick hand during
+// a slow frame would be O. So a modifier that changes after a key went down waits for the next frame, and what follows with it.
+ImVector<ImGuiInputEvent> take_what_is_for_later() {
+  ImVector<ImGuiInputEvent>& queue = ImGui::GetCurrentContext()->InputEventsQueue;
+  ImVector<ImGuiInputEvent> later;
+  bool key_went_down = false;
+  int now = 0;
+  for (; now < queue.Size; ++now) {
+    if (queue[now].Type != ImGuiInputEventType_Key) continue;
+    const bool modifier = is_modifier(queue[now].Key.Key);
+    if (modifier && key_went_down) break;
+    key_went_down |= !modifier && queue[now].Key.Down;
+  }
+  for (int i = now; i < queue.Size; ++i) later.push_back(queue[i]);
+  queue.resize(now);
+  return later;
 }
 
 GLFWmonitor* monitor_named(const std::string& name) {
@@ -230,7 +251,9 @@ void Window::begin_frame() {
     ImGui::GetIO().DisplaySize = {static_cast<float>(options_.width), static_cast<float>(options_.height)};
     ImGui::GetIO().DeltaTime = 1.0f / 60;
   }
+  const auto later = take_what_is_for_later();
   ImGui::NewFrame();
+  for (const ImGuiInputEvent& event : later) ImGui::GetCurrentContext()->InputEventsQueue.push_back(event);
 }
 
 void Window::collect() { ImGui::Render(); }

@@ -59,6 +59,7 @@ CanvasState CanvasPanel::show(double now_s, double elapsed_s, CanvasFurniture fu
     }
   }
   const ImVec2 view_origin = views[static_cast<std::size_t>(active_view_)].origin;
+  if (ImGui::IsItemActive()) ImGui::SetItemKeyOwner(ImGuiMod_Alt);   // held for a click, it is not on its way to the menu
   if (workspace_.image) handle_mouse(view_origin, density);
   state.needs_frame = camera.advance(elapsed_s);
   state.cursor_image = camera.to_image({(mouse.x - view_origin.x) * density, (mouse.y - view_origin.y) * density});
@@ -157,7 +158,7 @@ void CanvasPanel::send(CanvasPhase phase, Point image) {
   if (!tool) return;
   const float density = ImGui::GetIO().DisplayFramebufferScale.x > 0 ? ImGui::GetIO().DisplayFramebufferScale.x : 1;
   tool->handle({.phase = phase, .image = image, .start = press_image_, .image_pixels_a_point = density / workspace_.camera.zoom(),
-                .modifiers = held_modifiers()});
+                .modifiers = pressed_ ? press_modifiers_ : held_modifiers()});
 }
 
 void CanvasPanel::handle_mouse(ImVec2 origin, float density) {
@@ -173,6 +174,7 @@ void CanvasPanel::handle_mouse(ImVec2 origin, float density) {
     pressed_ = !panning_;
     press_image_ = camera.to_image(cursor);
     press_screen_ = io.MousePos;
+    press_modifiers_ = held_modifiers();
     if (pressed_) send(CanvasPhase::kPress, press_image_);
   } else if (active && moved) {
     // Not in the frame in which the button went down: that frame's motion happened before.

@@ -49,6 +49,7 @@ class CanvasPanel {
   std::array<Offscreen, kMaxViews> pictures_;
   Point press_image_;
   ImVec2 press_screen_{};
+  ImGuiKeyChord press_modifiers_ = 0;    // held when the button went down: what a click asks does not depend on which finger leaves first
   int active_view_ = 0;
   bool pressed_ = false, panning_ = false, was_hovered_ = false;
 };
