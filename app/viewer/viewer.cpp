@@ -92,6 +92,8 @@ void Viewer::keep_settings() {
 }
 
 bool Viewer::open(const std::filesystem::path& path) {
+  std::error_code no_such_folder;
+  last_folder_ = std::filesystem::absolute(path, no_such_folder).parent_path();
   for (const auto& opener : workspace_.openers) {
     if (opener(path)) return true;
   }
@@ -175,8 +177,8 @@ bool Viewer::frame() {
 
   if (captures_.empty() && !capturing_) {
     show_toasts(workspace_.messages, state.origin, state.size);   // gone by themselves in an idle window's look
-  workspace_.actions.handle_shortcuts();
   }
+  workspace_.actions.handle_shortcuts();
   palette_.show();
   help_.show();
   dialog_.show();
@@ -264,8 +266,11 @@ void Viewer::set_theme(Theme theme) {
 void Viewer::ask_for_image() {
   std::vector<std::string> extensions = image_extensions();
   extensions.emplace_back(kProjectExtension);
+  const auto& recent = workspace_.settings.recent;
+  if (last_folder_.empty() && !recent.empty()) last_folder_ = recent.front().parent_path();
+  std::error_code ignored;
   workspace_.ask_file({.purpose = FilePurpose::kOpen, .title = "Open image",
-                       .start = workspace_.image ? workspace_.image->path.parent_path() : std::filesystem::path(),
+                       .start = std::filesystem::is_directory(last_folder_, ignored) ? last_folder_ : std::filesystem::path(),
                        .extensions = extensions, .chosen = [this](const std::filesystem::path& path) { open(path); }});
 }
 

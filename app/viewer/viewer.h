@@ -76,6 +76,7 @@ class Viewer {
   std::vector<std::unique_ptr<Feature>> features_;   // after the workspace: destroyed first
   FileWatch file_watch_;
   std::filesystem::path chosen_;                     // on the start page, in this frame
+  std::filesystem::path last_folder_;                // of what somebody wanted to open
   double last_frame_s_ = 0;
   int frames_ = 0, frames_after_input_ = 0;
   bool settled_ = false;

@@ -84,6 +84,25 @@ FLOW(attention, modifiers_ask_for_column_rollout_and_global_tokens) {
   IM_CHECK_STR_EQ(view(flow)["method"].get<std::string>().c_str(), "row");   // a modifier is of one click
 }
 
+FLOW(attention, alt_and_a_click_leave_the_menu_alone) {
+  encode(flow);
+  flow.click(kToken, ImGuiMod_Alt);
+  flow.settle();
+  IM_CHECK(!view(flow)["tokens"]["global"].is_null());
+  IM_CHECK_EQ(static_cast<int>(ImGui::GetCurrentContext()->NavLayer), static_cast<int>(ImGuiNavLayer_Main));
+}
+
+FLOW(attention, a_modifier_let_go_before_the_button_counts) {
+  encode(flow);
+  flow.move(kToken);
+  flow.ui.KeyDown(ImGuiMod_Ctrl);
+  flow.ui.MouseDown();
+  flow.ui.KeyUp(ImGuiMod_Ctrl);
+  flow.ui.MouseUp();
+  flow.settle();
+  IM_CHECK_STR_EQ(view(flow)["method"].get<std::string>().c_str(), "rollout");
+}
+
 FLOW(attention, dragging_a_box_asks_for_the_mean) {
   encode(flow);
   flow.drag({100, 100}, {139, 123});
@@ -199,6 +218,26 @@ FLOW(attention, marks_and_panels_draw_and_a_dot_shows_its_head) {
   IM_CHECK(view(flow)["field_contours"].get<bool>());
   IM_CHECK(view(flow)["outliers"].get<bool>());
   IM_CHECK(!view(flow)["window_outline"].get<bool>());
+}
+
+FLOW(attention, a_kept_map_lies_below_the_next_and_the_curtain_hangs_between_them) {
+  encode(flow);
+  flow.click(kToken);
+  flow.settle();
+  flow.key(ImGuiKey_K);
+  flow.click({60, 60});
+  flow.settle();
+  const LayerList& layers = flow.workspace().layers;
+  std::size_t top = 0;
+  while (top < layers.size() && layers.at(top).id != explore::kHeatLayer) ++top;
+  IM_CHECK_GE(static_cast<int>(top), 2);   // image, kept map, what is asked
+  IM_CHECK_LT(static_cast<int>(top), static_cast<int>(layers.size()));
+  const Layer& kept = layers.at(top - 1);
+  IM_CHECK(kept.removable);
+  flow.key(ImGuiKey_C);
+  flow.settle();
+  IM_CHECK_STR_EQ(flow.workspace().comparison.curtain.left.c_str(), kept.id.c_str());
+  IM_CHECK_STR_EQ(flow.workspace().comparison.curtain.right.c_str(), explore::kHeatLayer);
 }
 
 FLOW(attention, every_method_gives_a_picture) {

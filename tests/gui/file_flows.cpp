@@ -33,6 +33,18 @@ FLOW(files, the_dialog_walks_folders_and_opens_an_image) {
   IM_CHECK_EQ(flow.workspace().image->info.width, 1000);
 }
 
+FLOW(files, after_a_failure_the_dialog_is_where_the_file_was) {
+  std::filesystem::create_directories(flow.file("elsewhere"));
+  std::ofstream(flow.file("elsewhere") / "no_image.png") << "text";
+  flow.on_main([&] { flow.viewer().open(flow.file("elsewhere") / "no_image.png"); });
+  flow.expect_error("no_image.png");
+  flow.key(ImGuiMod_Ctrl | ImGuiKey_O);
+  flow.ui.Yield(2);
+  flow.ui.SetRef(flow.ui.WindowInfo("//Open image/##files").Window);
+  IM_CHECK(flow.ui.ItemExists("no_image.png"));
+  flow.key(ImGuiKey_Escape);
+}
+
 FLOW(files, a_double_click_in_the_dialog_opens) {
   flow.key(ImGuiMod_Ctrl | ImGuiKey_O);
   flow.ui.Yield(2);

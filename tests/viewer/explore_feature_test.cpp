@@ -55,9 +55,11 @@ class ExploreFeatureTest : public testing::Test {
   std::filesystem::path path = folder / "waves.png";
   std::shared_ptr<SegmentationModel> model = test::small_model({.global_tokens = 2});
   Workspace workspace{TileServices{}};
+  std::int64_t most_pixels = 0;                  // that the engine takes; 0: any
   TorchEngine* engine = nullptr;
   ExploreFeature feature{workspace, [this] {
                            auto made = std::make_unique<GivenModelEngine>(model);
+                           made->most_pixels = most_pixels;
                            engine = made.get();
                            return made;
                          },
@@ -70,8 +72,14 @@ class ExploreFeatureTest : public testing::Test {
     Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) override {
       EncodeRequest own = request;
       own.model = "given";
+      const Rect asked = request.region_level0.value_or(Rect{0, 0, 200, 150});
+      too_much = most_pixels > 0 && asked.width * asked.height > most_pixels;
+      if (too_much) throw Error(ErrorKind::kEnvironment, "waves.png: takes too much memory");
       return TorchEngine::encode(own, progress, stop);
     }
+    std::int64_t fitting_side() const override { return too_much ? 100 : 0; }
+    std::int64_t most_pixels = 0;                // of a machine with little memory; 0: plenty
+    bool too_much = false;
   };
 };
 
@@ -309,6 +317,28 @@ TEST_F(ExploreFeatureTest, ErrorsAndOtherImages) {
   settle();
   EXPECT_EQ(feature.explorer().encoded(), nullptr);
   EXPECT_EQ(workspace.layers.find(kHeatLayer), nullptr);
+}
+
+TEST_F(ExploreFeatureTest, MoreThanTheMemoryHoldsHasAButtonThatZoomsIn) {
+  most_pixels = 100 * 100;
+  feature.encode_image();
+  settle();
+  EXPECT_EQ(error(), "waves.png: takes too much memory");
+  ASSERT_EQ(feature.explorer().encoded(), nullptr);
+  const auto action = workspace.messages.all().back().action;
+  ASSERT_TRUE(action);
+  EXPECT_EQ(action->label, "Zoom in and encode");
+  workspace.messages.clear();
+  action->run();
+  settle();
+  EXPECT_EQ(error(), "");
+  ASSERT_NE(feature.explorer().encoded(), nullptr);
+  const auto region = feature.explorer().encoded()->request.region_level0;
+  ASSERT_TRUE(region);
+  EXPECT_LE(region->width * region->height, 100 * 100);
+  EXPECT_EQ(*region, workspace.camera.visible_pixels());   // what is encoded is what is seen
+  EXPECT_NEAR(workspace.camera.centre().x, 100, 1e-9);
+  EXPECT_NEAR(workspace.camera.centre().y, 75, 1e-9);
 }
 
 TEST_F(ExploreFeatureTest, CancellingLeavesNothingEncoded) {

@@ -1,11 +1,15 @@
 // What the window saves, against what the command in the sidecar makes: the same bytes.
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdlib>
+#include <set>
 
 #include "app/viewer/explore/attend_command.h"
+#include "app/viewer/explore/region.h"
 #include "app/viewer/explore/session.h"
 #include "app/viewer/export/picture.h"
+#include "app/viewer/layers/colour_layer.h"
 #include "app/viewer/segment/segmentation.h"
 #include "core/base/files.h"
 #include "core/image/writers.h"
@@ -120,6 +124,42 @@ TEST_F(ExportTest, AttentionMapsAreThoseOfFoveaAttend) {
       EXPECT_TRUE(read_text_file(file) == read_text_file(again[0])) << question.method << (region ? " region" : "");
     }
   }
+}
+
+// Features as colours: every token's pixels in a picture at full resolution have the colour that the command gives them, at its own size.
+TEST_F(ExportTest, FeatureColoursAreThoseOfFoveaAttend) {
+  const auto encoded = engine->encode({.image = image, .model = "aerial"}, progress, {});
+  const auto reply = engine->answer({.method = "pca", .layer = 11}, progress, {});
+  ASSERT_EQ(reply.colours.width(), encoded.columns);
+  LayerList layers;
+  auto& colours = layers.add(std::make_unique<ColourLayer>("attention-colours", "Features"));
+  colours.set_colours(reply.colours.clone(), RectD::of(explore::pixels_of(encoded, reply.place)));
+  const std::filesystem::path file = folder / "layers.png";
+  write(file, {.what = "overlay", .image = image, .commands = {explore::attend_command(colours.id, encoded, reply.question)}},
+        [&](Progress& p, const std::stop_token& stop) {
+          write_picture({.path = file, .area = {0, 0, 203, 150}}, rows_of(layers), p, stop);
+        });
+  const auto again = run_sidecar(file);
+  ASSERT_EQ(again.size(), 1u);
+  const auto saved = open_image(file), made = open_image(again[0]);
+  const ImageU8 picture = saved->read_rgb({0, 0, 203, 150});
+  const double scale = static_cast<double>(made->info().width) / 203;   // its caption is below
+  const ImageU8 command = made->read_rgb({0, 0, made->info().width, static_cast<std::int64_t>(150 * scale)});
+  const auto at = [](const ImageU8& of, double x, double y) {
+    const std::uint8_t* p = of.row(static_cast<std::int64_t>(y)) + 3 * static_cast<std::int64_t>(x);
+    return std::array{p[0], p[1], p[2]};
+  };
+  std::set<std::array<std::uint8_t, 3>> seen;
+  for (double y = 4; y < 150; y += 8) {
+    for (double x = 4; x < 203; x += 8) {
+      for (const double off : {-3.5, 0.5, 3.5}) {   // all of a token alike
+        if (x + off >= 203 || y + off >= 150) continue;
+        EXPECT_EQ(at(picture, x + off, y + off), at(command, x * scale, y * scale)) << x << ", " << y;
+      }
+      seen.insert(at(picture, x, y));
+    }
+  }
+  EXPECT_GT(seen.size(), 50u);
 }
 
 // A layer's rollout is not to the byte what the command makes, and the sidecar says so; what is saved as values is.

@@ -13,6 +13,17 @@ std::vector<const Layer*> overlays(const LayerList& layers) {
   return found;
 }
 
+// What an overlay is compared with: another of its kind, as a kept map is of the next one, else the topmost other.
+const Layer* counterpart(const std::vector<const Layer*>& tops, const Layer* layer) {
+  const Layer* found = nullptr;
+  for (const Layer* other : tops) {
+    if (!layer || other == layer) continue;
+    if (other->kind() == layer->kind()) return other;
+    if (!found) found = other;
+  }
+  return found;
+}
+
 }  // namespace
 
 Span Comparison::span(const LayerList& layers, std::size_t index, int view) const {
@@ -46,11 +57,12 @@ void Comparison::start_curtain(const LayerList& layers) {
   if (!layers.find(curtain.left)) curtain.left.clear();
   if (!layers.find(curtain.right)) curtain.right.clear();
   if (!curtain.left.empty() || !curtain.right.empty()) return;
-  const Layer* selected = layers.selected();
+  const Layer* right = layers.selected();
   const auto tops = overlays(layers);
-  if (selected && selected->kind() != LayerKind::kImage) curtain.right = selected->id;
-  else if (!tops.empty()) curtain.right = tops.front()->id;
+  if (!right || right->kind() == LayerKind::kImage) right = tops.empty() ? nullptr : tops.front();
+  if (right) curtain.right = right->id;
   else if (!layers.empty()) curtain.right = layers.at(0).id;
+  if (const Layer* left = counterpart(tops, right)) curtain.left = left->id;
 }
 
 }  // namespace fovea

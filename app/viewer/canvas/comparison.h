@@ -31,7 +31,8 @@ struct Comparison {
   Span span(const LayerList& layers, std::size_t layer, int view) const;
   // What the view shows, for its caption; "" for a single view.
   std::string caption(const LayerList& layers, int view) const;
-  // Chooses sides where none are chosen: the selected layer, or the topmost overlay, on the right.
+  // Chooses sides where none are chosen: the selected layer, or the topmost overlay, on the right; on the left another overlay, if there
+  // is one, rather of the same kind.
   void start_curtain(const LayerList& layers);
 };
 

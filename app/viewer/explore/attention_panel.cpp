@@ -76,7 +76,7 @@ void AttentionPanel::show_encoding() {
 void AttentionPanel::show_question() {
   ImGui::SeparatorText("Question");
   View& view = explorer_.view;
-  if (ImGui::BeginCombo("Show", method_choice(view.method).label)) {
+  if (ImGui::BeginCombo("Show", method_choice(view.method).label, ImGuiComboFlags_HeightLargest)) {
     for (const MethodChoice& choice : method_choices()) {
       if (ImGui::Selectable(choice.label, view.method == choice.method)) explorer_.choose_method(choice.method);
       ImGui::SetItemTooltip("%s", choice.hint);
@@ -101,7 +101,7 @@ void AttentionPanel::show_question() {
 
 void AttentionPanel::show_heads() {
   View& view = explorer_.view;
-  if (ImGui::BeginCombo("Heads", heads_label(view.heads).c_str())) {
+  if (ImGui::BeginCombo("Heads", heads_label(view.heads).c_str(), ImGuiComboFlags_HeightLargest)) {
     std::vector<HeadSelection> choices{{Fusion::kMean}, {Fusion::kMax}, {Fusion::kMin}};
     for (std::int64_t head = 0; head < explorer_.heads(); ++head) choices.push_back({Fusion::kOne, head});
     for (const HeadSelection& choice : choices) {
@@ -135,6 +135,15 @@ void AttentionPanel::show_display() {
   ImGui::Checkbox("Receptive field", &view.field_contours);
   ImGui::SameLine();
   ImGui::Checkbox("High norms", &view.outliers);
+  if (const auto& norms = explorer_.norms(); view.outliers && norms) show_outliers(*norms);
+}
+
+// Most layers have none: then there is nothing to see on the image, either.
+void AttentionPanel::show_outliers(const Reply& norms) {
+  const auto count = norms.numbers.value("outliers", std::int64_t{0});
+  const std::string where = " in layer " + std::to_string(norms.question.layer);
+  if (count == 0) muted_text("No token of unusual norm" + where + ".");
+  else muted_text(std::to_string(count) + (count == 1 ? " token" : " tokens") + " of unusual norm" + where + ".");
 }
 
 // How a map's sum is split between the image and the global tokens.

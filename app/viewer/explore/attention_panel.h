@@ -17,6 +17,7 @@ class AttentionPanel {
   void show_question();
   void show_heads();
   void show_display();
+  void show_outliers(const Reply& norms);
   void show_totals(const Reply& reply);
   void show_numbers();
   void show_preparing();

@@ -128,7 +128,9 @@ void CanvasMarks::paint_waiting(const CanvasPainter& painter, ImVec2 corner) {
 void CanvasMarks::paint_tokens(const CanvasPainter& painter, const Encoded& encoded) {
   const View& view = explorer_.view;
   if (view.window_outline) {
-    if (const auto window = explorer_.window()) painter.outline(RectD::of(pixels_of(encoded, *window)), kWindow);
+    const auto window = explorer_.window();   // of a dense layer: everything, which says nothing
+    const bool everything = window && window->rows == encoded.rows && window->columns == encoded.columns;
+    if (window && !everything) painter.outline(RectD::of(pixels_of(encoded, *window)), kWindow);
   }
   if (!method_choice(view.method).needs_tokens) return;
   if (view.tokens.box) painter.outline(RectD::of(pixels_of(encoded, *view.tokens.box)), kChosen, 2);

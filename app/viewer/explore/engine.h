@@ -21,8 +21,8 @@ class Engine {
   // Keeps the model for later calls. Errors: Error{kModel}, Error{kEnvironment}.
   virtual std::shared_ptr<const ModelSummary> load(const std::string& model, const std::string& device) = 0;
 
-  // Forgets what was encoded before, runs the encoder and keeps queries and keys of all layers. Progress in layers. Error{kEnvironment}
-  // says how large a region would fit.
+  // Forgets what was encoded before, runs the encoder and keeps queries and keys of all layers. Progress in layers. Where the memory does
+  // not suffice, Error{kEnvironment} says how large a region would fit, and so does fitting_side().
   virtual Encoded encode(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) = 0;
 
   // Gives the memory of what was encoded back.
@@ -54,6 +54,8 @@ class Engine {
   // Why the last call threw. After kDeviceLost nothing of this process runs on a GPU any more: what was encoded is forgotten, "auto" means
   // the CPU.
   virtual Trouble trouble() const { return Trouble::kNone; }
+  // Side in pixels of the largest square that would have fitted, where the last encode() asked for too much; else 0.
+  virtual std::int64_t fitting_side() const { return 0; }
 };
 
 // Loads the library beside the program (or in ../lib/fovea) and makes an engine. Takes about a second the first time. Error{kEnvironment}

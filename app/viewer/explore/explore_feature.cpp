@@ -1,6 +1,7 @@
 #include "app/viewer/explore/explore_feature.h"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <string_view>
 #include <tuple>
@@ -18,6 +19,7 @@ namespace fovea::explore {
 namespace {
 
 constexpr const char* kGroup = "Attention";
+constexpr double kComfortableShare = 0.7;   // of the side of what would just fit
 
 }  // namespace
 
@@ -222,6 +224,7 @@ void ExploreFeature::add_project_section() {
                              const bool has_region = region.is_array() && region.size() == 4 && std::ranges::all_of(region, is_number);
                              if (!has_region && !region.is_null()) return;
                              awaited_ = loaded_;   // the section before this one
+                             workspace_.tools.activate("pick");   // as after an encoding that somebody asked for
                              last_region_ = has_region ? std::optional(Rect{region[0], region[1], region[2], region[3]}) : std::nullopt;
                              const auto& image = workspace_.image->path;
                              const std::string model = model_of_project(saved["model"].get<std::string>(), image.parent_path());
@@ -306,23 +309,36 @@ bool ExploreFeature::every_frame() {
   explorer_.view.wall = explorer_.view.windows = explorer_.view.statistics = false;
   explorer_.hover(std::nullopt);
   const EncodeState encoding = session_.encoding();
-  tell_once(told_encoding_, encoding.error, encoding.trouble);
-  tell_once(told_answer_, explorer_.error(), explorer_.trouble());
+  tell_once(told_encoding_, encoding.error, way_on(encoding.trouble, encoding.fitting_side));
+  tell_once(told_answer_, explorer_.error(), way_on(explorer_.trouble(), 0));
   return false;   // the session wakes the window when there is something new
 }
 
-// Where the GPU is at fault, with a button for the CPU.
-void ExploreFeature::tell_once(std::string& told, const std::string& error, Trouble trouble) {
+// What a button beside the message does: where the GPU is at fault, the CPU; where too much was asked, less.
+std::optional<MessageAction> ExploreFeature::way_on(Trouble trouble, std::int64_t fitting_side) {
+  if (fitting_side > 0) return MessageAction{"Zoom in and encode", [this, fitting_side] { zoom_in_and_encode(fitting_side); }};
+  const bool of_device = trouble == Trouble::kDeviceMemory || trouble == Trouble::kDeviceLost;
+  if (!of_device || workspace_.model.runs_on_cpu()) return std::nullopt;
+  return MessageAction{"Encode on the CPU", [this] {
+                         workspace_.model.device = "cpu";
+                         encode(last_region_);
+                       }};
+}
+
+// Pixel for pixel, as the model sees the image, or nearer where even that does not fit.
+void ExploreFeature::zoom_in_and_encode(std::int64_t fitting_side) {
+  Camera& camera = workspace_.camera;
+  const Extent canvas = camera.canvas();
+  const double comfortable = kComfortableShare * static_cast<double>(fitting_side);
+  camera.look_at(camera.centre(), std::max({1.0, camera.zoom(), std::sqrt(canvas.width * canvas.height) / std::max(1.0, comfortable)}));
+  camera.jump_to_target();
+  encode_view();
+}
+
+void ExploreFeature::tell_once(std::string& told, const std::string& error, const std::optional<MessageAction>& way_on) {
   if (error != told && !error.empty()) {
-    const bool of_device = trouble == Trouble::kDeviceMemory || trouble == Trouble::kDeviceLost;
-    if (of_device && !workspace_.model.runs_on_cpu()) {
-      workspace_.messages.error(error, {"Encode on the CPU", [this] {
-                                          workspace_.model.device = "cpu";
-                                          encode(last_region_);
-                                        }});
-    } else {
-      workspace_.messages.error(error);
-    }
+    if (way_on) workspace_.messages.error(error, *way_on);
+    else workspace_.messages.error(error);
   }
   told = error;
 }

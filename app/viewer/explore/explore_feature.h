@@ -35,6 +35,7 @@ class ExploreFeature final : public Feature {
 
  private:
   void encode(std::optional<Rect> region_level0);
+  void zoom_in_and_encode(std::int64_t fitting_side);
   void add_exports();
   void add_encoding_actions();
   void add_choosing_actions();
@@ -46,7 +47,8 @@ class ExploreFeature final : public Feature {
   void write_what_was_saved();
   void show_answer();
   void show_values(const Reply& reply, const RectD& place);
-  void tell_once(std::string& told, const std::string& error, Trouble trouble);
+  void tell_once(std::string& told, const std::string& error, const std::optional<MessageAction>& way_on);
+  std::optional<MessageAction> way_on(Trouble trouble, std::int64_t fitting_side);
 
   const HeatLayer* heat_in(int view) const;
   Layer* answer_layer() const;             // of the answer that is shown; nullptr: none

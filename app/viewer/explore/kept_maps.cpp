@@ -107,6 +107,13 @@ void KeptMaps::keep(const Reply& reply, const Encoded& encoded, const Layer& loo
     const auto& shown = dynamic_cast<const HeatLayer&>(look);
     heat->threshold = shown.threshold, heat->alpha = shown.alpha, heat->smooth = shown.smooth;
   }
+  // Below what is asked next, which would be hidden by it.
+  const auto place = [this](const std::string& id) {
+    std::size_t i = 0;
+    while (i < workspace_.layers.size() && workspace_.layers.at(i).id != id) ++i;
+    return i;
+  };
+  if (place(layer.id) > place(look.id)) workspace_.layers.move(place(layer.id), place(look.id));
   workspace_.history.touch("Keep " + map->name);
   unsaved_.emplace_back(folder_ / file, std::move(map));
 }

@@ -186,12 +186,14 @@ void Session::run_encoding(std::unique_lock<std::mutex>& lock) {
   Reporter reporter(*this);
   std::string error = message_of_failure([&] { encoded = std::make_shared<const Encoded>(engine().encode(request, reporter, stop)); });
   const Trouble trouble = error.empty() || !engine_ ? Trouble::kNone : engine_->trouble();
+  const std::int64_t fitting_side = error.empty() || !engine_ ? 0 : engine_->fitting_side();
   lock.lock();
   if (stop.stop_requested()) return;   // cancelled, or replaced: encode_ tells of the later request
   encode_.running = false;
   encode_.elapsed_s = seconds_since(encode_start_);
   encode_.error = std::move(error);
   encode_.trouble = trouble;
+  encode_.fitting_side = fitting_side;
   encode_.encoded = std::move(encoded);
 }
 

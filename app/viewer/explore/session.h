@@ -39,6 +39,7 @@ struct EncodeState {
   double elapsed_s = 0;                                  // running or not: of the latest encoding
   std::string error;                                     // of the latest one, or why it is lost; "stopped" is none
   Trouble trouble = Trouble::kNone;                      // with it
+  std::int64_t fitting_side = 0;                         // pixels of the largest square that would have fitted, where too much was asked
   std::shared_ptr<const Encoded> encoded;                // nullptr while there is none to ask about
 };
 

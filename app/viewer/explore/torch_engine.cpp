@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cinttypes>
+#include <cstdio>
 #include <map>
 #include <mutex>
 
@@ -190,9 +192,25 @@ std::shared_ptr<const ModelSummary> TorchEngine::load_or_find(const std::string&
   return summary_;
 }
 
+// As analysis::require_fits(), in the words of somebody who looks at a part of an image.
+void TorchEngine::require_fits(const RegionPlan& plan, const std::string& name) {
+  if (!model_->device().is_cpu()) return;   // a GPU says itself what it cannot hold
+  const EncoderConfig& encoder = model_->config().encoder;
+  const auto needed = analysis::probe_bytes(encoder, encoder.global_tokens + plan.tokens(), model_->dtype());
+  const auto free = available_host_memory();
+  if (needed <= free) return;
+  fitting_side_ = analysis::largest_side_that_fits(encoder, free, model_->dtype());
+  char text[200];
+  std::snprintf(text, sizeof text, "to encode %" PRId64 " × %" PRId64 " pixels takes %.1f GB of memory, and %.1f GB are free; zoom in: %" PRId64
+                " × %" PRId64 " would fit", plan.computed.width, plan.computed.height, static_cast<double>(needed) / 1e9,
+                static_cast<double>(free) / 1e9, fitting_side_, fitting_side_);
+  throw Error(ErrorKind::kEnvironment, name + ": " + text);
+}
+
 Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progress, const std::stop_token& stop) {
   const auto start = Clock::now();
   probe_.reset();   // first, so that its memory is free for the next one
+  fitting_side_ = 0;
   progress.report("model", 0, 1);
   load_or_find(request.model, request.device);
   throw_if_stopped(stop);
@@ -200,7 +218,7 @@ Encoded TorchEngine::encode_region(const EncodeRequest& request, Progress& progr
   const auto source = open_image(request.image);
   const RegionPlan plan = plan_encoding(request, *summary_, source->info().width, source->info().height);
   const EncoderConfig& encoder = model_->config().encoder;
-  analysis::require_fits(*model_, encoder.global_tokens + plan.tokens(), name);
+  require_fits(plan, name);
   const ImageU8 rgb = read_rgb(*source, plan.computed, progress, stop);
   throw_if_stopped(stop);
   // All that questions need is made now, so that the first click need not wait for it.

@@ -14,6 +14,8 @@
 
 namespace fovea::explore {
 
+struct RegionPlan;
+
 class TorchEngine : public Engine {
  public:
   TorchEngine() = default;
@@ -35,6 +37,7 @@ class TorchEngine : public Engine {
   }
 
   Trouble trouble() const override { return trouble_; }
+  std::int64_t fitting_side() const override { return fitting_side_; }
 
   // What encode() made; nullptr before.
   analysis::AttentionProbe* probe() { return probe_.get(); }
@@ -53,6 +56,7 @@ class TorchEngine : public Engine {
   }
   void abandon_device();
   std::shared_ptr<const ModelSummary> load_or_find(const std::string& model, const std::string& device);
+  void require_fits(const RegionPlan& plan, const std::string& name);
   Encoded encode_region(const EncodeRequest& request, Progress& progress, const std::stop_token& stop);
   Reply answer_question(const Question& question, Progress& progress, const std::stop_token& stop);
   SegmentSummary segment_region(const SegmentRequest& request, const ClassRows& rows, Progress& progress, const std::stop_token& stop);
@@ -67,6 +71,7 @@ class TorchEngine : public Engine {
   TokenBox asked_;                             // of the probe's grid: without the margin
   std::int64_t rollout_budget_bytes_ = 0;      // of the memory that was free when it had been encoded
   Trouble trouble_ = Trouble::kNone;           // of the last call
+  std::int64_t fitting_side_ = 0;              // of the last encoding
 };
 
 // A question in the terms of core/attention/analysis.

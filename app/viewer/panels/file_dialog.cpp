@@ -140,7 +140,6 @@ void FileDialog::show_save(fs::path& take) {
   ImGui::SetNextItemWidth(-1);
   if (ImGui::IsWindowAppearing()) ImGui::SetKeyboardFocusHere();   // Enter saves
   const bool entered = ImGui::InputText("##name", &name_, ImGuiInputTextFlags_EnterReturnsTrue);
-  ImGui::SetItemTooltip("The file's name");
   std::error_code ignored;
   const fs::path file = folder_ / name_;
   const bool taken = !name_.empty() && fs::exists(file, ignored);
