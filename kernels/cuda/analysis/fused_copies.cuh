@@ -71,30 +71,37 @@ class FusedCopies {
     } while (!__syncthreads_or(term_.counts));
     head_ = 0;
     if (term_.counts && !arguments_.own_are_queries) lse_ = lse_of_query(arguments_, token);
+    exist_ = 0;
 #pragma unroll
     for (int i = 0; i < Stage::kCopies; ++i) {
-      const OtherToken copied = frame_.other(arguments_, number_ * Stage::kTokens + int(threadIdx.x + i * kThreads) / Layout::kChunks);
-      place_[i] = copied.exists ? int(copied.place(arguments_)) : -1;
+      const OtherToken copied = frame_.other(arguments_, number_ * Stage::kTokens + slot_of(i));
+      if (copied.exists) exist_ |= 1u << i;
+      from_[i] = static_cast<const Element*>(arguments_.other.data) + (copied.exists ? copied.place(arguments_) : 0) *
+                 arguments_.other.token_stride + int(threadIdx.x) % Layout::kChunks * (16 / int(sizeof(Element)));
     }
   }
 
+  // The rows of the next head, and what belongs to them.
   __device__ void copy(Stage& stage) {
-    const auto* data = static_cast<const Element*>(arguments_.other.data) + head_ * arguments_.other.head_stride;
+    const std::uint32_t rows = ptx::shared_address(stage.rows + Layout::chunk_place(slot_of(0), int(threadIdx.x) % Layout::kChunks));
 #pragma unroll
     for (int i = 0; i < Stage::kCopies; ++i) {
-      const int slot = int(threadIdx.x + i * kThreads) / Layout::kChunks, chunk = int(threadIdx.x + i * kThreads) % Layout::kChunks;
-      const Element* row = data + max(place_[i], 0) * arguments_.other.token_stride;
-      sm80::copy_16_or_zero(ptx::shared_address(stage.rows + Layout::chunk_place(slot, chunk)), reinterpret_cast<const uint4*>(row) + chunk,
-                            place_[i] >= 0);
+      sm80::copy_16_or_zero(rows + i * kThreads * 16, from_[i], exist_ >> i & 1);
+      from_[i] += arguments_.other.head_stride;
     }
     if (int(threadIdx.x) < Stage::kTokens) {
       stage.weight[threadIdx.x] = term_.weight;
       if (!term_.counts) stage.lse[threadIdx.x] = kNever;
       else if (arguments_.own_are_queries) stage.lse[threadIdx.x] = 0.f;
-      else sm80::copy_4_or_zero(ptx::shared_address(stage.lse + threadIdx.x), lse_.first + head_ * lse_.stride, true);
+      else sm80::copy_4_or_zero(ptx::shared_address(stage.lse + threadIdx.x), lse_.first, true);
+      lse_.first += lse_.stride;
     }
     ++head_;
   }
+
+  // Of a thread's i-th chunk: neighbouring threads copy neighbouring chunks, and chunk_place permutes all of a thread's alike.
+  static_assert(kThreads / Layout::kChunks % 2 == 0, "as chunk_place looks at whether slots are even");
+  __device__ static int slot_of(int i) { return int(threadIdx.x + i * kThreads) / Layout::kChunks; }
 
   const Arguments& arguments_;
   const Frame& frame_;
@@ -102,7 +109,8 @@ class FusedCopies {
   int number_ = -1, head_;
   FusedTerm term_{};
   LseColumn lse_{};
-  int place_[Stage::kCopies];
+  const Element* from_[Stage::kCopies];
+  unsigned exist_ = 0;                     // a bit for each of from_
 };
 
 }  // namespace fovea::kernels::analysis

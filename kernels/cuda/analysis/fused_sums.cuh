@@ -15,7 +15,7 @@ struct FusedTotals {
 
   // exponent: sign * natural exponent, as kept.
   __device__ void add(int row, float exponent, float sign, bool seen, float weight) {
-    const float term = seen ? ptx::exp2_approximate(sign * kLog2E * exponent) : 0.f;
+    const float term = ptx::exp2_approximate(seen ? sign * kLog2E * exponent : kHidden);
     weighted[row] = fmaf(term, weight, weighted[row]);
     plain[row] += term;
   }
@@ -58,24 +58,34 @@ class FusedWarp {
 
  public:
   __device__ FusedWarp(const Arguments& arguments, const Frame& frame) : arguments_(arguments), frame_(frame) {
+    // What no thread owns is read as if it were the first token and never stored.
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
       const OtherToken token = own(r);
-      place_[r] = token.exists ? int(token.place(arguments)) : -1;
-      lse_[r] = arguments.own_are_queries && token.exists ? lse_of_query(arguments, token).first : nullptr;
+      from_[r] = static_cast<const Element*>(arguments.own.data) + (token.exists ? token.place(arguments) : 0) * arguments.own.token_stride;
+      const bool known = arguments.own_are_queries && token.exists && arguments.lse_rect.holds(token.y, token.x);
+      lse_[r] = arguments.lse + (known ? arguments.lse_rect.index(token.y, token.x) : 0);
     }
   }
 
-  __device__ void load(int head) {
+  // The next head's rows: of the first one after the last.
+  __device__ void load(bool last) {
+    const int heads = last ? 1 - arguments_.heads.count : 1;
 #pragma unroll
     for (int r = 0; r < 2; ++r) {
-      row_[r] = load_row<Element, kDim>(arguments_.own, max(place_[r], 0), head, place_[r] >= 0);
-      bias_[r] = lse_[r] != nullptr ? -arguments_.sign * lse_[r][head * arguments_.lse_head_stride] : 0.f;
+      row_[r] = load_row<Element, kDim>({from_[r], 0, 0}, 0, 0, true);
+      from_[r] += heads * arguments_.own.head_stride;
+      bias_[r] = 0.f;
+      if (arguments_.own_are_queries) {
+        bias_[r] = -arguments_.sign * __ldg(lse_[r]);
+        lse_[r] += heads * arguments_.lse_head_stride;
+      }
     }
   }
 
   // Before the first head of a stage.
   __device__ void begin(int number) {
+    number = ptx::known_here(number);
     visible_ = 0;
     const int first = number * Stage::kGroups, count = min(Stage::kGroups, frame_.groups - first);
     row_of_first_ = int(unsigned(first) / unsigned(frame_.groups_a_row));
@@ -108,11 +118,14 @@ class FusedWarp {
     const int lane = threadIdx.x % 32, column = lane / 4, pair = lane % 4 * 2;
     for_each_group(stage.number, [&](int g, bool global, int row, int offset) {
       if (!(visible_ >> g & 1)) return;
+      const int dy = row - first_row(), dx = offset + pair - column;
+      const unsigned reach_y = 2 * arguments_.radius_y, reach_x = 2 * arguments_.radius_x;
+      const bool rows[2] = {unsigned(dy) <= reach_y, unsigned(dy - 1) <= reach_y};
+      const bool columns[2] = {unsigned(dx) <= reach_x, unsigned(dx + 1) <= reach_x};
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
-        const int dy = row - first_row() - i / 2, dx = offset + pair + i % 2 - column;
-        const bool near = unsigned(dy) <= unsigned(2 * arguments_.radius_y) && unsigned(dx) <= unsigned(2 * arguments_.radius_x);
-        totals_.add(i / 2, best_[g][i], arguments_.sign, global || near, stage.weight[g * kGroup + pair + i % 2]);
+        const bool seen = global || (rows[i / 2] && columns[i % 2]);
+        totals_.add(i / 2, best_[g][i], arguments_.sign, seen, stage.weight[g * kGroup + pair + i % 2]);
       }
     });
   }
@@ -147,7 +160,7 @@ class FusedWarp {
 
   const Arguments& arguments_;
   const Frame& frame_;
-  int place_[2];
+  const Element* from_[2];                          // the next head's row
   const float* lse_[2];
   LaneRow<Element, kDim> row_[2];
   float bias_[2], best_[Stage::kGroups][4];
@@ -165,7 +178,7 @@ __global__ void __launch_bounds__(kThreads, kDim * sizeof(Element) <= 128 ? 2 : 
   FusedWarp<Element, kDim> warp(arguments, frame);
   for (int i = 0; i < kFusedStages - 1; ++i) copies.next(stages[i]);
   for (int step = 0, head = 0;; ++step) {
-    warp.load(head);
+    warp.load(head + 1 == arguments.heads.count);
     sm80::wait_for_copies<kFusedStages - 2>();
     __syncthreads();                                                  // this step's stage is whole, and the last one's may be overwritten
     const auto& stage = stages[step % kFusedStages];
