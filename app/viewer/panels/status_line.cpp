@@ -1,5 +1,8 @@
 #include "app/viewer/panels/status_line.h"
 
+#include <imgui_internal.h>   // RenderTextEllipsis
+
+#include <algorithm>
 #include <cinttypes>
 #include <cmath>
 
@@ -28,6 +31,19 @@ void show_pixel(const Workspace& workspace, Point p) {
     if (!value.empty()) add(layer->kind() == LayerKind::kImage ? value : layer->name + " " + value);
   }
   for (const auto& status : workspace.status) add(status(p));
+}
+
+// What does not fit is cut with a sign of it, and whole where the mouse rests.
+void show_hint(const std::string& hint) {
+  const ImVec2 low = ImGui::GetCursorScreenPos(), size = ImGui::CalcTextSize(hint.c_str());
+  const float end = ImGui::GetWindowPos().x + ImGui::GetWindowSize().x - ImGui::GetStyle().WindowPadding.x;
+  const float width = std::min(size.x, end - low.x);
+  if (width < ImGui::GetFontSize()) return;   // no room for a word
+  ImGui::PushStyleColor(ImGuiCol_Text, theme_colours().muted);
+  ImGui::RenderTextEllipsis(ImGui::GetWindowDrawList(), low, {low.x + width, low.y + size.y}, low.x + width, hint.c_str(), nullptr, &size);
+  ImGui::PopStyleColor();
+  ImGui::Dummy({width, size.y});
+  if (width < size.x) ImGui::SetItemTooltip("%s", hint.c_str());
 }
 
 void show_contents(Workspace& workspace, const CanvasState& state) {
@@ -61,7 +77,7 @@ void show_contents(Workspace& workspace, const CanvasState& state) {
     ImGui::SameLine(0, ImGui::GetFontSize());
     ImGui::TextColored(theme_colours().accent, "%s", workspace.tools.active().title.c_str());
     ImGui::SameLine(0, ImGui::GetFontSize() / 2);
-    ImGui::TextColored(theme_colours().muted, "%s", hint.c_str());
+    show_hint(hint);
   }
 }
 
