@@ -77,6 +77,7 @@ void ErrorScope::receive(CPLErr level, CPLErrorNum, const char* text) {
 
 std::string ErrorScope::reason(const std::filesystem::path& path, const std::string& otherwise) const {
   std::string text = first_line(message_);
+  text.erase(std::min(text.find(" (this warning can be turned"), text.size()));   // advice to who writes programs
   std::error_code ignored;
   for (const std::string& name : {std::filesystem::absolute(path, ignored).string(), path.string(), path.filename().string()}) {
     if (name.empty()) continue;

@@ -23,10 +23,12 @@ struct TiledTiff::State {
   std::int64_t tile;
   std::optional<AtomicFile> file;   // what is written by tiles
   gdal::DatasetPtr dataset;         // after the file: closed before the temporary is removed
+  std::vector<GDALRasterBand*> bands;
+  OverviewWriter overviews;
   ImageU8 pending;                  // rows of the current row of tiles
   std::int64_t pending_rows = 0, rows_written = 0;
 
-  explicit State(const TiledTiffOptions& o) : options(o), tile(tile_side(o)), file(o.path) {}
+  explicit State(const TiledTiffOptions& o) : options(o), tile(tile_side(o)), file(o.path), overviews(o.overviews, tile) {}
 
   // The scope is the calling function's, never a member: it belongs to a thread, and a writer may move between threads.
   [[noreturn]] void fail(const gdal::ErrorScope& errors) {
@@ -51,6 +53,8 @@ struct TiledTiff::State {
     if (!dataset) fail(errors);
     gdal::set_georeference(*dataset, options.georeference, options.path);
     describe();
+    for (int number = 1; number <= options.bands; ++number) bands.push_back(dataset->GetRasterBand(number));
+    if (!overviews.begin(*dataset)) fail(errors);
     check(errors);
   }
 
@@ -78,21 +82,10 @@ struct TiledTiff::State {
   void flush_tiles() {
     if (pending_rows == 0) return;
     const gdal::ErrorScope errors;
-    const auto width = static_cast<int>(options.width), rows = static_cast<int>(pending_rows);
-    const CPLErr result =
-        dataset->RasterIO(GF_Write, 0, static_cast<int>(rows_written), width, rows, pending.samples().data(), width, rows, GDT_Byte,
-                          options.bands, nullptr, options.bands, static_cast<GSpacing>(options.bands) * width, 1, nullptr);
-    if (result != CE_None) fail(errors);
-    // Now, so that a full disk is noticed at this row and GDAL's cache does not fill with tiles that are done.
-    for (int number = 1; number <= options.bands; ++number) dataset->GetRasterBand(number)->FlushCache(false);
+    if (!write_band_rows(bands, rows_written, pending, pending_rows) || !overviews.append(pending, pending_rows)) fail(errors);
     check(errors);
     rows_written += pending_rows;
     pending_rows = 0;
-  }
-
-  void add_overviews() {
-    const gdal::ErrorScope errors;
-    if (!build_overviews(*dataset, options.overviews, tile) || errors.failed()) fail(errors);
   }
 
   // A cloud-optimised file has its overviews first, so it is a copy of the finished tiled one.
@@ -103,6 +96,7 @@ struct TiledTiff::State {
     creation.SetNameValue("BLOCKSIZE", std::to_string(tile).c_str());
     creation.SetNameValue("BIGTIFF", "YES");
     creation.SetNameValue("OVERVIEWS", "FORCE_USE_EXISTING");
+    creation.SetNameValue("NUM_THREADS", std::to_string(usual_compressors()).c_str());
     {
       const gdal::ErrorScope errors;
       const gdal::DatasetPtr source = gdal::open(file->path(), "GTiff");
@@ -147,7 +141,6 @@ void TiledTiff::finish() {
   State& state = *state_;
   state.flush_tiles();
   require(state.rows_written == state.options.height, "the TIFF lacks rows");
-  if (state.options.overviews != OverviewKind::kNone) state.add_overviews();
   {
     const gdal::ErrorScope errors;
     state.dataset.reset();   // the last bytes are written here

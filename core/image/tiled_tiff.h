@@ -1,4 +1,4 @@
-// Tiled, DEFLATE-compressed BigTIFF written by bands of rows, in memory of one row of tiles.
+// Tiled, DEFLATE-compressed BigTIFF written by bands of rows, overviews with them, in memory of two rows of tiles.
 #pragma once
 
 #include <cstdint>
@@ -38,7 +38,7 @@ class TiledTiff {
   TiledTiff& operator=(const TiledTiff&) = delete;
 
   void append(const ImageU8& rows);   // [any height, width, bands]
-  void finish();                      // overviews, then the file appears
+  void finish();                      // the file appears
 
  private:
   struct State;

@@ -137,6 +137,43 @@ TEST(WriteMaskCog, IsLaidOutForRangeRequestsAndCarriesTheSame) {
   }
 }
 
+// Rows of tiles and their overviews follow each other in the file in one order.
+TEST(WriteMaskTiff, TheSameBytesHoweverTheRowsCome) {
+  const TemporaryFolder folder;
+  const ImageU8 mask = make_mask(1501, 1700, -1);
+  for (const char* name : {"bands.tif", "whole.tif"}) {
+    const auto writer = create_mask_writer(mask_options(folder / name, MaskFormat::kTiff, mask));
+    if (std::string_view(name) == "whole.tif") writer->append(mask);
+    else append_by_bands(*writer, mask);
+    writer->finish();
+  }
+  EXPECT_EQ(read_text_file(folder / "bands.tif"), read_text_file(folder / "whole.tif"));
+}
+
+TEST(WriteRgbTiff, OverviewsHoldTheMean) {
+  const TemporaryFolder folder;
+  const ImageU8 image = make_noise(701, 579, 3);
+  const auto writer = create_rgb_tiff_writer({.path = folder / "scene.tif", .width = image.width(), .height = image.height()});
+  append_by_bands(*writer, image);
+  writer->finish();
+  const auto dataset = gdal::open(folder / "scene.tif", "GTiff");
+  ASSERT_EQ(dataset->GetRasterBand(1)->GetOverviewCount(), 2);
+  ImageU8 level(351, 290, 3);
+  for (int c = 0; c < 3; ++c) {
+    ASSERT_EQ(dataset->GetRasterBand(c + 1)->GetOverview(0)->RasterIO(GF_Read, 0, 0, 351, 290, level.samples().data() + c, 351, 290, GDT_Byte,
+                                                                      3, 3 * 351, nullptr), CE_None);
+  }
+  for (std::int64_t y = 0; y < level.height(); ++y) {
+    for (std::int64_t x = 0; x < level.width() * 3; ++x) {
+      int sum = 0;
+      for (const std::int64_t v : {2 * y, std::min<std::int64_t>(2 * y + 1, 578)}) {
+        for (const std::int64_t u : {2 * (x / 3), std::min<std::int64_t>(2 * (x / 3) + 1, 700)}) sum += image.row(v)[3 * u + x % 3];
+      }
+      ASSERT_EQ(level.row(y)[x], (sum + 2) / 4) << x << ", " << y;
+    }
+  }
+}
+
 // The level below, halved by another hand: the most frequent of four samples.
 TEST(WriteMaskTiff, OverviewsHoldTheMajority) {
   const TemporaryFolder folder;
