@@ -78,6 +78,13 @@ void print_score(const std::string& name, const nlohmann::json& score) {
   print_row("score", text);
 }
 
+std::string pixel_sizes_text(const PixelSizes& sizes) {
+  char text[80];
+  if (sizes.smallest == sizes.largest) std::snprintf(text, sizeof text, "%.4g m a pixel", sizes.smallest);
+  else std::snprintf(text, sizeof text, "%.4g to %.4g m a pixel", sizes.smallest, sizes.largest);
+  return text;
+}
+
 void print_model(const std::filesystem::path& folder) {
   const auto model = load_model(folder);   // the whole check: weights that do not fit the config are an error here too
   const ModelConfig& config = model->config();
@@ -94,9 +101,7 @@ void print_model(const std::filesystem::path& folder) {
   print_layers(config.encoder);
   if (!config.decoder) print_row("decoder", "none: a backbone");
   for (std::size_t i = 0; i < config.classes.size(); ++i) print_row("class", std::to_string(i) + " " + config.classes[i].name);
-  if (config.preprocessing.ground_sampling_distance_m) {
-    print_row("trained at", std::to_string(*config.preprocessing.ground_sampling_distance_m) + " m a pixel");
-  }
+  if (const auto& sizes = config.preprocessing.ground_sampling_distance_m) print_row("trained at", pixel_sizes_text(*sizes));
   for (const auto& source : config.sources) print_row("source", source_text(source));
   for (const auto& [name, score] : config.scores.items()) print_score(name, score);
   print_row("sha256", model_hash(folder));

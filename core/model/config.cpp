@@ -63,10 +63,15 @@ class Reader {
     return {values[0], values[1]};
   }
   double number(std::string_view name) const { return number_of(at(name), name); }
+  std::vector<double> numbers(std::string_view name) const {
+    std::vector<double> values;
+    for (const auto& value : list(name)) values.push_back(number_of(value, name));
+    return values;
+  }
   std::array<double, 3> three_numbers(std::string_view name) const {
-    const auto& values = list(name);
+    const auto values = numbers(name);
     if (values.size() != 3) fail(name, "must hold three numbers");
-    return {number_of(values[0], name), number_of(values[1], name), number_of(values[2], name)};
+    return {values[0], values[1], values[2]};
   }
   std::string text(std::string_view name) const {
     if (!at(name).is_string()) fail(name, "must be a text");
@@ -185,16 +190,30 @@ DecoderConfig parse_decoder(const Reader& reader, const EncoderConfig& encoder) 
   return decoder;
 }
 
+constexpr const char* kPixelSizes = "ground_sampling_distance_m";
+
+// One number, or the smallest and the largest.
+PixelSizes parse_pixel_sizes(const Reader& reader) {
+  PixelSizes sizes;
+  if (reader.at(kPixelSizes).is_array()) {
+    const std::vector<double> ends = reader.numbers(kPixelSizes);
+    if (ends.size() != 2) reader.fail(kPixelSizes, "must be a number, or the smallest and the largest");
+    sizes = {ends[0], ends[1]};
+  } else {
+    sizes.smallest = sizes.largest = reader.number(kPixelSizes);
+  }
+  if (sizes.smallest <= 0) reader.fail(kPixelSizes, "must be above 0");
+  if (sizes.smallest > sizes.largest) reader.fail(kPixelSizes, "must hold the smaller number first");
+  return sizes;
+}
+
 Preprocessing parse_preprocessing(const Reader& reader) {
-  reader.allow_only({"mean", "deviation", "ground_sampling_distance_m"});
+  reader.allow_only({"mean", "deviation", kPixelSizes});
   Preprocessing preprocessing;
   preprocessing.mean = reader.three_numbers("mean");
   preprocessing.deviation = reader.three_numbers("deviation");
   for (const double value : preprocessing.deviation) if (value <= 0) reader.fail("deviation", "must be above 0");
-  if (reader.has("ground_sampling_distance_m")) {
-    preprocessing.ground_sampling_distance_m = reader.number("ground_sampling_distance_m");
-    if (*preprocessing.ground_sampling_distance_m <= 0) reader.fail("ground_sampling_distance_m", "must be above 0");
-  }
+  if (reader.has(kPixelSizes)) preprocessing.ground_sampling_distance_m = parse_pixel_sizes(reader);
   return preprocessing;
 }
 
@@ -275,6 +294,11 @@ ModelConfig read_model_config(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   std::error_code code;
   if (!std::filesystem::is_directory(folder, code)) throw Error(ErrorKind::kModel, folder.string() + ": no such model folder");
+  if (!std::filesystem::exists(path, code)) {
+    const bool foreign = std::filesystem::exists(folder / "model.safetensors", code);
+    throw Error(ErrorKind::kModel, path.string() + ": no such file, so this is not a model folder" +
+                                       (foreign ? " (fovea import makes one of foreign weights)" : ""));
+  }
   try {
     return parse_model_config(parse_strict_json(read_text_file(path, kMaxConfigBytes), kMaxConfigDepth, path.string()), path.string());
   } catch (const Error& error) {
@@ -291,8 +315,9 @@ nlohmann::json to_json(const ModelConfig& config) {
     result["decoder"] = {{"layers", decoder.layers}, {"width", decoder.width}, {"stem_width", decoder.stem_width}};
   }
   result["preprocessing"] = {{"mean", config.preprocessing.mean}, {"deviation", config.preprocessing.deviation}};
-  if (const auto& distance = config.preprocessing.ground_sampling_distance_m) {
-    result["preprocessing"]["ground_sampling_distance_m"] = *distance;
+  if (const auto& sizes = config.preprocessing.ground_sampling_distance_m) {
+    const bool one = sizes->smallest == sizes->largest;
+    result["preprocessing"][kPixelSizes] = one ? json(sizes->smallest) : json{sizes->smallest, sizes->largest};
   }
   for (const auto& info : config.classes) result["classes"].push_back({{"name", info.name}, {"colour", info.colour}});
   return result;

@@ -47,9 +47,15 @@ struct DecoderConfig {
   bool operator==(const DecoderConfig&) const = default;
 };
 
+// Pixel sizes of a set of images in metres; equal where it has only one.
+struct PixelSizes {
+  double smallest = 0, largest = 0;
+  bool operator==(const PixelSizes&) const = default;
+};
+
 struct Preprocessing {
   std::array<double, 3> mean{0.485, 0.456, 0.406}, deviation{0.229, 0.224, 0.225};   // of RGB / 255
-  std::optional<double> ground_sampling_distance_m;                                   // metres a pixel of the training images
+  std::optional<PixelSizes> ground_sampling_distance_m;                               // of the training images
 };
 
 struct ClassInfo {

@@ -10,14 +10,14 @@ namespace {
 double factor_of(const ModelConfig& model, const ScaleChoice& scale, std::optional<double> georeferenced_m) {
   if (scale.kind == ScaleChoice::Kind::kNone) return 1;
   if (scale.kind == ScaleChoice::Kind::kFactor) return scale.factor;
-  const std::optional<double> trained_m = model.preprocessing.ground_sampling_distance_m;
-  if (!trained_m) {
-    throw Error(ErrorKind::kUsage, model.name + ": the model does not say on what pixel size it was trained "
+  const std::optional<PixelSizes>& trained = model.preprocessing.ground_sampling_distance_m;
+  if (!trained) {
+    throw Error(ErrorKind::kUsage, model.name + ": the model does not say on what pixel sizes it was trained "
                                                 "(preprocessing.ground_sampling_distance_m); give --scale a number");
   }
   const std::optional<double> pixel_m = georeferenced_m ? georeferenced_m : scale.pixel_size_m;
   if (!pixel_m) throw Error(ErrorKind::kInput, "the pixel size is not known, because there is no georeference; --pixel-size declares it");
-  return *pixel_m / *trained_m;
+  return *pixel_m / std::clamp(*pixel_m, trained->smallest, trained->largest);
 }
 
 std::int64_t scaled(std::int64_t length, double factor) {

@@ -5,6 +5,7 @@
 
 #include "core/base/error.h"
 #include "core/image/image_source.h"
+#include "core/image/pixel_size.h"
 #include "core/image/writers.h"
 #include "core/train/training_set.h"
 
@@ -14,14 +15,13 @@ namespace {
 constexpr std::string_view kMaskEnding = "_mask";
 
 // Bands of rows, so that no second copy of a large image exists while it is read.
-torch::Tensor read_image(const std::filesystem::path& path, const std::stop_token& stop) {
+torch::Tensor read_image(ImageSource& source, const std::stop_token& stop) {
   constexpr std::int64_t kRows = 1024;
-  auto source = open_image(path);
-  const auto& info = source->info();
+  const auto& info = source.info();
   auto image = torch::empty({info.height, info.width, 3}, torch::kUInt8);
   for (std::int64_t y = 0; y < info.height; y += kRows) {
     throw_if_stopped(stop);
-    const ImageU8 band = source->read_rgb({0, y, info.width, std::min(kRows, info.height - y)});
+    const ImageU8 band = source.read_rgb({0, y, info.width, std::min(kRows, info.height - y)});
     std::memcpy(image.data_ptr<std::uint8_t>() + y * info.width * 3, band.samples().data(), band.samples().size());
   }
   return image;
@@ -66,7 +66,8 @@ std::vector<LabelledImage> read_folder(const DataSource& source, Progress& progr
     if (!std::filesystem::exists(mask_file)) {
       throw Error(ErrorKind::kInput, file.string() + ": no mask " + mask_file.filename().string() + " beside it");
     }
-    auto image = read_image(file, stop);
+    const auto source_file = open_image(file);
+    auto image = read_image(*source_file, stop);
     auto mask = read_mask(mask_file);
     if (mask.size(0) != image.size(0) || mask.size(1) != image.size(1)) {
       throw Error(ErrorKind::kInput, mask_file.string() + ": " + std::to_string(mask.size(1)) + "x" + std::to_string(mask.size(0)) +
@@ -74,6 +75,7 @@ std::vector<LabelledImage> read_folder(const DataSource& source, Progress& progr
     }
     const Rect region = region_of(source, name, image.size(1), image.size(0));
     images.push_back({name, std::move(image), std::move(mask), region});
+    images.back().pixel_metres = pixel_size_metres(source_file->info());
     progress.report("reading images", static_cast<std::int64_t>(images.size()), static_cast<std::int64_t>(files.size()));
   }
   return images;

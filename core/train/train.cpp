@@ -83,6 +83,7 @@ class Run {
   void validate();
   void save();
   [[noreturn]] void stop_here();
+  std::optional<PixelSizes> trained_pixel_sizes() const;
   void save_trained_model();
   bool due(std::int64_t every) const { return every > 0 && steps_done_ % every == 0; }
   double seconds() const { return seconds_before_ + seconds_since(begin_); }
@@ -241,8 +242,19 @@ void Run::save() {
   last_reading_ = Clock::now();
 }
 
+// What --scale auto goes by: as the recipe says, else what the images say and how much crops were magnified, beside what a model that is
+// trained further knows.
+std::optional<PixelSizes> Run::trained_pixel_sizes() const {
+  const auto& known = model_->config().preprocessing.ground_sampling_distance_m;
+  std::optional<PixelSizes> seen = train_->pixel_sizes();
+  if (!seen || config_.model.contains("/preprocessing/ground_sampling_distance_m"_json_pointer)) return known;
+  seen = PixelSizes{seen->smallest / config_.augmentation.scale[1], seen->largest / config_.augmentation.scale[0]};
+  return known ? PixelSizes{std::min(known->smallest, seen->smallest), std::max(known->largest, seen->largest)} : seen;
+}
+
 void Run::save_trained_model() {
   ModelConfig config = model_->config();
+  config.preprocessing.ground_sampling_distance_m = trained_pixel_sizes();
   json recipe = to_json(config_);
   recipe.erase("model");          // the rest of this config says it
   config.training = {{"recipe", std::move(recipe)}, {"seconds", seconds()}};

@@ -274,6 +274,7 @@ ModelConfig model_to_train(const TrainingConfig& config) {
       model = initial;
     } else {
       json merged = to_json(initial);
+      if (config.model.contains("classes")) merged["preprocessing"].erase("ground_sampling_distance_m");   // new masks, so new images
       merged.update(config.model);
       // What the weights came from stays true; how well the old model did does not.
       merged["sources"] = initial.sources;

@@ -132,6 +132,16 @@ TrainingSet::TrainingSet(const std::vector<DataSource>& sources, const LabelRang
   for (double& share : cumulative_share_) share /= area;
 }
 
+std::optional<PixelSizes> TrainingSet::pixel_sizes() const {
+  std::optional<PixelSizes> sizes;
+  for (const auto& image : images_) {
+    if (!image.pixel_metres) return std::nullopt;
+    const double metres = *image.pixel_metres;
+    sizes = sizes ? PixelSizes{std::min(sizes->smallest, metres), std::max(sizes->largest, metres)} : PixelSizes{metres, metres};
+  }
+  return sizes;
+}
+
 std::int64_t TrainingSet::size_bytes() const {
   std::int64_t bytes = 0;
   for (const auto& image : images_) bytes += image.image.numel() + image.mask.numel();

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/base/progress.h"
 #include "core/base/torch.h"
 #include "core/image/image.h"
+#include "core/model/config.h"
 #include "core/train/training_config.h"
 
 namespace fovea {
@@ -19,6 +21,7 @@ struct LabelledImage {
   torch::Tensor mask;    // [H, W] uint8: class, or ignore_index
   Rect region;           // pixels that may be used; nothing outside is read for training
   double weight = 1;     // its source's
+  std::optional<double> pixel_metres = {};   // by the file's georeference
 };
 
 // What the masks may hold.
@@ -41,6 +44,9 @@ class TrainingSet {
 
   // Labelled pixels of each class inside the regions: [classes].
   const std::vector<std::int64_t>& class_pixels() const { return class_pixels_; }
+
+  // Of all images; none where one of them does not tell.
+  std::optional<PixelSizes> pixel_sizes() const;
 
   // Size of all images and masks in bytes; move() puts them on a device.
   std::int64_t size_bytes() const;

@@ -275,7 +275,7 @@ TEST(Query, HowMuchPassesThroughGlobalTokensIsCounted) {
 
 TEST(Query, DistancesAreInTokensPixelsAndMetres) {
   auto config = small_config(1, false);
-  config.preprocessing.ground_sampling_distance_m = 0.25;
+  config.preprocessing.ground_sampling_distance_m = {0.25, 0.25};
   torch::manual_seed(5);
   const auto model = std::make_shared<SegmentationModel>(config);
   model->eval();

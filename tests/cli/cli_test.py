@@ -252,7 +252,7 @@ class Segment(WithFolder):
         self.assertRegex(beyond.stderr, r"^\S+good\.png: the window of 60 x 50 pixels at 100, 20 is not inside the image of 150 x 110\n$")
         unknown = self.segment(self.image, "--scale", "auto")
         self.assertEqual(unknown.returncode, 2)
-        self.assertIn("does not say on what pixel size it was trained", unknown.stderr)
+        self.assertIn("does not say on what pixel sizes it was trained", unknown.stderr)
         for wrong in ("--scale=0", "--scale=1x", "--scale=", "--simplify=-1", "--window=1,2,3", "--polygon-coordinates=mars"):
             self.assertEqual(self.segment(self.image, wrong).returncode, 2, wrong)
 

@@ -46,7 +46,12 @@ TEST(ModelConfig, SurvivesARoundTrip) {
   EXPECT_EQ(config.encoder.attention[1].window, (std::array<std::int64_t, 2>{3, 5}));
   EXPECT_EQ(config.encoder.attention[1].dilation.size(), 4u);
   EXPECT_EQ(config.classes[1].name, "water");
-  EXPECT_EQ(config.preprocessing.ground_sampling_distance_m, 0.1);
+  EXPECT_EQ(config.preprocessing.ground_sampling_distance_m, (PixelSizes{0.1, 0.1}));
+
+  auto several = valid_config();
+  several["preprocessing"]["ground_sampling_distance_m"] = {0.1, 1.0};
+  EXPECT_EQ(parse_model_config(several, "m/config.json").preprocessing.ground_sampling_distance_m, (PixelSizes{0.1, 1.0}));
+  EXPECT_EQ(to_json(parse_model_config(several, "m/config.json")), several);
 
   auto backbone = valid_config();
   backbone.erase("decoder");
@@ -123,6 +128,14 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"Deviation", [](json& c) { c["preprocessing"]["deviation"][1] = 0; }, "preprocessing.deviation: must be above 0"},
         BadConfig{"SamplingDistance", [](json& c) { c["preprocessing"]["ground_sampling_distance_m"] = -1; },
                   "preprocessing.ground_sampling_distance_m: must be above 0"},
+        BadConfig{"SamplingDistanceText", [](json& c) { c["preprocessing"]["ground_sampling_distance_m"] = "0.1"; },
+                  "preprocessing.ground_sampling_distance_m: must be a finite number"},
+        BadConfig{"SamplingDistanceCount", [](json& c) { c["preprocessing"]["ground_sampling_distance_m"] = {0.1, 0.3, 1}; },
+                  "preprocessing.ground_sampling_distance_m: must be a number, or the smallest and the largest"},
+        BadConfig{"SamplingDistanceOrder", [](json& c) { c["preprocessing"]["ground_sampling_distance_m"] = {1, 0.1}; },
+                  "preprocessing.ground_sampling_distance_m: must hold the smaller number first"},
+        BadConfig{"SamplingDistanceSmallest", [](json& c) { c["preprocessing"]["ground_sampling_distance_m"] = {0, 0.1}; },
+                  "preprocessing.ground_sampling_distance_m: must be above 0"},
         BadConfig{"ClassesMissing", [](json& c) { c["classes"] = json::array(); },
                   "classes: is empty, and a model with a decoder needs at least one class"},
         BadConfig{"ClassesWithoutDecoder", [](json& c) { c.erase("decoder"); }, "classes: must be empty: the model has no decoder"},
@@ -170,7 +183,10 @@ TEST(ModelConfigFile, MissingFolderAndFileAreNamed) {
   };
   EXPECT_EQ(complaint(), folder.string() + ": no such model folder");
   std::filesystem::create_directories(folder);
-  EXPECT_EQ(complaint(), (folder / "config.json").string() + ": No such file or directory");
+  EXPECT_EQ(complaint(), (folder / "config.json").string() + ": no such file, so this is not a model folder");
+  write_file_atomically(folder / "model.safetensors", "");
+  EXPECT_EQ(complaint(), (folder / "config.json").string() +
+                             ": no such file, so this is not a model folder (fovea import makes one of foreign weights)");
 }
 
 }  // namespace

@@ -205,7 +205,7 @@ TEST_F(BadModelTest, MissingFiles) {
   std::filesystem::remove(weights());
   EXPECT_EQ(complaint(), "model.safetensors: No such file or directory");
   std::filesystem::remove(folder() / "config.json");
-  EXPECT_EQ(complaint(), "config.json: No such file or directory");
+  EXPECT_EQ(complaint(), "config.json: no such file, so this is not a model folder");
 }
 
 TEST_F(BadModelTest, TruncatedWeights) {

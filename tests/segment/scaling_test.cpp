@@ -107,13 +107,23 @@ TEST(ModelExtent, FollowsTheChoice) {
   EXPECT_EQ(model_extent(image, model, {.kind = ScaleChoice::Kind::kFactor, .factor = 0.5}, {}), (PixelExtent{500, 301}));
   const ScaleChoice automatic{.kind = ScaleChoice::Kind::kAuto}, declared{.kind = ScaleChoice::Kind::kAuto, .pixel_size_m = 0.6};
   EXPECT_EQ(refusal(image, model, automatic, 0.1), ErrorKind::kUsage);
-  model.preprocessing.ground_sampling_distance_m = 0.3;
+  model.preprocessing.ground_sampling_distance_m = {0.3, 0.3};
   EXPECT_EQ(model_extent(image, model, automatic, 0.15), (PixelExtent{500, 301}));
   EXPECT_EQ(model_extent(image, model, declared, {}), (PixelExtent{2000, 1202}));
   EXPECT_EQ(model_extent(image, model, declared, 0.3), (PixelExtent{1000, 601})) << "the georeference goes before what was declared";
   EXPECT_EQ(model_extent(image, model, automatic, 0.303), (PixelExtent{1000, 601})) << "within the tolerance";
   EXPECT_EQ(refusal(image, model, automatic, {}), ErrorKind::kInput);
   EXPECT_EQ(refusal(image, model, automatic, 30), ErrorKind::kInput);
+}
+
+TEST(ModelExtent, LeavesPixelSizesThatTheModelWasTrainedOn) {
+  ModelConfig model;
+  model.preprocessing.ground_sampling_distance_m = {0.1, 1.0};
+  const ImageInfo image = image_of(1000, 600);
+  const ScaleChoice automatic{.kind = ScaleChoice::Kind::kAuto};
+  for (const double inside : {0.1, 0.3, 1.0}) EXPECT_EQ(model_extent(image, model, automatic, inside), (PixelExtent{1000, 600})) << inside;
+  EXPECT_EQ(model_extent(image, model, automatic, 0.05), (PixelExtent{500, 300})) << "to the smallest";
+  EXPECT_EQ(model_extent(image, model, automatic, 2.5), (PixelExtent{2500, 1500})) << "to the largest";
 }
 
 }  // namespace

@@ -126,6 +126,10 @@ TEST(ModelToTrain, TakesTheInitialModelAndWhatTheRecipeChanges) {
   EXPECT_EQ(target.classes[0].name, "cell");
   EXPECT_EQ(target.sources.size(), 2u) << "the licence of the weights stays recorded";
   EXPECT_TRUE(target.scores.empty());
+  EXPECT_FALSE(target.preprocessing.ground_sampling_distance_m) << "masks of other classes are of other images";
+  config.model = {{"name", "mine"}, {"decoder", {{"layers", {1}}, {"width", 8}, {"stem_width", 4}}}, {"classes", config.model["classes"]}};
+  config.model["preprocessing"] = {{"mean", {0, 0, 0}}, {"deviation", {1, 1, 1}}, {"ground_sampling_distance_m", {0.2, 0.5}}};
+  EXPECT_EQ(model_to_train(config).preprocessing.ground_sampling_distance_m, (PixelSizes{0.2, 0.5}));
   config.model["clases"] = 1;
   EXPECT_NE(test::error_of([&] { model_to_train(config); }).find("clases: unknown key"), std::string::npos);
 }

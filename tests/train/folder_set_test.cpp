@@ -4,11 +4,18 @@
 #include <cstring>
 
 #include "core/image/writers.h"
+#include "core/train/train.h"
 #include "core/train/training_set.h"
 #include "tests/train/training_samples.h"
 
 namespace fovea {
 namespace {
+
+constexpr const char* kUtm =
+    R"(PROJCS["UTM 40N",GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],)"
+    R"(UNIT["degree",0.0174532925199433]],PROJECTION["Transverse_Mercator"],PARAMETER["latitude_of_origin",0],)"
+    R"(PARAMETER["central_meridian",57],PARAMETER["scale_factor",0.9996],PARAMETER["false_easting",500000],)"
+    R"(PARAMETER["false_northing",0],UNIT["metre",1]])";
 
 ImageU8 to_image(const torch::Tensor& pixels) {
   const int channels = pixels.dim() == 3 ? static_cast<int>(pixels.size(2)) : 1;
@@ -43,6 +50,37 @@ TEST_F(FolderSet, IsReadWithItsRegions) {
   EXPECT_TRUE(torch::equal(set.images()[0].image, a.image));
   EXPECT_TRUE(torch::equal(set.images()[1].mask, b.mask));
   EXPECT_EQ(set.images()[1].region, (Rect{28, 0, 28, 40}));
+}
+
+TEST_F(FolderSet, TellsThePixelSizesOfItsImages) {
+  const auto write_placed = [&](const std::string& name, double metres) {
+    const auto scene = test::disc_scene(48, 64, 24);
+    GeoReference place{.geotransform = {{500000, metres, 0, 2770000, 0, -metres}}, .projection_wkt = kUtm};
+    const auto path = folder_.path() / (name + ".tif");
+    const auto writer = create_rgb_tiff_writer({.path = path, .width = 64, .height = 48, .georeference = place});
+    writer->append(to_image(scene.image));
+    writer->finish();
+    write_png(folder_.path() / (name + "_mask.png"), to_image(scene.mask));
+  };
+  write_placed("a", 0.5);
+  write_placed("b", 0.2);
+  const auto sizes = read({folder_.path(), {}, {}}).pixel_sizes();
+  ASSERT_TRUE(sizes);
+  EXPECT_NEAR(sizes->smallest, 0.2, 1e-9);
+  EXPECT_NEAR(sizes->largest, 0.5, 1e-9);
+  write("c", test::disc_scene(48, 64, 24));
+  EXPECT_FALSE(read({folder_.path(), {}, {}}).pixel_sizes()) << "one does not tell";
+
+  // What is trained on them says so.
+  auto recipe = test::tiny_recipe(folder_.path());
+  recipe.train = {{folder_.path(), {"a", "b"}, {}}};
+  recipe.steps = 1;
+  recipe.augmentation.scale = {0.5, 2};
+  NoProgress progress;
+  const auto trained = read_model_config(run_training(recipe, TrainingStart::kCheckpoint, progress, {}).model);
+  ASSERT_TRUE(trained.preprocessing.ground_sampling_distance_m);
+  EXPECT_NEAR(trained.preprocessing.ground_sampling_distance_m->smallest, 0.1, 1e-9);
+  EXPECT_NEAR(trained.preprocessing.ground_sampling_distance_m->largest, 1.0, 1e-9) << "half of the size: pixels twice as large";
 }
 
 TEST_F(FolderSet, FaultsAreNamed) {

@@ -13,6 +13,12 @@ std::string rounded(double value) {
   return text;
 }
 
+// Of a model whose training images all had one pixel size: an image of an unknown one is taken for one of them.
+std::optional<double> pixel_metres_of(const ModelConfig& model) {
+  const auto& trained = model.preprocessing.ground_sampling_distance_m;
+  return trained && trained->smallest == trained->largest ? std::optional(trained->smallest) : std::nullopt;
+}
+
 // Means by head in tokens, pixels and (where a pixel's size is known) metres, and how far the windows reach.
 void describe_distance(const Asked& asked, const torch::Tensor& mean_distance, Answer& result) {
   const auto& layer = asked.layer();
@@ -25,8 +31,7 @@ void describe_distance(const Asked& asked, const torch::Tensor& mean_distance, A
   json["distance_pixels_by_head"] = list(by_head * patch);
   json["distance_bound_tokens_by_head"] = list(bounds);
   json["distance_bound_pixels_by_head"] = list(bounds * patch);
-  const auto& trained = asked.probe.model().config().preprocessing.ground_sampling_distance_m;
-  const auto metres = asked.query.pixel_metres ? asked.query.pixel_metres : trained;
+  const auto metres = asked.query.pixel_metres ? asked.query.pixel_metres : pixel_metres_of(asked.probe.model().config());
   if (metres) {
     json["pixel_metres"] = *metres;
     json["pixel_metres_from"] = asked.query.pixel_metres ? "image" : "model";
