@@ -39,13 +39,25 @@ std::string bar_text(double share) {
 
 }  // namespace
 
+std::string on_one_line(std::string_view text) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  std::string shown;
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte >= 0x20 && byte != 0x7f) shown += c;
+    else if (c == '\n') shown += "\\n";
+    else shown += std::string("\\x") + kDigits[byte >> 4] + kDigits[byte & 15];
+  }
+  return shown;
+}
+
 Console::Console(Verbosity verbosity, Unit unit)
     : verbosity_(verbosity), unit_(unit), terminal_(is_terminal()), begun_(Clock::now()), shown_(begun_) {}
 
 Console::~Console() { clear_bar(); }
 
 void Console::begin(std::string subject) {
-  subject_ = std::move(subject);
+  subject_ = on_one_line(subject);
   begun_ = shown_ = Clock::now();
 }
 
@@ -78,7 +90,7 @@ void Console::clear_bar() {
 }
 
 void Console::line(const std::string& text) {
-  if (verbosity_ != Verbosity::kQuiet) result(text);
+  if (verbosity_ != Verbosity::kQuiet) result(on_one_line(text));
 }
 
 void Console::result(const std::string& text) {
@@ -93,7 +105,7 @@ void Console::detail(const std::string& text) {
 
 void Console::error(const std::string& message) {
   clear_bar();
-  std::fprintf(stderr, "%s\n", message.c_str());
+  std::fprintf(stderr, "%s\n", on_one_line(message).c_str());
 }
 
 }  // namespace fovea::cli

@@ -11,6 +11,9 @@
 
 namespace fovea::cli {
 
+// Control characters as escapes ("\\n", "\\x1b"): names of files must neither break a message into two lines nor drive the terminal.
+std::string on_one_line(std::string_view text);
+
 // Results go to standard output, progress and errors to standard error.
 class Console final : public Progress {
  public:

@@ -75,8 +75,8 @@ void add_segment_sizes(CLI::App& command, const std::shared_ptr<SegmentRequest>&
     request->scale = text;
   };
   command.add_option_function<std::string>("--scale", take_scale,
-                                           "what the model sees: none, pixel for pixel; auto, resampled to the pixel size that it was\n"
-                                           "trained on; or a factor. Results have the size of the image [none]");
+                                           "what the model sees: none, pixel for pixel; auto, resampled to the nearest pixel size that\n"
+                                           "it was trained on; or a factor. Results have the size of the image [none]");
   command.add_option("--pixel-size", request->pixel_size, "metres, with --scale auto: of images without georeference")
       ->check(CLI::PositiveNumber);
 }
@@ -108,8 +108,10 @@ MakeCommand add_segment(CLI::App& command) {
   command.add_option("--max-memory", request->max_memory,
                      "of this process in host memory with --context image, as 8G; default: what there is")
       ->transform(CLI::AsSizeValue(false))->type_name("SIZE");
-  command.add_option("--tile", request->tile, "side of a tile in pixels")->check(CLI::Range(64, 65536))->capture_default_str();
-  command.add_option("--overlap", request->overlap, "of neighbouring tiles in pixels")->check(CLI::Range(0, 16384))->capture_default_str();
+  command.add_option("--tile", request->tile, "with --context tiles: side of a tile in pixels")
+      ->check(CLI::Range(64, 65536))->capture_default_str();
+  command.add_option("--overlap", request->overlap, "with --context tiles: of neighbours in pixels; at most a quarter of a tile is used")
+      ->check(CLI::Range(0, 16384))->capture_default_str();
   add_segment_sizes(command, request);
   add_segment_outputs(command, request);
   command.add_option("--on-error", request->on_error, "an unusable image: skip it or stop")
@@ -163,8 +165,8 @@ MakeCommand add_attend(CLI::App& command) {
   const auto request = std::make_shared<AttendRequest>();
   command.add_option("IMAGE", request->image, "an image of any size")->required();
   add_attend_question(command, request->question);
+  request->model.precision = "float32";   // before the help takes it down
   add_model_choice(command, request->model);
-  request->model.precision = "float32";
   add_numbers(command, "--region", request->region,
               "X,Y,WIDTH,HEIGHT in pixels: compute this part (and its halo); default: the whole image");
   command
@@ -210,8 +212,8 @@ MakeCommand add_attend(CLI::App& command) {
 MakeCommand add_eval(CLI::App& command) {
   const auto request = std::make_shared<EvalRequest>();
   command.add_option("--images", request->images, "folder of X.jpg|png|tif with X_mask.png, or a packed .safetensors")->required();
-  add_model_choice(command, request->model);
   request->model.precision = "float32";
+  add_model_choice(command, request->model);
   command.add_option("--only", request->only, "names (X) of the images to take; default: all")->delimiter(',');
   const auto take_region = [request](const std::vector<double>& sides) { std::copy_n(sides.begin(), 4, request->region.begin()); };
   command.add_option_function<std::vector<double>>("--region", take_region, "LEFT,TOP,RIGHT,BOTTOM as fractions: this part of each image")
@@ -252,7 +254,8 @@ MakeCommand add_import(CLI::App& command) {
       ->check(CLI::PositiveNumber);
   // Not bound to the optional itself: CLI11 2.1 gives an optional flag that was not there the value 0.
   const auto base = std::make_shared<double>(0.0);
-  const auto* rope = command.add_flag("--rope{100}", *base, "BASE: tell places by 2-D rotary embedding instead of learned positions")
+  const auto* rope = command.add_flag("--rope{100}", *base,
+                                       "--rope or --rope=BASE: tell places by 2-D rotary embedding instead of learned positions")
                          ->check(CLI::Range(1.0, 1e9));
   command.add_option("--seed", request->seed, "of the noise that further global tokens start from")->capture_default_str();
   command.footer("Example:  fovea import dinov2-small/ -o models/backbone --patch 8 --window 17 --rope");
@@ -329,6 +332,19 @@ std::string usage_message(const CLI::App& program, const CLI::ParseError& error)
   return subject + ": " + what + " (" + subject + " -h helps)\n";
 }
 
+bool has_command(const CLI::App& program, std::string_view word) {
+  const auto commands = program.get_subcommands([](const CLI::App*) { return true; });
+  return std::any_of(commands.begin(), commands.end(), [&](const CLI::App* command) { return command->get_name() == word; });
+}
+
+std::string unknown_command_message(const CLI::App& program, const std::string& word) {
+  std::string names;
+  for (const CLI::App* command : program.get_subcommands([](const CLI::App*) { return true; })) {
+    names += (names.empty() ? "" : ", ") + command->get_name();
+  }
+  return "fovea: '" + word + "' is not a command; there are " + names + " (fovea -h helps)\n";
+}
+
 }  // namespace
 
 ParseResult parse_command_line(int argument_count, const char* const* arguments) {
@@ -354,6 +370,12 @@ ParseResult parse_command_line(int argument_count, const char* const* arguments)
   add("info", "tell about an image, a model, or this program and machine", add_info);
 
   ParseResult result;
+  const std::string_view first = argument_count > 1 ? arguments[1] : "-";
+  if (!first.starts_with('-') && !has_command(program, first)) {
+    result.standard_error = unknown_command_message(program, std::string(first));
+    result.exit_code = kExitUsage;
+    return result;
+  }
   try {
     program.parse(argument_count, arguments);
     if (program.get_subcommands().empty()) throw CLI::RequiredError("a command");

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "app/cli/commands.h"
+#include "app/cli/console.h"
 #include "app/cli/session.h"
 #include "core/base/error.h"
 #include "core/base/memory_shortage.h"
@@ -47,7 +48,7 @@ struct Runner {
 };
 
 int report(const char* message, int exit_code) {
-  std::fprintf(stderr, "%s\n", message);
+  std::fprintf(stderr, "%s\n", on_one_line(message).c_str());
   return exit_code;
 }
 

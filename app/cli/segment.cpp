@@ -205,7 +205,9 @@ LoadedModel load_segmenter(const SegmentRequest& request) {
   LoadedModel loaded{.folder = find_model(request.model.model), .model = nullptr, .device = choose_device(request.model.device)};
   loaded.model = load_model(loaded.folder, loaded.device, choose_precision(request.model.precision, loaded.device));
   const ModelConfig& config = loaded.model->config();
-  if (!config.decoder) throw Error(ErrorKind::kModel, loaded.folder.string() + ": a backbone without a decoder cannot segment");
+  if (!config.decoder) {
+    throw Error(ErrorKind::kModel, loaded.folder.string() + ": a backbone without a decoder cannot segment; fovea train gives it one");
+  }
   if (const char* reason = whole_image_unsupported(config); reason != nullptr && request.context == "image") {
     throw Error(ErrorKind::kUsage, loaded.folder.string() + ": --context image is not possible, because " + reason + "; use tiles");
   }
@@ -238,14 +240,17 @@ int run_segment(const SegmentRequest& request, const CommonOptions& common, cons
   create_folder(folder);
   const Shard shard{request.shard[0], request.shard[1]};
   const OutputLock lock(folder, shard);
-  const InputList inputs = expand_inputs(request.inputs, folder);
+  InputList inputs = expand_inputs(request.inputs, folder);
+  Journal journal(folder, shard_file("journal", ".jsonl", shard));
+  if (const std::size_t left_out = leave_out_results(inputs, folder, [&] { return journal.written(); }); left_out > 0) {
+    console.error(folder.string() + ": " + std::to_string(left_out) + " of the files named are results of earlier runs, and left out");
+  }
   BatchOptions options = batch_options(request, inputs, console);
   const auto summary = folder / shard_file("summary", ".json", shard);
   remove_leftovers(options, shard, summary);
   const RunDescription run{.version = FOVEA_VERSION, .model_name = config.name, .model_hash = model_hash(loaded.folder),
                            .model_folder = loaded.folder.string(), .device = loaded.device.str(),
                            .precision = precision_name(loaded.model->dtype()), .options = options_json(request, config)};
-  Journal journal(folder, shard_file("journal", ".jsonl", shard));
   options.journal = &journal;
   options.model_hash = run.model_hash;
   options.options_hash = sha256_of_text(run.options.dump() + run.device + run.precision + run.version);

@@ -48,6 +48,9 @@ class Expander {
 
   void add_folder(const fs::path& folder) {
     const std::size_t failures = list_.failures.size();
+    if (real_path(folder) == skip_) {
+      return list_.failures.push_back(folder.string() + ": is the output folder, where no images are looked for"), void();
+    }
     if (walk(folder) == 0 && list_.failures.size() == failures) list_.failures.push_back(folder.string() + ": no images in this folder");
   }
 
@@ -129,6 +132,17 @@ InputList expand_inputs(std::span<const std::string> inputs, const fs::path& ski
   Expander expander(skip);
   for (const std::string& input : inputs) expander.add(input);
   return expander.take();
+}
+
+std::size_t leave_out_results(InputList& list, const fs::path& folder, const std::function<std::set<fs::path>()>& results) {
+  const fs::path root = real_path(folder);
+  const auto inside = [&](const fs::path& file) {
+    const fs::path below = real_path(file).lexically_relative(root);
+    return !below.empty() && *below.begin() != "..";
+  };
+  if (std::none_of(list.files.begin(), list.files.end(), inside)) return 0;   // long journals are parsed for whom it concerns
+  const std::set<fs::path> written = results();
+  return std::erase_if(list.files, [&](const fs::path& file) { return written.contains(real_path(file).lexically_relative(root)); });
 }
 
 std::vector<fs::path> name_outputs(std::span<const fs::path> files) {

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +18,11 @@ struct InputList {
 // Each input is a file (taken as it is), a folder (searched with its subfolders for image extensions; hidden entries and links to
 // folders are passed over) or a glob. The folder skip, where the outputs go, is never searched.
 InputList expand_inputs(std::span<const std::string> inputs, const std::filesystem::path& skip);
+
+// Takes out of the list what is among results, paths below the folder: a glob finds masks, too, where they lie beside their images.
+// Returns how many.
+std::size_t leave_out_results(InputList& list, const std::filesystem::path& folder,
+                              const std::function<std::set<std::filesystem::path>()>& results);
 
 // One relative path without extension for each file: "b" for "a/b.tif". Files that would share it keep their folders below the folder
 // that they have in common ("x/b", "y/b"), and their extensions if that is not enough ("b_tif", "b_jpg").

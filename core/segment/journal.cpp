@@ -132,6 +132,15 @@ void Journal::read(const fs::path& file) {
   }
 }
 
+std::set<fs::path> Journal::written() const {
+  std::set<fs::path> paths;
+  for (const auto& [key, entry] : earlier_) {
+    const json parsed = json::parse(entry);
+    for (const json& output : parsed.at("outputs")) paths.insert(output.at("path").get<std::string>());
+  }
+  return paths;
+}
+
 std::optional<json> Journal::verified(const JournalKey& key) const {
   const auto found = earlier_.find(key);
   if (found == earlier_.end()) return std::nullopt;

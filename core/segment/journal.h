@@ -6,6 +6,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 
@@ -37,6 +38,9 @@ class Journal {
 
   // The record of an input that earlier runs finished and whose outputs are still what was written: sizes and hashes are checked.
   std::optional<nlohmann::json> verified(const JournalKey& key) const;
+
+  // What earlier runs wrote, as paths below the folder.
+  std::set<std::filesystem::path> written() const;
 
   // On disk when it returns. outputs: files below folder. Errors: Error{kEnvironment}.
   void add(const JournalKey& key, std::span<const std::filesystem::path> outputs, const nlohmann::json& record);

@@ -55,7 +55,7 @@ Checkpoint load_checkpoint(const std::filesystem::path& path, const NamedTensors
     const auto place = differences[0].at("path").get<std::string>();
     const json::json_pointer pointer(place);
     refuse(path, "was made with " + place.substr(1) + " " + value_at(checkpoint.info.recipe, pointer) + ", the recipe says " +
-                     value_at(recipe, pointer) + ": start from the beginning, or in another output folder");
+                     value_at(recipe, pointer) + ": start from the beginning (fovea train --restart), or in another output folder");
   }
   for (const auto& [name, tensor] : expected) {
     const TensorEntry* entry = file.find(name);

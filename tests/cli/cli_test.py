@@ -73,7 +73,7 @@ class Usage(WithFolder):
                                  (["segment", "x.png", "-o", "o", "--device", "gpu"], "--device"),
                                  (["segment", "x.png", "-o", "o", "--context", "window"], "--context"),
                                  (["segment", "x.png", "-o", "o", "--format", "bmp"], "--format"),
-                                 (["segment", "x.png", "-o", "o", "--on-error", "ask"], "--on-error"), (["polish"], "fovea")]:
+                                 (["segment", "x.png", "-o", "o", "--on-error", "ask"], "--on-error"), (["polish"], "'polish' is not a command; there are segment, attend"), (["polish", "-x"], "not a command")]:
             result = fovea(*arguments)
             self.assertEqual(result.returncode, 2, arguments)
             self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
@@ -301,6 +301,27 @@ class Segment(WithFolder):
             tiny_samples.write_png(self.folder / "in" / name, 40, 30)
         self.assertEqual(self.segment(self.folder / "in").returncode, 0)
         self.assertEqual(self.results(), ["2_mask.png", "a/1_mask.png", "b/1_mask.png", "summary.json"])
+
+    def test_results_beside_the_images_are_no_images(self):
+        self.out.mkdir()
+        shutil.copy(self.image, self.out / "a.png")
+        for _ in range(2):
+            result = self.segment(self.out / "*.png", "--overlay")
+            self.assertEqual(result.returncode, 0, result.stderr)
+            self.assertEqual(self.results(), ["a.png", "a_mask.png", "a_overlay.jpg", "summary.json"])
+        self.assertIn(": 1 of the files named are results of earlier runs, and left out", result.stderr)
+        result = self.segment(self.out)
+        self.assertEqual(result.stderr, f"{self.out}: is the output folder, where no images are looked for\n")
+
+    def test_names_with_line_breaks_stay_on_one_line(self):
+        name = "two\nlines\x1b[31m.png"
+        shutil.copy(self.image, self.folder / name)
+        (self.folder / ("bad" + name)).write_text("no image")
+        result = self.segment(self.folder / name, self.folder / ("bad" + name))
+        self.assertIn("two\\nlines\\x1b[31m.png: ", result.stdout)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        self.assertNotIn("\x1b", result.stdout + result.stderr)
+        self.assertIn("two\nlines\x1b[31m_mask.png", self.results())
 
     def test_events(self):
         events = self.folder / "events.jsonl"

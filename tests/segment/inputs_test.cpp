@@ -46,6 +46,19 @@ TEST_F(Inputs, WhatYieldsNothingIsNamed) {
   EXPECT_EQ(list.failures[0], (root_ / "empty").string() + ": no images in this folder");
   EXPECT_EQ(list.failures[1], (root_ / "gone.png").string() + ": no such file or folder");
   EXPECT_EQ(list.failures[2], (root_ / "*.tif").string() + ": no file matches");
+  file("out/a.png");
+  EXPECT_EQ(expand({(root_ / "out/").string()}).failures,
+            std::vector<std::string>{(root_ / "out/").string() + ": is the output folder, where no images are looked for"});
+}
+
+TEST_F(Inputs, ResultsOfEarlierRunsAreLeftOut) {
+  const auto a = file("a.png"), mask = file("a_mask.png"), other = file("elsewhere/a_mask.png");
+  const auto results = [] { return std::set<fs::path>{"a_mask.png", "b_mask.png"}; };
+  InputList list{.files = {a, mask, other}, .failures = {}};
+  EXPECT_EQ(leave_out_results(list, root_, results), 1u);
+  EXPECT_EQ(list.files, (std::vector<fs::path>{a, other}));
+  EXPECT_EQ(leave_out_results(list, root_ / "empty", [&]() -> std::set<fs::path> { throw std::logic_error("nobody asks"); }), 0u);
+  EXPECT_EQ(list.files.size(), 2u);
 }
 
 TEST_F(Inputs, LinksToNowhereAreNamed) {

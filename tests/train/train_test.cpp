@@ -178,8 +178,8 @@ TEST_F(Training, ACheckpointOfAnotherRecipeIsRefusedOrForgotten) {
   config.optimiser.rate = 5e-3;
   const auto checkpoint = (config.output / "checkpoint.safetensors").string();
   EXPECT_EQ(test::error_of([&] { train(config); }),
-            checkpoint + ": was made with optimiser/rate 0.001, the recipe says 0.005: start from the beginning, or in another output "
-                         "folder");
+            checkpoint + ": was made with optimiser/rate 0.001, the recipe says 0.005: start from the beginning "
+                         "(fovea train --restart), or in another output folder");
   EXPECT_EQ(train(config, TrainingStart::kBeginning).steps, 2);
   EXPECT_EQ(read_log(config.output / "log.jsonl", "step").size(), 2u);
   write_file_atomically(checkpoint, "not a checkpoint");
