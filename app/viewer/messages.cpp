@@ -45,6 +45,10 @@ std::vector<Message*> Messages::shown() {
   return result;
 }
 
+void Messages::dismiss(std::string_view text) {
+  for (Message& message : messages_) message.dismissed = message.dismissed || message.text == text;
+}
+
 void Messages::dismiss_all() {
   for (Message& message : messages_) message.dismissed = true;
 }

@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace fovea {
@@ -52,6 +53,7 @@ class Messages {
   std::string last_error() const;
   // What is to be shown over the canvas now, oldest first.
   std::vector<Message*> shown();
+  void dismiss(std::string_view text);   // every one that says this
   void dismiss_all();
 
  private:

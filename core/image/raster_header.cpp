@@ -75,7 +75,8 @@ void RasterSource::read_samples() {
     const char* kind = band.GetMetadataItem("PIXELTYPE", "IMAGE_STRUCTURE");
     const bool is_signed = kind && std::string_view(kind) == "SIGNEDBYTE";
     if ((type != GDT_Byte && type != GDT_UInt16) || is_signed) {
-      fail(std::string(is_signed ? "signed 8-bit" : GDALGetDataTypeName(type)) + " samples, expected unsigned 8 or 16 bits");
+      fail(std::string(is_signed ? "signed 8-bit" : GDALGetDataTypeName(type)) +
+           " samples, expected unsigned 8 or 16 bits; gdal_translate -ot UInt16 -scale converts them");
     }
     if (type != first.GetRasterDataType()) fail("bands of different types");
   }

@@ -109,7 +109,7 @@ TEST(ReadDamage, HostileHeadersAreRefusedBeforeAnythingIsAllocated) {
   write_bytes(path, tiff_bytes({.width = 1 << 20, .height = 1 << 20, .pixels = {}}));
   EXPECT_EQ(refusal(path), "1048576 x 1048576 pixels, at most 68719476736 in all");
   write_bytes(path, tiff_bytes({.width = 2, .height = 2, .bits = 32, .pixels = std::vector<std::uint8_t>(48)}));
-  EXPECT_EQ(refusal(path), "UInt32 samples, expected unsigned 8 or 16 bits");
+  EXPECT_EQ(refusal(path), "UInt32 samples, expected unsigned 8 or 16 bits; gdal_translate -ot UInt16 -scale converts them");
   write_raster({.path = path}, make_pattern(9, 9, 17, 8));
   EXPECT_EQ(refusal(path), "17 bands, expected 1, 3 or 4");
   write_raster({.path = path}, make_pattern(9, 9, 2, 8));

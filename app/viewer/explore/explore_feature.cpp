@@ -193,6 +193,7 @@ void ExploreFeature::encode_image() { encode(std::nullopt); }
 void ExploreFeature::encode(std::optional<Rect> region) {
   if (!workspace_.image) return;
   last_region_ = region;
+  workspace_.messages.dismiss(told_encoding_);
   session_.encode({.image = workspace_.image->path, .model = workspace_.model.name, .device = workspace_.model.device,
                    .region_level0 = region});
   workspace_.tools.activate("pick");   // the next click asks
