@@ -333,8 +333,7 @@ std::string usage_message(const CLI::App& program, const CLI::ParseError& error)
 }
 
 bool has_command(const CLI::App& program, std::string_view word) {
-  const auto commands = program.get_subcommands([](const CLI::App*) { return true; });
-  return std::any_of(commands.begin(), commands.end(), [&](const CLI::App* command) { return command->get_name() == word; });
+  return !program.get_subcommands([&](const CLI::App* command) { return command->get_name() == word; }).empty();
 }
 
 std::string unknown_command_message(const CLI::App& program, const std::string& word) {

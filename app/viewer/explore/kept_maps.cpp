@@ -113,7 +113,8 @@ void KeptMaps::keep(const Reply& reply, const Encoded& encoded, const Layer& loo
     while (i < workspace_.layers.size() && workspace_.layers.at(i).id != id) ++i;
     return i;
   };
-  if (place(layer.id) > place(look.id)) workspace_.layers.move(place(layer.id), place(look.id));
+  const std::size_t kept = place(layer.id), shown = place(look.id);
+  if (kept > shown) workspace_.layers.move(kept, shown);
   workspace_.history.touch("Keep " + map->name);
   unsaved_.emplace_back(folder_ / file, std::move(map));
 }
